@@ -1,0 +1,1 @@
+//! The AgentX (RFC 2741) subagent.

@@ -1,0 +1,4 @@
+//! What processes say to each other.
+
+pub mod msg;
+pub mod rows;

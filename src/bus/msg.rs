@@ -1,0 +1,63 @@
+//! Messages between processes. Keys are names from the configuration; rows are the latest value, edges keep their order.
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::{Reason, Row, RowKey, State};
+use crate::clock::WallTime;
+use crate::conf::model::{InstanceName, Priority};
+
+/// Counts batches of one engine process, from 1; a new process starts again with a full batch.
+pub type Generation = u64;
+
+/// Counts configurations that the supervisor handed out, from 1.
+pub type ConfigGeneration = u64;
+
+/// Engine to bridge. What stands between `Begin` and `Commit` is one consistent state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Feed {
+    /// `full`: forget everything known from this engine first.
+    Begin { generation: Generation, config: ConfigGeneration, full: bool },
+    Row(RowKey, Row),
+    Gone(RowKey),
+    Edge(Edge),
+    /// `edges_dropped`: edges that did not fit the sender's ring since it started.
+    Commit { edges_dropped: u64 },
+}
+
+/// Something that happened once; traps and the event log are made of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edge {
+    /// An instance entered a state. `Shutdown` and `Deleted` appear here only.
+    Transition {
+        instance: InstanceName,
+        /// Row number at that time.
+        index: u32,
+        from: State,
+        to: State,
+        /// The configured `state`.
+        initial: State,
+        reason: Reason,
+        at: WallTime,
+    },
+}
+
+/// Bridge to the owner of a thing. Sent only after types and ranges were checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    SetPriority { instance: InstanceName, priority: Priority },
+    SetPreempt { instance: InstanceName, preempt: bool },
+}
+
+/// The owner's answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Carried out; `undo` is the command that takes it back. Readers see it from generation `visible_at` on.
+    Done { undo: Command, visible_at: Generation },
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The thing is not in the configuration (any more).
+    NoSuchInstance,
+}

@@ -1,0 +1,174 @@
+//! Rows: the state that engines owe the bridge, latest value only, keyed by names from the configuration.
+//!
+//! SNMP, metrics and the CLI are three column lists over these types; no field is kept for one of them alone
+//! that could be derived from another.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::WallTime;
+use crate::conf::model::{Address, Global, Instance, InstanceName, Priority};
+
+/// Whose row it is. Sorts by owner; the numbers of MIB rows are inside the rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RowKey {
+    /// The daemon's settings.
+    Global,
+    /// Counters of adverts that belong to no instance.
+    Router,
+    Instance(InstanceName),
+    /// `owner` is `None` for static addresses. `position` counts from 1: virtual addresses, then excluded ones.
+    Address { owner: Option<InstanceName>, position: u32 },
+    TrackedInterface { instance: InstanceName, interface: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Row {
+    Global(Box<Global>),
+    Router(RouterCounters),
+    Instance(Box<InstanceRow>),
+    Address(Box<AddressRow>),
+    TrackedInterface(TrackedInterfaceRow),
+}
+
+/// VRRP states as MIB and traps number them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum State {
+    Init = 0,
+    Backup = 1,
+    Master = 2,
+    Fault = 3,
+    /// Traps only: the daemon is going down.
+    Shutdown = 5,
+    /// Traps only: the instance left the configuration.
+    Deleted = 6,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Init => "INIT",
+            State::Backup => "BACKUP",
+            State::Master => "MASTER",
+            State::Fault => "FAULT",
+            State::Shutdown => "STOP",
+            State::Deleted => "DELETED",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    /// Row number of vrrpInstanceTable: place in the file, from 1.
+    pub index: u32,
+    /// The configuration, as it is in force.
+    pub config: Instance,
+    pub state: State,
+    /// The state being moved to; equals `state` when settled.
+    pub wanted: State,
+    /// Configured priority, or what a SET put in its place.
+    pub base_priority: Priority,
+    /// Base plus trackers' weights, 1 to 254; 255 for an owner.
+    pub effective_priority: Priority,
+    /// False with nopreempt, by configuration or SET.
+    pub preempt: bool,
+    /// Whether the addresses are installed.
+    pub addresses_set: bool,
+    /// Own primary address: the source of adverts.
+    pub primary: Option<IpAddr>,
+    /// Source and priority of the last master heard; `None` before the first advert and while master.
+    pub master: Option<(IpAddr, u8)>,
+    /// Interval that the current master advertises, nanoseconds.
+    pub master_interval_ns: u64,
+    pub interface_index: Option<u32>,
+    pub interface_mac: Option<[u8; 6]>,
+    /// When `state` was entered.
+    pub since: WallTime,
+    /// Why `state` was entered.
+    pub reason: Reason,
+    /// What holds the instance in fault, in words; empty otherwise.
+    pub faults: Vec<String>,
+    pub counters: Counters,
+}
+
+/// Why an instance changed its state (RFC 6527 vrrpv3StatisticsNewMasterReason, and ours).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    Startup,
+    /// Nothing heard for the master down interval.
+    MasterNoResponse,
+    /// A priority 0 advert was heard.
+    MasterResigned,
+    /// A weaker master was preempted, or this router owns the addresses.
+    Preempted,
+    /// A stronger master was heard.
+    HigherPriorityHeard,
+    InterfaceDown,
+    InterfaceUp,
+    SourceMissing,
+    NoPeers,
+    /// An operator's command or a SET.
+    Commanded,
+    Reload,
+    Shutdown,
+    /// The process woke up too late (`timer_expired_backup`).
+    LateTimer,
+}
+
+/// What an instance has counted since it exists; a reload that keeps the instance keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    pub adverts_received: u64,
+    pub adverts_sent: u64,
+    pub became_master: u64,
+    pub released_master: u64,
+    pub priority_zero_received: u64,
+    pub priority_zero_sent: u64,
+    pub packet_length_errors: u64,
+    pub advert_interval_errors: u64,
+    pub ttl_errors: u64,
+    pub invalid_type: u64,
+    pub address_list_errors: u64,
+    pub invalid_auth_type: u64,
+    pub auth_type_mismatch: u64,
+    pub auth_failures: u64,
+    /// Unicast adverts from addresses that are not peers (`check_unicast_src`).
+    pub unknown_source: u64,
+    /// Messages sent to make neighbours learn where the addresses are.
+    pub announcements_sent: u64,
+}
+
+/// Errors that belong to no instance (RFC 2787 and RFC 6527 router statistics).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RouterCounters {
+    pub checksum_errors: u64,
+    pub version_errors: u64,
+    pub vrid_errors: u64,
+    /// Too short to hold even a VRRP header.
+    pub truncated: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRow {
+    /// First index: 0 for static addresses, else the instance's row number.
+    pub owner_index: u32,
+    /// Second index.
+    pub position: u32,
+    pub config: Address,
+    pub interface_index: Option<u32>,
+    pub installed: bool,
+    /// Listed in adverts.
+    pub advertised: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedInterfaceRow {
+    pub instance_index: u32,
+    pub interface: String,
+    /// `None` while no such interface exists; such a row has no place in the MIB.
+    pub interface_index: Option<u32>,
+    pub weight: i16,
+    pub reverse: bool,
+    pub up: bool,
+}

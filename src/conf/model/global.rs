@@ -1,0 +1,132 @@
+//! `global_defs` and the other settings of the whole daemon.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Global {
+    /// `router_id`, or the host name: names this machine in mails, traps and the MIB.
+    pub router_id: String,
+    pub mail: Mail,
+    pub snmp: Snmp,
+    /// `net_namespace NAME`; the command line's `-s` wins.
+    pub net_namespace: Option<String>,
+    /// `instance NAME`: suffix of pid files.
+    pub instance: Option<String>,
+    pub use_pid_dir: bool,
+    /// `linkbeat_use_polling` at top level.
+    pub linkbeat_polling: bool,
+    pub lvs_flush: bool,
+    pub lvs_flush_on_stop: FlushOnStop,
+    pub dynamic_interfaces: bool,
+    pub v3_checksum_as_v2: bool,
+    /// `vrrp_startup_delay`, and `vrrp_delay_after_boot`: instances wait this long; nanoseconds.
+    pub startup_delay_ns: u64,
+    pub delay_after_boot_ns: u64,
+    pub log_unknown_vrids: bool,
+    pub realtime: RealTime,
+    pub garp_groups: Vec<GarpGroup>,
+    /// The nftables table that `no_accept` uses (`nftables NAME`; default `keepalived`) and its base chain priority.
+    pub nftables_table: String,
+    pub nftables_priority: i32,
+    pub nftables_counters: bool,
+    /// `vrrp_rx_bufs_policy`/`vrrp_netlink_*_rcv_bufs` in bytes; `None` leaves the kernel's default.
+    pub netlink_command_buffer: Option<u32>,
+    pub netlink_monitor_buffer: Option<u32>,
+    pub receive_buffers: ReceiveBuffers,
+}
+
+/// `vrrp_rx_bufs_policy` and `vrrp_rx_bufs_multiplier`: how VRRP sockets' receive buffers are sized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ReceiveBuffers {
+    #[default]
+    System,
+    /// Interface MTU times the multiplier.
+    Mtu { multiplier: u32 },
+    /// Size of the advert times the multiplier.
+    Advert { multiplier: u32 },
+    Bytes(u32),
+}
+
+/// Scheduling of the vrrp process.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RealTime {
+    /// `vrrp_priority`: nice value, -20 to 19.
+    pub nice: i32,
+    /// `vrrp_rt_priority`: SCHED_RR 1 to 99; `None` is the default scheduler.
+    pub rt_priority: Option<u8>,
+    /// `vrrp_rlimit_rttime`, microseconds.
+    pub rlimit_rttime_us: u32,
+    /// `vrrp_no_swap`.
+    pub lock_memory: bool,
+    /// `vrrp_cpu_affinity`; empty is every CPU.
+    pub cpus: Vec<u32>,
+}
+
+/// Mail settings: used by alerts, shown by the MIB's `mail` group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Mail {
+    pub server: Option<SocketAddr>,
+    /// `smtp_connect_timeout`, seconds; Keepalived's default is 30.
+    pub connect_timeout_s: u32,
+    pub from: Option<String>,
+    pub to: Vec<String>,
+    /// False with `no_email_faults`.
+    pub faults: bool,
+    /// `smtp_alert`, `smtp_alert_vrrp`, `smtp_alert_checker`; `None` is unset.
+    pub alert: Option<bool>,
+    pub alert_vrrp: Option<bool>,
+    pub alert_checker: Option<bool>,
+}
+
+/// Which parts of the MIB are served, and where the AgentX master is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Snmp {
+    /// `enable_snmp_vrrp`, old name `enable_snmp_keepalived`.
+    pub vrrp: bool,
+    pub checker: bool,
+    pub rfcv2: bool,
+    pub rfcv3: bool,
+    /// `enable_traps`; `-x` does not set it.
+    pub traps: bool,
+    /// `snmp_socket` as written: `unix:PATH`, `PATH`, `tcp:HOST:PORT`. `-A` wins. `None` is net-snmp's default.
+    pub socket: Option<String>,
+}
+
+impl Snmp {
+    /// Whether anything asks for an AgentX session.
+    pub fn enabled(&self) -> bool {
+        self.vrrp || self.checker || self.rfcv2 || self.rfcv3
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum FlushOnStop {
+    #[default]
+    No,
+    Everything,
+    VirtualServers,
+}
+
+/// `garp_group`: paces gratuitous ARP and neighbour advertisements over a set of interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GarpGroup {
+    /// Gap between messages, nanoseconds; `None` takes the global value.
+    pub garp_interval_ns: Option<u64>,
+    pub gna_interval_ns: Option<u64>,
+    pub interfaces: Vec<String>,
+}
+
+/// The two address families, as far as VRRP tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}

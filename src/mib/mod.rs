@@ -1,0 +1,1 @@
+//! KEEPALIVED-MIB as data: tables over rows, in OID order.

@@ -1,0 +1,1 @@
+//! What the bridge knows: frames in, one immutable snapshot out.

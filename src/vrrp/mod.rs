@@ -1,0 +1,5 @@
+//! VRRP (RFC 3768, RFC 9568): machines and the engine decide without I/O; the driver in `process::vrrp` does.
+//!
+//! Read [`io`] first: it is everything that goes in and comes out.
+
+pub mod io;

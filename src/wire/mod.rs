@@ -1,0 +1,1 @@
+//! Wire codecs: total functions over bytes, without meaning, I/O or time.
