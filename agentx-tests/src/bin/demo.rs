@@ -15,7 +15,7 @@ use agentx_tests::janitor;
 use agentx_tests::net::{Node, Port};
 use agentx_tests::process::{Process, run};
 use agentx_tests::seed::{self, SeedLab};
-use agentx_tests::snmp::{Manager, STATE_CHANGE, Snmpd, TrapCollector};
+use agentx_tests::snmp::{Manager, STATE_CHANGE, Snmpd, Trap, TrapCollector};
 use agentx_tests::wait::{now_ns, observe, seconds, within};
 
 /// VI_1's advert_int.
@@ -163,10 +163,13 @@ fn tell(story: &mut Story, with_ipv6: bool) {
     let how = if with_ipv6 { "gratuitous ARP and neighbour advertisements" } else { "gratuitous ARP" };
     story.check(announced.is_some(), &format!("L2 told the neighbours by {how}"));
 
-    let trap = within(Duration::from_secs(5), || (traps.states_of("VI_1").last() == Some(&2)).then(|| traps.traps()));
-    story.check(trap.is_some(), "the client received vrrpInstanceStateChange, state master");
-    let state_change = trap.iter().flatten().rfind(|trap| trap.oid == STATE_CHANGE);
-    for varbind in state_change.into_iter().flat_map(|trap| &trap.varbinds) {
+    let master_on_second = |trap: &Trap| {
+        let says = |varbind: usize, end: &str| trap.varbinds.get(varbind).is_some_and(|varbind| varbind.ends_with(end));
+        trap.oid == STATE_CHANGE && says(1, ": 2") && says(3, "\"L2\"")
+    };
+    let trap = within(Duration::from_secs(5), || traps.traps().into_iter().find(master_on_second));
+    story.check(trap.is_some(), "the client received vrrpInstanceStateChange from L2, state master");
+    for varbind in trap.iter().flat_map(|trap| &trap.varbinds) {
         let (oid, value) = varbind.split_once(" = ").unwrap_or((varbind, ""));
         println!("    {} = {value}", manager.name_of(oid));
     }
