@@ -2,4 +2,14 @@
 //!
 //! Read [`io`] first: it is everything that goes in and comes out.
 
+pub mod admit;
+pub mod announce;
+mod carry;
+pub mod engine;
+mod host;
 pub mod io;
+pub mod machine;
+pub mod priority;
+mod reload;
+mod router;
+mod rows;
