@@ -531,3 +531,52 @@ fn describe(address: &Address, attributes: &mut Vec<AddressAttribute>) {
 
 /// RTPROT_KEEPALIVED: `ip address` shows by it whose address this is (Linux 5.18).
 const PROTOCOL: u8 = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::model::{AddressFlags as Options, Location};
+
+    /// On an interface that cannot exist: refused whoever runs the test, and nothing is changed.
+    fn impossible(position: u32) -> AddressChange {
+        let address = Address {
+            location: Location::default(),
+            address: [192, 0, 2, 1].into(),
+            prefix: 32,
+            interface: String::new(),
+            scope: 0,
+            broadcast: None,
+            label: None,
+            peer: None,
+            flags: Options::default(),
+            preferred_lifetime: None,
+            no_track: false,
+        };
+        AddressChange { key: AddressKey { owner: None, position }, interface: 0x7fff_fff0, address, install: true }
+    }
+
+    #[test]
+    fn answers_that_did_not_fit_into_the_buffer_are_asked_for_again() {
+        let mut addresses = Addresses::open(Some(1)).unwrap();
+        assert_eq!(addresses.window, 1, "a small buffer has a small window");
+        addresses.window = CHUNK;
+        let changes: Vec<_> = (1..=200).map(impossible).collect();
+        addresses.submit(&changes).unwrap();
+        let mut answers = Vec::new();
+        while addresses.waiting() > 0 {
+            addresses.read_answers(&mut answers).unwrap();
+        }
+        assert!(addresses.window < CHUNK, "nothing was lost: the test tests nothing");
+        let mut positions: Vec<_> = answers.iter().map(|(key, ..)| key.position).collect();
+        positions.sort_unstable();
+        assert_eq!(positions, (1..=200).collect::<Vec<_>>(), "each exactly once");
+        assert!(answers.iter().all(|(.., error)| error.is_some()));
+    }
+
+    #[test]
+    fn addresses_are_marked_as_those_of_a_virtual_router() {
+        let request = Request::new(&impossible(1));
+        let protocol = AddressAttribute::Protocol(AddressProtocol::Other(18));
+        assert!(request.message.attributes.contains(&protocol));
+    }
+}

@@ -259,3 +259,69 @@ pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         Some((u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK, value))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framed(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes());
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&flags.to_ne_bytes());
+        bytes.extend_from_slice(&[7, 0, 0, 0, 9, 0, 0, 0]);
+        bytes.extend_from_slice(payload);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        bytes
+    }
+
+    #[test]
+    fn the_text_of_a_refusal_is_found_behind_a_capped_and_a_whole_echo() {
+        let text = [&[10, 0, 1, 0][..], b"wrong\0", &[0, 0]].concat();
+        let request = framed(20, 0, &[1, 2, 3, 4]);
+        let refusal = (-22i32).to_ne_bytes();
+        let capped = [&refusal[..], &request[..HEADER], &text].concat();
+        let whole = [&refusal[..], &request, &text].concat();
+        for (flags, payload) in [(NLM_F_ACK_TLVS | NLM_F_CAPPED, capped), (NLM_F_ACK_TLVS, whole)] {
+            let bytes = framed(NLMSG_ERROR, flags, &payload);
+            let message = Messages::new(&bytes).next().unwrap();
+            let answer = Answer { errno: Some(22), text: Some("wrong".into()) };
+            assert_eq!(message.answer(), Some(answer));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_out_as_they_went_in(
+            messages in prop::collection::vec((any::<u16>(), prop::collection::vec(any::<u8>(), 0..50)), 0..10),
+        ) {
+            let datagram: Vec<u8> = messages.iter().flat_map(|(kind, payload)| framed(*kind, 0, payload)).collect();
+            let read: Vec<_> =
+                Messages::new(&datagram).map(|message| (message.kind, message.payload.to_vec())).collect();
+            prop_assert_eq!(read, messages);
+        }
+
+        #[test]
+        fn no_bytes_panic_or_yield_more_than_they_hold(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+            length in any::<u8>(),
+            kind in prop_oneof![Just(NLMSG_ERROR), any::<u16>()],
+        ) {
+            // Random lengths seldom fit: give the first message a plausible one.
+            if let Some(head) = bytes.first_chunk_mut() {
+                let kind = kind.to_ne_bytes();
+                *head = [length, 0, 0, 0, kind[0], kind[1]];
+            }
+            let mut total = 0;
+            for message in Messages::new(&bytes) {
+                total += HEADER + message.payload.len();
+                let held: usize = attributes(message.payload).map(|(_, value)| 4 + value.len()).sum();
+                prop_assert!(held <= message.payload.len());
+                message.answer();
+            }
+            prop_assert!(total <= bytes.len());
+        }
+    }
+}
