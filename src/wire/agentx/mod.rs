@@ -49,25 +49,59 @@ pub struct Pdu {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// `timeout` in seconds, 0 for the master's default.
-    Open { timeout: u8, id: Oid, description: Vec<u8> },
+    Open {
+        timeout: u8,
+        id: Oid,
+        description: Vec<u8>,
+    },
     Close(CloseReason),
-    Register { timeout: u8, priority: u8, instance: bool, subtree: Subtree },
-    Unregister { priority: u8, subtree: Subtree },
+    Register {
+        timeout: u8,
+        priority: u8,
+        instance: bool,
+        subtree: Subtree,
+    },
+    Unregister {
+        priority: u8,
+        subtree: Subtree,
+    },
     Get(Vec<SearchRange>),
     GetNext(Vec<SearchRange>),
-    GetBulk { non_repeaters: u16, max_repetitions: u16, ranges: Vec<SearchRange> },
+    GetBulk {
+        non_repeaters: u16,
+        max_repetitions: u16,
+        ranges: Vec<SearchRange>,
+    },
     TestSet(Vec<VarBind>),
     CommitSet,
     UndoSet,
     CleanupSet,
     Notify(Vec<VarBind>),
     Ping,
-    IndexAllocate { new_index: bool, any_index: bool, varbinds: Vec<VarBind> },
-    IndexDeallocate { new_index: bool, any_index: bool, varbinds: Vec<VarBind> },
-    AddAgentCaps { id: Oid, description: Vec<u8> },
-    RemoveAgentCaps { id: Oid },
+    IndexAllocate {
+        new_index: bool,
+        any_index: bool,
+        varbinds: Vec<VarBind>,
+    },
+    IndexDeallocate {
+        new_index: bool,
+        any_index: bool,
+        varbinds: Vec<VarBind>,
+    },
+    AddAgentCaps {
+        id: Oid,
+        description: Vec<u8>,
+    },
+    RemoveAgentCaps {
+        id: Oid,
+    },
     /// `uptime`: the master's sysUpTime in hundredths of a second; subagents send 0. `index` counts from 1.
-    Response { uptime: u32, error: ErrorStatus, index: u16, varbinds: Vec<VarBind> },
+    Response {
+        uptime: u32,
+        error: ErrorStatus,
+        index: u16,
+        varbinds: Vec<VarBind>,
+    },
 }
 
 /// What Register and Unregister name: one subtree, or a row of siblings.
