@@ -2,7 +2,7 @@
 //!
 //! Two sockets, so that a flood of news cannot push out the kernel's answers to our own requests.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -94,6 +94,19 @@ impl Monitor {
         self.state.links.values()
     }
 
+    /// Whether the address on the host carries our mark (IFA_PROTO 18, Linux 5.18 and later): a Keepalived or one of us
+    /// put it there.
+    pub fn is_marked(&self, interface: IfIndex, address: IpAddr, prefix: u8) -> bool {
+        let first = AddressId { interface, address, prefix, peer: None };
+        self.state.marked.range(first..).next().is_some_and(|id| AddressId { peer: None, ..*id } == first)
+    }
+
+    /// Whether the address is on the host.
+    pub fn has(&self, interface: IfIndex, address: IpAddr, prefix: u8) -> bool {
+        let first = AddressId { interface, address, prefix, peer: None };
+        self.state.addresses.range(first..).next().is_some_and(|(id, _)| AddressId { peer: None, ..*id } == first)
+    }
+
     fn discard(&mut self) -> io::Result<()> {
         // Under a steady flood the end may never come; then the next read finds another overrun.
         for _ in 0..DISCARDS_MAX {
@@ -129,6 +142,8 @@ impl AsFd for Monitor {
 struct State {
     links: BTreeMap<IfIndex, Link>,
     addresses: BTreeMap<AddressId, HostAddress>,
+    /// Those with IFA_PROTO 18.
+    marked: BTreeSet<AddressId>,
 }
 
 /// The kernel tells addresses apart by more than [`HostAddress`] shows: the same one may exist with several peers.
@@ -199,12 +214,13 @@ impl State {
                 }
             }
             libc::RTM_NEWADDR => {
-                if let Some((id, address)) = parse_address(message.payload) {
+                if let Some((id, address, marked)) = parse_address(message.payload) {
+                    self.mark(id, marked);
                     self.address(id, address, out);
                 }
             }
             libc::RTM_DELADDR => {
-                if let Some((id, _)) = parse_address(message.payload) {
+                if let Some((id, ..)) = parse_address(message.payload) {
                     self.address_gone(&id, out);
                 }
             }
@@ -234,7 +250,16 @@ impl State {
         }
     }
 
+    fn mark(&mut self, id: AddressId, marked: bool) {
+        if marked {
+            self.marked.insert(id);
+        } else {
+            self.marked.remove(&id);
+        }
+    }
+
     fn address_gone(&mut self, id: &AddressId, out: &mut Vec<NetEvent>) {
+        self.marked.remove(id);
         let Some(address) = self.addresses.remove(id) else { return };
         let first = AddressId { peer: None, ..*id };
         let twin =
@@ -250,6 +275,7 @@ impl State {
         gone.iter().for_each(|id| self.address_gone(id, out));
         let gone: Vec<_> = self.links.keys().filter(|index| !found.links.contains_key(index)).copied().collect();
         gone.iter().for_each(|index| self.link_gone(*index, out));
+        self.marked = found.marked;
         found.links.into_values().for_each(|link| self.link(link, out));
         found.addresses.into_iter().for_each(|(id, address)| self.address(id, address, out));
     }
@@ -296,15 +322,18 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
 /// Length of `ifinfomsg`.
 const LINK_HEADER: usize = 16;
 
-fn parse_address(payload: &[u8]) -> Option<(AddressId, HostAddress)> {
+/// The third value says whether the address carries our mark.
+fn parse_address(payload: &[u8]) -> Option<(AddressId, HostAddress, bool)> {
     let AddressMessage { header, attributes, .. } = AddressMessage::parse(payload).ok()?;
     let mut flags = AddressFlags::from_bits_retain(header.flags.bits().into());
     let (mut local, mut remote) = (None, None);
+    let mut marked = false;
     for attribute in attributes {
         match attribute {
             AddressAttribute::Local(address) => local = Some(address),
             AddressAttribute::Address(address) => remote = Some(address),
             AddressAttribute::Flags(wide) => flags = wide,
+            AddressAttribute::Protocol(protocol) => marked = u8::from(protocol) == PROTOCOL,
             _ => {}
         }
     }
@@ -320,7 +349,7 @@ fn parse_address(payload: &[u8]) -> Option<(AddressId, HostAddress)> {
         secondary: address.is_ipv4() && flags.contains(AddressFlags::Secondary),
         tentative: flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
     };
-    Some((AddressId { interface, address, prefix, peer }, host))
+    Some((AddressId { interface, address, prefix, peer }, host, marked))
 }
 
 /// The kernel's verdict on one [`AddressChange`]: its key, whether it was to be installed, and an errno. What was there

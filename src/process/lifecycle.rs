@@ -21,7 +21,8 @@ use crate::sys::seqpacket::{self, Received, Seqpacket};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToChild {
     /// The first message. With the sealed configuration (load: the empty memory file to fill and seal).
-    Start { options: Box<Options>, config: ConfigGeneration },
+    /// `restarted`: this process replaces one that died.
+    Start { options: Box<Options>, config: ConfigGeneration, restarted: bool },
     /// With the new sealed configuration.
     Reload { config: ConfigGeneration },
     /// With a new socket to that process; an earlier one is dead.

@@ -21,7 +21,7 @@ use crate::sys::memfd;
 /// Reads the first message from standard input, loads, and exits with what Keepalived would exit with.
 pub fn run() -> i32 {
     let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
-    let Ok((ToChild::Start { options, config: generation }, Some(file))) = channel.wait::<ToChild>() else {
+    let Ok((ToChild::Start { options, config: generation, .. }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
     logging::start(&options.log(None), "");

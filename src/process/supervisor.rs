@@ -170,7 +170,7 @@ impl Supervisor {
     fn load(&mut self) -> io::Result<()> {
         let file = memfd::create("keepwatch-config")?;
         let (mut channel, process) = self.spawn(Role::Load)?;
-        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1 };
+        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
         channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
         self.loading = Some(Loading { file, _channel: channel, process });
         Ok(())
@@ -271,19 +271,19 @@ impl Supervisor {
     }
 
     fn start(&mut self, role: Role, backoff: Duration) {
-        self.respawn.remove(&role);
-        if let Err(error) = self.try_start(role, backoff) {
+        let restarted = self.respawn.remove(&role).is_some();
+        if let Err(error) = self.try_start(role, backoff, restarted) {
             error!("cannot start the {} process: {error}", role.name());
             self.respawn.insert(role, (clock::now() + backoff, (backoff * 2).min(RESPAWN_MAX)));
         }
     }
 
-    fn try_start(&mut self, role: Role, backoff: Duration) -> io::Result<()> {
+    fn try_start(&mut self, role: Role, backoff: Duration, restarted: bool) -> io::Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
         let file = config.file.try_clone()?;
         let pid_path = (role == Role::Vrrp).then(|| self.pid_path("vrrp", self.options.vrrp_pid.clone()));
         let (mut channel, process) = self.spawn(role)?;
-        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation };
+        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
         channel.send(&start, Some(file)).map_err(io::Error::other)?;
         let token = self.next_token;
         self.next_token += 1;

@@ -50,7 +50,7 @@ pub fn run() -> i32 {
         Ok(channel) => channel,
         Err(_) => return exit::SOFTWARE,
     };
-    let Ok((ToChild::Start { options, config: generation }, Some(file))) = channel.wait::<ToChild>() else {
+    let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
     let config = match decode(&file) {
@@ -65,7 +65,7 @@ pub fn run() -> i32 {
         }
     }
     schedule(&config.global);
-    match Driver::start(channel, *options, config, generation) {
+    match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => driver.run(),
         Err(error) => {
             error!("VRRP cannot start: {error}");
@@ -144,6 +144,7 @@ impl Driver {
         options: Options,
         config: Config,
         generation: ConfigGeneration,
+        restarted: bool,
     ) -> std::io::Result<Driver> {
         // The terminal's signals reach the whole group, and only the supervisor acts on them. TERM sent to this process
         // alone means: stop in good order.
@@ -160,14 +161,13 @@ impl Driver {
         let mut news = Vec::new();
         monitor.dump(&mut news)?;
         let mut world = World::open(&config.global, &poller)?;
-        world.remove_leftovers(&config, &monitor);
+        world.remove_leftovers(&config, &monitor, restarted);
         poller.add(&channel, CHANNEL, false)?;
         poller.add(signals.fd(), SIGNALS, false)?;
         poller.add(&monitor, MONITOR, false)?;
 
         let now = clock::now();
-        let seed = now.nanos() ^ u64::from(std::process::id());
-        let mut engine = Engine::new(&config, EngineOptions { seed, ..EngineOptions::default() }, now, clock::wall());
+        let mut engine = Engine::new(&config, EngineOptions { restarted }, now, clock::wall());
         let mut outputs = Vec::new();
         for event in news.drain(..) {
             engine.handle(input(event), now, &mut outputs);
@@ -190,7 +190,7 @@ impl Driver {
             buffer: vec![0; FRAME_MAX],
             leaving: None,
         };
-        driver.world.configure(&config);
+        driver.world.configure(&config, &driver.poller);
         driver.perform(now);
         driver.ready(generation);
         Ok(driver)
@@ -286,7 +286,7 @@ impl Driver {
                 Ok(new) => {
                     let now = clock::now();
                     self.engine.apply(&new, now, &mut self.outputs);
-                    self.world.configure(&new);
+                    self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
                     self.ready(config);
                 }

@@ -36,7 +36,8 @@ pub struct World {
     senders: BTreeMap<Family, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
-    firewall: Firewall,
+    /// Opened when an instance has `no_accept`.
+    firewall: Option<Firewall>,
     blocked: BTreeSet<Block>,
     links: BTreeMap<IfIndex, Link>,
     wanted: Vec<Listen>,
@@ -53,16 +54,12 @@ impl World {
     pub fn open(global: &Global, poller: &Poller) -> io::Result<World> {
         let addresses = Addresses::open(global.netlink_command_buffer)?;
         poller.add(&addresses, ADDRESSES, false)?;
-        let mut firewall =
-            Firewall::open(&global.nftables_table, global.nftables_priority, global.nftables_counters)?;
-        firewall.remove();
-        poller.add(&firewall, FIREWALL, false)?;
         Ok(World {
             sockets: Sockets::default(),
             senders: BTreeMap::new(),
             frames: None,
             addresses,
-            firewall,
+            firewall: None,
             blocked: BTreeSet::new(),
             links: BTreeMap::new(),
             wanted: Vec::new(),
@@ -75,7 +72,13 @@ impl World {
     }
 
     /// Settings that are not the engine's business.
-    pub fn configure(&mut self, config: &Config) {
+    pub fn configure(&mut self, config: &Config, poller: &Poller) {
+        if self.firewall.is_none() && config.instances.iter().any(|instance| !instance.accept) {
+            match open_firewall(&config.global, poller) {
+                Ok(firewall) => self.firewall = Some(firewall),
+                Err(error) => error!("no_accept has no effect, nftables cannot be reached: {error}"),
+            }
+        }
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
         for name in config.instances.iter().filter(|i| i.promote_secondaries).filter_map(|i| i.interface.as_deref()) {
@@ -91,14 +94,15 @@ impl World {
     }
 
     /// A predecessor that crashed may have left addresses behind. They go before the engine starts, as nobody answers
-    /// for them; an address owner's stay, and so do addresses that somebody else configured.
-    pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor) {
+    /// for them; an address owner's stay, and so do addresses that somebody else configured, where the kernel can tell.
+    pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, restarted: bool) {
+        let any = restarted || !kernel_marks_addresses();
         self.links = monitor.links().map(|link| (link.index, link.clone())).collect();
         let mut changes = Vec::new();
         for instance in config.instances.iter().filter(|instance| instance.priority.get() < 255) {
             for (address, position) in instance.addresses.iter().chain(&instance.excluded).zip(1..) {
                 let key = AddressKey { owner: Some(instance.name.clone()), position };
-                if let Some(interface) = self.leftover(address, monitor) {
+                if let Some(interface) = self.leftover(address, monitor, any) {
                     changes.push(AddressChange { key, interface, address: address.clone(), install: false });
                 }
             }
@@ -111,9 +115,10 @@ impl World {
         }
     }
 
-    fn leftover(&self, address: &Address, monitor: &Monitor) -> Option<IfIndex> {
+    fn leftover(&self, address: &Address, monitor: &Monitor, any: bool) -> Option<IfIndex> {
         let index = self.links.values().find(|link| link.name == address.interface)?.index;
-        monitor.is_marked(index, address.address, address.prefix).then_some(index)
+        let (ip, prefix) = (address.address, address.prefix);
+        (monitor.is_marked(index, ip, prefix) || any && monitor.has(index, ip, prefix)).then_some(index)
     }
 
     /// Keeps what sending needs to know of interfaces.
@@ -242,7 +247,9 @@ impl World {
     fn block(&mut self, wanted: Option<&BTreeSet<Block>>) {
         let Some(wanted) = wanted.filter(|wanted| **wanted != self.blocked) else { return };
         let list: Vec<Block> = wanted.iter().copied().collect();
-        if let Err(error) = self.firewall.set(&list) {
+        if let Some(firewall) = &mut self.firewall
+            && let Err(error) = firewall.set(&list)
+        {
             error!("cannot tell nftables what to drop (no_accept): {error}");
         }
         self.blocked.clone_from(wanted);
@@ -290,8 +297,9 @@ impl World {
     }
 
     pub fn read_firewall(&mut self) {
+        let Some(firewall) = &mut self.firewall else { return };
         let mut texts = Vec::new();
-        if let Err(error) = self.firewall.read_answers(&mut texts) {
+        if let Err(error) = firewall.read_answers(&mut texts) {
             error!("cannot read the answers of nftables: {error}");
         }
         for text in texts {
@@ -310,13 +318,32 @@ impl World {
 
     /// Takes back what is not addresses.
     pub fn close(&mut self) {
-        if !self.blocked.is_empty() {
-            self.firewall.remove();
+        if let Some(firewall) = &mut self.firewall
+            && let Err(error) = firewall.remove()
+        {
+            warn!("cannot remove our nftables rules: {error}");
         }
         for (name, before) in std::mem::take(&mut self.promoted) {
             let _ = std::fs::write(promote_path(&name), before);
         }
     }
+}
+
+/// Opens nftables and deletes what a crashed predecessor left there.
+fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
+    let mut firewall = Firewall::open(&global.nftables_table, global.nftables_priority, global.nftables_counters)?;
+    firewall.remove()?;
+    poller.add(&firewall, FIREWALL, false)?;
+    Ok(firewall)
+}
+
+/// IFA_PROTO came with Linux 5.18; before it, addresses do not tell who put them there, and we do as Keepalived does:
+/// what is configured here and present at start is taken for ours.
+fn kernel_marks_addresses() -> bool {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let release = release.unwrap_or_default();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (5, 18)
 }
 
 fn promote_path(interface: &str) -> String {
