@@ -6,14 +6,16 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use keepwatch::conf::model::{Address, AddressFlags, Location};
+use keepwatch::netlink::nft::Firewall;
 use keepwatch::netlink::route::{AddressAnswer, Addresses, Monitor, NetEvent, Status};
-use keepwatch::vrrp::io::{AddressChange, AddressKey, HostAddress, Link};
+use keepwatch::vrrp::io::{AddressChange, AddressKey, Block, HostAddress, Link};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -328,6 +330,210 @@ fn what_an_overrun_hid_comes_with_the_next_dump() {
     });
 }
 
+// ---- firewall
+
+#[test]
+fn blocked_addresses_are_dropped_until_unblocked_and_others_are_not() {
+    in_namespace(|| {
+        veth();
+        for address in ["10.1.0.1/24", "10.1.0.2/24", "2001:db8::1/64", "2001:db8::2/64"] {
+            run(&format!("ip addr add {address} dev a0 nodad"));
+        }
+        let mut firewall = Firewall::open("keepalived", -1, true).unwrap();
+        for (source, vip, other) in [("127.0.0.1", "10.1.0.1", "10.1.0.2"), ("::1", "2001:db8::1", "2001:db8::2")] {
+            assert_eq!(heard(source, vip, other), [vip, other]);
+            set(&mut firewall, &[anywhere(vip)]);
+            assert_eq!(heard(source, vip, other), [other]);
+            let error = UdpSocket::bind((vip, 0)).unwrap().send_to(b"x", (other, 9)).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "from {vip}");
+            set(&mut firewall, &[]);
+            assert_eq!(heard(source, vip, other), [vip, other]);
+        }
+    });
+}
+
+#[test]
+fn the_tables_look_as_operators_know_them_from_keepalived() {
+    in_namespace(|| {
+        let a0 = veth();
+        let mut firewall = Firewall::open("keepalived", -1, true).unwrap();
+        let local = Block { address: ip_of("fe80::10"), interface: Some(a0) };
+        set(&mut firewall, &[anywhere("10.1.0.1"), anywhere("2001:db8::1"), local]);
+        let v4 = run("nft list table ip keepalived");
+        for part in [
+            "type ipv4_addr",
+            "elements = { 10.1.0.1 }",
+            "type filter hook input priority filter - 1; policy accept;",
+            "type filter hook output priority filter - 1; policy accept;",
+            "ip daddr @vips counter packets 0 bytes 0 drop",
+            "ip saddr @vips counter packets 0 bytes 0 drop",
+        ] {
+            assert!(v4.contains(part), "no `{part}` in {v4}");
+        }
+        let v6 = run("nft list table ip6 keepalived");
+        for part in [
+            "type ipv6_addr",
+            "elements = { 2001:db8::1 }",
+            "type ipv6_addr . iface_index",
+            "elements = { fe80::10 . \"a0\" }",
+            "ip6 daddr . iif @vips_link_local counter packets 0 bytes 0 drop",
+            "ip6 saddr . oif @vips_link_local counter packets 0 bytes 0 drop",
+            "ip6 daddr @vips counter packets 0 bytes 0 drop",
+            "icmpv6 type",
+        ] {
+            assert!(v6.contains(part), "no `{part}` in {v6}");
+        }
+        set(&mut firewall, &[anywhere("10.1.0.1")]);
+        assert_eq!(run("nft list tables"), "table ip keepalived\n", "an empty table is deleted");
+
+        let mut other = Firewall::open("mine", 5, false).unwrap();
+        set(&mut other, &[anywhere("10.1.0.1")]);
+        let mine = run("nft list table ip mine");
+        assert!(mine.contains("priority filter + 5") && !mine.contains("counter"), "{mine}");
+    });
+}
+
+#[test]
+fn only_differences_are_sent_so_that_counters_survive() {
+    in_namespace(|| {
+        veth();
+        run("ip addr add 10.1.0.1/24 dev a0");
+        run("ip addr add 10.1.0.2/24 dev a0");
+        let mut firewall = Firewall::open("keepalived", -1, true).unwrap();
+        set(&mut firewall, &[anywhere("10.1.0.1")]);
+        assert_eq!(heard("127.0.0.1", "10.1.0.1", "10.1.0.2"), ["10.1.0.2"]);
+        set(&mut firewall, &[anywhere("10.1.0.1"), anywhere("10.1.0.9")]);
+        set(&mut firewall, &[anywhere("10.1.0.1"), anywhere("10.1.0.8")]);
+        let table = run("nft list table ip keepalived");
+        assert!(table.contains("elements = { 10.1.0.1, 10.1.0.8 }"), "{table}");
+        assert!(table.contains("ip daddr @vips counter packets 1 "), "{table}");
+    });
+}
+
+#[test]
+fn thousands_of_addresses_fit_into_one_transaction() {
+    in_namespace(|| {
+        let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
+        let blocks: Vec<_> = (0..5000u16)
+            .map(|n| Block { address: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into(), interface: None })
+            .collect();
+        set(&mut firewall, &blocks);
+        assert_eq!(run("nft list set ip6 keepalived vips").matches("2001:db8").count(), 5000);
+        set(&mut firewall, &blocks[..1]);
+        assert_eq!(run("nft list set ip6 keepalived vips").matches("2001:db8").count(), 1);
+    });
+}
+
+#[test]
+fn a_flushed_ruleset_is_built_anew_at_the_next_change() {
+    in_namespace(|| {
+        let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
+        set(&mut firewall, &[anywhere("10.1.0.1")]);
+        run("nft flush ruleset");
+        set(&mut firewall, &[anywhere("10.1.0.1"), anywhere("10.1.0.2")]);
+        assert!(run("nft list table ip keepalived").contains("elements = { 10.1.0.1, 10.1.0.2 }"));
+        run("nft flush ruleset");
+        set(&mut firewall, &[]);
+        assert_eq!(run("nft list ruleset"), "");
+    });
+}
+
+#[test]
+fn the_tables_of_a_crashed_predecessor_are_removed_and_nothing_else_is() {
+    in_namespace(|| {
+        run("nft add table ip bystander");
+        run("nft add table ip6 keepalived");
+        run("nft add chain ip6 keepalived leftover");
+        let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
+        firewall.remove().unwrap();
+        assert_settled(&mut firewall);
+        assert_eq!(run("nft list tables"), "table ip bystander\n");
+        firewall.remove().unwrap();
+        assert_settled(&mut firewall);
+
+        set(&mut firewall, &[anywhere("10.1.0.1"), anywhere("2001:db8::1")]);
+        drop(firewall);
+        let mut successor = Firewall::open("keepalived", -1, false).unwrap();
+        set(&mut successor, &[anywhere("10.1.0.2")]);
+        let table = run("nft list table ip keepalived");
+        assert!(table.contains("elements = { 10.1.0.2 }") && table.matches("@vips drop").count() == 2, "{table}");
+        successor.remove().unwrap();
+        assert_settled(&mut successor);
+        assert_eq!(run("nft list tables"), "table ip bystander\n");
+    });
+}
+
+#[test]
+fn what_the_kernel_refuses_is_told_once_and_tried_again_at_the_next_change() {
+    in_namespace(|| {
+        let mut firewall = Firewall::open(&"too long".repeat(100), -1, false).unwrap();
+        let mut errors = Vec::new();
+        for told in 1..=2 {
+            firewall.set(&[anywhere("10.1.0.1")]).unwrap();
+            for _ in 0..3 {
+                firewall.read_answers(&mut errors).unwrap();
+                assert_eq!(errors.len(), told, "{errors:?}");
+                assert!(!firewall.settled());
+            }
+        }
+        assert!(errors[0].starts_with("nftables table too long"), "{errors:?}");
+    });
+}
+
+#[test]
+fn neighbours_still_find_a_blocked_address() {
+    let (to_neighbour, from_router) = mpsc::channel::<()>();
+    let (to_router, from_neighbour) = mpsc::channel::<i32>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            in_namespace(move || {
+                to_router.send(nix::unistd::gettid().as_raw()).unwrap();
+                from_router.recv().unwrap();
+                run("ip addr add 2001:db8::f/64 dev a1 nodad");
+                run("ip link set a1 addrgenmode none up");
+                let socket = UdpSocket::bind("[2001:db8::f]:0").unwrap();
+                let local = SocketAddrV6::new("fe80::10".parse().unwrap(), PORT, 0, index("a1"));
+                run("ip addr add fe80::f/64 dev a1 nodad");
+                let local_socket =
+                    UdpSocket::bind(SocketAddrV6::new("fe80::f".parse().unwrap(), 0, 0, index("a1"))).unwrap();
+                for _ in 0..2 {
+                    // Packets wait for discovery, so the later of two may arrive first unless it is done.
+                    for address in ["2001:db8::1", "2001:db8::9"] {
+                        socket.send_to(address.as_bytes(), (address, PORT)).unwrap();
+                        found(address);
+                    }
+                    local_socket.send_to(b"fe80::10", local).unwrap();
+                    found("fe80::10");
+                }
+                socket.send_to(b"end", ("2001:db8::9", PORT)).unwrap();
+                to_router.send(0).unwrap();
+                let _ = from_router.recv();
+            });
+        });
+        in_namespace(move || {
+            let a0 = veth();
+            for address in ["2001:db8::1/64", "2001:db8::9/64", "fe80::10/64"] {
+                run(&format!("ip addr add {address} dev a0 nodad"));
+            }
+            run(&format!("ip link set a1 netns {}", from_neighbour.recv().unwrap()));
+            let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
+            set(&mut firewall, &[anywhere("2001:db8::1"), Block { address: ip_of("fe80::10"), interface: Some(a0) }]);
+            let socket = receiver("::");
+            to_neighbour.send(()).unwrap();
+            from_neighbour.recv().expect("the neighbour did not find a blocked address");
+            assert_eq!(until_end(&socket), ["2001:db8::9", "2001:db8::9"]);
+        });
+    });
+}
+
+/// Waits until the neighbour at `address` is known by its Ethernet address.
+fn found(address: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !run(&format!("ip neigh show {address} dev a1")).contains("lladdr") {
+        assert!(Instant::now() < deadline, "neighbour discovery for {address} fails");
+    }
+}
+
 // ---- helpers
 
 /// Runs `body` on a thread with a network namespace of its own, `lo` up.
@@ -463,4 +669,51 @@ impl Watch {
 
 fn links(events: &[NetEvent]) -> Vec<&Link> {
     events.iter().filter_map(|event| if let NetEvent::Link(link) = event { Some(link) } else { None }).collect()
+}
+
+fn anywhere(address: &str) -> Block {
+    Block { address: ip_of(address), interface: None }
+}
+
+fn set(firewall: &mut Firewall, blocks: &[Block]) {
+    firewall.set(blocks).unwrap();
+    assert_settled(firewall);
+}
+
+fn assert_settled(firewall: &mut Firewall) {
+    let mut errors = Vec::new();
+    firewall.read_answers(&mut errors).unwrap();
+    assert!(firewall.settled(), "{errors:?}");
+    assert_eq!(errors, [""; 0]);
+}
+
+/// Port 9 is for discarding.
+const PORT: u16 = 9;
+
+fn receiver(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind((address, PORT)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// Sends from `source` to `first`, then to `second`, and gives those that arrived.
+fn heard(source: &str, first: &str, second: &str) -> Vec<String> {
+    let source = ip_of(source);
+    let receiver = receiver(if source.is_ipv4() { "0.0.0.0" } else { "::" });
+    let sender = UdpSocket::bind(SocketAddr::new(source, 0)).unwrap();
+    for address in [first, second] {
+        sender.send_to(address.as_bytes(), (address, PORT)).unwrap();
+    }
+    // Within one host packets stay in order.
+    sender.send_to(b"end", (source, PORT)).unwrap();
+    until_end(&receiver)
+}
+
+fn until_end(socket: &UdpSocket) -> Vec<String> {
+    let datagrams = std::iter::from_fn(|| {
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).expect("even the last datagram is missing");
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    });
+    datagrams.take_while(|text| text != "end").collect()
 }

@@ -419,7 +419,7 @@ fn key(block: &Block) -> Vec<u8> {
         IpAddr::V6(address) => address.octets().to_vec(),
     };
     if let Some(interface) = block.interface {
-        key.extend(interface.to_be_bytes());
+        key.extend(interface.to_ne_bytes());
     }
     key
 }
