@@ -44,11 +44,8 @@ impl Link {
         Ok(Link { fd: aio::register(fd)?, queue: VecDeque::new(), stuck_since: None })
     }
 
-    /// Waits for input. Whoever waits must read until [`Read::Nothing`].
     pub async fn readable(&self) {
-        if let Ok(mut guard) = self.fd.readable().await {
-            guard.clear_ready();
-        }
+        aio::readable(&self.fd).await;
     }
 
     /// Waits until a full queue may go on; never ends while there is none.
@@ -65,7 +62,11 @@ impl Link {
         match nix::unistd::read(self.fd.get_ref(), buffer) {
             Ok(0) => Read::Closed,
             Ok(count) => Read::Bytes(count),
-            Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+            Err(Errno::EAGAIN) => {
+                aio::drained(&self.fd);
+                Read::Nothing
+            }
+            Err(Errno::EINTR) => Read::Nothing,
             Err(_) => Read::Closed,
         }
     }

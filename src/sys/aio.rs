@@ -26,3 +26,17 @@ impl std::os::fd::AsFd for Owned {
         std::os::fd::AsFd::as_fd(&self.0)
     }
 }
+
+/// Waits for input. Stays ready until [`drained`] says otherwise.
+pub async fn readable(fd: &AsyncFd<Owned>) {
+    match fd.readable().await {
+        Ok(mut guard) => guard.retain_ready(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A read found nothing: the next [`readable`] waits for news. For runtimes of one thread, where no news can come
+/// between that read and this call.
+pub fn drained(fd: &AsyncFd<Owned>) {
+    let _ = fd.try_io(tokio::io::Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+}
