@@ -4,7 +4,7 @@
 //! parses nothing; [`load`] turns text into a sealed configuration and exits; [`vrrp`] drives the VRRP engine; the
 //! [`bridge`] keeps a copy of what the engines say and shows it to SNMP. Start reading at [`lifecycle`].
 
-// pub mod bridge;
+pub mod bridge;
 pub mod daemonize;
 pub mod dumps;
 pub mod lifecycle;
