@@ -369,19 +369,12 @@ fn complain(
     }
 }
 
+/// The engine's texts name their instance, as operators are used to read it.
 fn log(line: &Log) {
-    macro_rules! write_line {
-        ($level:ident) => {
-            match &line.instance {
-                Some(instance) => tracing::$level!(instance = %instance, "{}", line.text),
-                None => tracing::$level!("{}", line.text),
-            }
-        };
-    }
     match line.level {
-        Level::Debug => write_line!(debug),
-        Level::Info => write_line!(info),
-        Level::Warn => write_line!(warn),
-        Level::Error => write_line!(error),
+        Level::Debug => debug!("{}", line.text),
+        Level::Info => info!("{}", line.text),
+        Level::Warn => warn!("{}", line.text),
+        Level::Error => error!("{}", line.text),
     }
 }
