@@ -138,6 +138,10 @@ impl World {
         self.sockets.receive(token, engine, now, outputs);
     }
 
+    pub fn drain(&mut self, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        self.sockets.drain(engine, now, outputs);
+    }
+
     /// Empties `outputs`. For each instance the order that matters is that of the kinds: an advert before the addresses it
     /// speaks of, addresses before what announces them.
     pub fn perform(&mut self, outputs: &mut Vec<Output>, outbox: &mut Outbox, poller: &Poller, now: Instant) {
