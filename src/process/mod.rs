@@ -9,7 +9,7 @@ pub mod daemonize;
 pub mod dumps;
 pub mod lifecycle;
 pub mod link;
-// pub mod load;
+pub mod load;
 pub mod logging;
 pub mod options;
 pub mod pidfile;
