@@ -70,3 +70,19 @@ pub enum Refusal {
     /// The thing is not in the configuration (any more).
     NoSuchInstance,
 }
+
+/// What an engine process writes to its bridge socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBridge {
+    Feed(Feed),
+    Reply { request: u64, reply: Reply },
+}
+
+/// What the bridge writes to an engine process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEngine {
+    /// `request` comes back in the reply.
+    Command { request: u64, command: Command },
+    /// The bridge lost track: send everything again.
+    Resync,
+}

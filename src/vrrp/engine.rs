@@ -161,11 +161,21 @@ impl Engine {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
+            Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
+    }
+
+    fn clear_counters(&mut self, out: &mut Vec<Output>) {
+        self.counters = Default::default();
+        out.push(Output::Changed(RowKey::Router));
+        for router in self.slots.iter_mut().flatten() {
+            router.counters = Default::default();
+            out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
+        }
     }
 
     /// When to say `Wake` if nothing else happens before. O(1).

@@ -90,6 +90,8 @@ pub enum Input<'a> {
         request: u64,
         command: Command,
     },
+    /// Every counter back to zero (SIGRTMAX-1).
+    ClearCounters,
     /// Time passed: the engine's deadline was reached (or not; then nothing happens).
     Wake,
     /// Leave in good order: priority 0 adverts, addresses away (unless `keep_addresses`, `--dont-release-vrrp`).

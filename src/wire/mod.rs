@@ -2,8 +2,11 @@
 //!
 //! No input panics, and nothing is allocated by a length that the bytes claim.
 
+pub mod agentx;
 pub mod arp;
 pub mod checksum;
 pub mod ip;
 pub mod ndisc;
+pub mod oid;
+pub mod value;
 pub mod vrrp;
