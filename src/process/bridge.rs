@@ -196,8 +196,7 @@ impl Bridge {
         }
         self.snmp = snmp.clone();
         self.tree = Tree::new(snmp);
-        let wanted =
-            Wanted { registrations: self.tree.registrations(), capabilities: self.tree.capabilities() };
+        let wanted = Wanted { registrations: self.tree.registrations(), capabilities: self.tree.capabilities() };
         let actions = self.session.want(wanted, clock::now());
         self.carry_out(actions);
     }

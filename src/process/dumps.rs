@@ -43,11 +43,7 @@ fn instance(text: &mut String, name: &str, c: &Counters) {
     section(
         text,
         "Authentication Errors",
-        &[
-            ("Invalid Type", c.invalid_auth_type),
-            ("Type Mismatch", c.auth_type_mismatch),
-            ("Failure", c.auth_failures),
-        ],
+        &[("Invalid Type", c.invalid_auth_type), ("Type Mismatch", c.auth_type_mismatch), ("Failure", c.auth_failures)],
     );
     section(text, "Priority Zero", &[("Received", c.priority_zero_received), ("Sent", c.priority_zero_sent)]);
 }

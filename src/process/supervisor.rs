@@ -170,7 +170,8 @@ impl Supervisor {
     fn load(&mut self) -> io::Result<()> {
         let file = memfd::create("keepwatch-config")?;
         let (mut channel, process) = self.spawn(Role::Load)?;
-        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
+        let start =
+            ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
         channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
         self.loading = Some(Loading { file, _channel: channel, process });
         Ok(())
@@ -461,7 +462,11 @@ impl Supervisor {
             return;
         }
         if let Some(code) = status.code().filter(|&code| exit::is_permanent(code)) {
-            error!("The {} process (pid {}) exited with permanent error {code}. Terminating", role.name(), child.process.id());
+            error!(
+                "The {} process (pid {}) exited with permanent error {code}. Terminating",
+                role.name(),
+                child.process.id()
+            );
             self.stop(code);
             return;
         }

@@ -15,8 +15,7 @@ impl Frames {
     pub fn open() -> io::Result<Frames> {
         // Protocol 0: the kernel hands such a socket nothing.
         // SAFETY: no pointers; a negative result is checked.
-        let fd =
-            unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

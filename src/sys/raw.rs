@@ -159,9 +159,8 @@ impl Buffers {
             header.msg_controllen = self.control[index].0.len();
         }
         // SAFETY: every header points at buffers of `self` and of this frame, with their true sizes.
-        let count = unsafe {
-            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
-        };
+        let count =
+            unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut()) };
         if count < 0 {
             let error = io::Error::last_os_error();
             return match error.kind() {
@@ -327,8 +326,7 @@ fn send_some(fd: c_int, chunk: &[Outgoing<'_>]) -> io::Result<usize> {
     }
     let count = chunk.len().min(BATCH) as u32;
     // SAFETY: every header points at memory of `chunk` or of this frame, with true sizes.
-    let sent =
-        unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    let sent = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(sent).unwrap_or(0)) }
 }
 
@@ -393,8 +391,7 @@ fn set<T>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> 
 
 fn set_bytes(fd: &OwnedFd, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
     // SAFETY: the pointer and the length describe `value`, which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t)
-    };
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -490,3 +490,290 @@ impl Machine {
         Action::Report(Transition { from: self.state(), to, reason })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+    const LOWER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 4));
+    const HIGHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 6));
+
+    fn at_us(us: u64) -> Instant {
+        Instant::from_nanos(us * 1000)
+    }
+
+    fn just_before(at: Instant) -> Instant {
+        at - Duration::from_nanos(1)
+    }
+
+    fn settings(version: Version, interval_ms: u64) -> Settings {
+        Settings {
+            version,
+            interval: Duration::from_millis(interval_ms),
+            down_timer_adverts: 3,
+            preempt: Preempt::After(Duration::ZERO),
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            owner_ignore_adverts: false,
+            timer_expired_backup: None,
+        }
+    }
+
+    fn v2() -> Settings {
+        settings(Version::V2, 1000)
+    }
+
+    fn v3() -> Settings {
+        settings(Version::V3, 1000)
+    }
+
+    /// A machine started at time zero.
+    fn started(settings: Settings, priority: u8) -> Machine {
+        let mut machine = Machine::new(settings, Priority::new(priority).expect("not zero"));
+        assert!(machine.handle(Event::Primary(Some(OURS)), at_us(0)).is_empty());
+        let _ = machine.handle(Event::Start { at: at_us(0) }, at_us(0));
+        machine
+    }
+
+    /// One that heard nobody, and when it became master.
+    fn master(settings: Settings, priority: u8) -> (Machine, Instant) {
+        let mut machine = started(settings, priority);
+        let at = machine.deadline().expect("a backup waits");
+        let _ = machine.handle(Event::Wake, at);
+        assert!(machine.is_master());
+        (machine, at)
+    }
+
+    fn advert(source: IpAddr, priority: u8, interval_ms: u64) -> Event {
+        Event::Advert(Advert { source, priority, interval: Duration::from_millis(interval_ms) })
+    }
+
+    fn report(from: Shown, to: Shown, reason: Reason) -> Action {
+        Action::Report(Transition { from, to, reason })
+    }
+
+    #[test]
+    fn a_version_2_backup_that_hears_nothing_takes_over_after_three_intervals_and_its_part_of_a_second() {
+        let mut backup = started(v2(), 100);
+        let due = at_us(3_609_375); // 3 s and 156/256 of a second
+        assert_eq!(backup.deadline(), Some(due));
+        assert!(backup.handle(Event::Wake, just_before(due)).is_empty());
+        assert_eq!(
+            backup.handle(Event::Wake, due)[..],
+            [
+                Action::Send { priority: 100 },
+                report(Shown::Backup, Shown::Master, Reason::MasterNoResponse),
+                Action::Install,
+                Action::Announce(Burst::Master),
+            ]
+        );
+        assert_eq!(backup.deadline(), Some(at_us(4_609_375)));
+    }
+
+    #[test]
+    fn the_skew_of_version_2_does_not_depend_on_the_interval() {
+        assert_eq!(started(settings(Version::V2, 10_000), 100).deadline(), Some(at_us(30_609_375)));
+        assert_eq!(
+            started(settings(Version::V2, 10_000), 254).deadline(),
+            Some(at_us(30_007_812) + Duration::from_nanos(500))
+        );
+    }
+
+    #[test]
+    fn the_skew_of_version_3_is_a_part_of_the_masters_interval() {
+        assert_eq!(
+            started(settings(Version::V3, 100), 100).deadline(),
+            Some(at_us(360_937) + Duration::from_nanos(500))
+        );
+        assert_eq!(started(settings(Version::V3, 10), 254).deadline(), Some(at_us(30_078) + Duration::from_nanos(125)));
+    }
+
+    #[test]
+    fn a_version_3_backup_waits_by_the_interval_its_master_advertises() {
+        let mut backup = started(v3(), 100);
+        let _ = backup.handle(advert(LOWER, 150, 200), at_us(500_000));
+        // 3 × 200 ms and 156/256 of 200 ms, from the advert on.
+        assert_eq!(backup.deadline(), Some(at_us(500_000 + 600_000 + 121_875)));
+        assert_eq!(backup.master_interval(), Duration::from_millis(200));
+    }
+
+    #[test]
+    fn down_timer_adverts_replaces_the_three() {
+        let backup = started(Settings { down_timer_adverts: 5, ..v2() }, 100);
+        assert_eq!(backup.deadline(), Some(at_us(5_609_375)));
+    }
+
+    #[test]
+    fn the_initial_state_is_backup_and_only_an_owner_is_master_at_once() {
+        let mut owner = Machine::new(v3(), Priority::MAX);
+        let actions = owner.handle(Event::Start { at: at_us(0) }, at_us(7));
+        assert_eq!(actions[1], report(Shown::Init, Shown::Master, Reason::Preempted));
+        let mut other = Machine::new(v3(), Priority::new(254).expect("not zero"));
+        let actions = other.handle(Event::Start { at: at_us(0) }, at_us(7));
+        assert_eq!(actions[..], [report(Shown::Init, Shown::Backup, Reason::Startup)]);
+    }
+
+    #[test]
+    fn a_startup_delay_is_waited_for_in_init() {
+        let mut machine = Machine::new(v3(), Priority::new(100).expect("not zero"));
+        assert!(machine.handle(Event::Start { at: at_us(500) }, at_us(0)).is_empty());
+        assert_eq!(machine.deadline(), Some(at_us(500)));
+        assert_eq!(machine.handle(Event::Wake, at_us(500))[..], [report(Shown::Init, Shown::Backup, Reason::Startup)]);
+    }
+
+    #[test]
+    fn a_resigning_master_is_followed_after_the_skew_alone() {
+        let mut backup = started(v2(), 100);
+        let _ = backup.handle(advert(LOWER, 150, 1000), at_us(1_000_000));
+        assert!(backup.handle(advert(LOWER, 0, 1000), at_us(1_500_000)).is_empty());
+        let due = at_us(1_500_000 + 609_375);
+        assert_eq!(backup.deadline(), Some(due));
+        let actions = backup.handle(Event::Wake, due);
+        assert_eq!(actions[1], report(Shown::Backup, Shown::Master, Reason::MasterResigned));
+    }
+
+    #[test]
+    fn a_backup_discards_weaker_adverts_and_preempts_when_its_own_silence_ends() {
+        let mut backup = started(v2(), 100);
+        let _ = backup.handle(advert(LOWER, 90, 1000), at_us(1_000_000));
+        assert_eq!(backup.deadline(), Some(at_us(3_609_375)));
+        let actions = backup.handle(Event::Wake, at_us(3_609_375));
+        assert_eq!(actions[1], report(Shown::Backup, Shown::Master, Reason::Preempted));
+    }
+
+    #[test]
+    fn with_nopreempt_a_weaker_master_is_followed() {
+        let mut backup = started(Settings { preempt: Preempt::Never, ..v2() }, 100);
+        let _ = backup.handle(advert(LOWER, 90, 1000), at_us(1_000_000));
+        assert_eq!(backup.deadline(), Some(at_us(4_609_375)));
+    }
+
+    #[test]
+    fn preempt_delay_runs_from_the_first_weaker_advert_and_the_silence_from_the_last_one_followed() {
+        // As Keepalived 2.2.7 does: adverts are followed for the delay, then discarded until the timer ends.
+        let mut backup = started(Settings { preempt: Preempt::After(Duration::from_secs(4)), ..v3() }, 150);
+        let first = backup.handle(advert(LOWER, 100, 1000), at_us(500_000));
+        assert_eq!(first[..], [Action::PreemptDelayed(Duration::from_secs(4))]);
+        for second in 1..=6 {
+            let actions = backup.handle(advert(LOWER, 100, 1000), at_us(500_000 + second * 1_000_000));
+            assert!(actions.is_empty());
+        }
+        // Followed at 0.5, 1.5, 2.5 and 3.5 s; discarded from 4.5 s on.
+        assert_eq!(backup.deadline(), Some(at_us(3_500_000 + 3_000_000 + 414_062) + Duration::from_nanos(500)));
+    }
+
+    #[test]
+    fn a_master_advertises_every_interval_without_adding_up_lateness() {
+        let (mut machine, at) = master(v3(), 100);
+        let second = Duration::from_secs(1);
+        let late = at + second + Duration::from_millis(30);
+        assert_eq!(machine.handle(Event::Wake, late)[..], [Action::Send { priority: 100 }]);
+        assert_eq!(machine.deadline(), Some(at + second * 2));
+        let very_late = at + second * 5;
+        assert_eq!(machine.handle(Event::Wake, very_late).len(), 1, "one advert, not a volley");
+        assert_eq!(machine.deadline(), Some(very_late + second));
+    }
+
+    #[test]
+    fn a_master_yields_to_a_stronger_one_and_waits_by_its_interval() {
+        let (mut machine, at) = master(v3(), 100);
+        let actions = machine.handle(advert(LOWER, 101, 100), at + Duration::from_millis(5));
+        assert_eq!(actions[..], [report(Shown::Master, Shown::Backup, Reason::HigherPriorityHeard), Action::Remove]);
+        assert_eq!(machine.master(), Some(Master { address: LOWER, priority: 101 }));
+        let down = Duration::from_nanos(300_000_000 + 100_000_000 * 156 / 256);
+        assert_eq!(machine.deadline(), Some(at + Duration::from_millis(5) + down));
+    }
+
+    #[test]
+    fn higher_prio_send_advert_says_one_more_before_yielding() {
+        let (mut machine, at) = master(Settings { higher_prio_send_advert: true, ..v3() }, 100);
+        let actions = machine.handle(advert(LOWER, 101, 1000), at);
+        assert_eq!(actions[0], Action::Send { priority: 100 });
+        assert!(!machine.is_master());
+    }
+
+    #[test]
+    fn equal_priorities_are_decided_by_the_greater_primary_address() {
+        let (mut machine, at) = master(v3(), 100);
+        let _ = machine.handle(advert(LOWER, 100, 1000), at);
+        assert!(machine.is_master());
+        let _ = machine.handle(advert(HIGHER, 100, 1000), at);
+        assert!(!machine.is_master());
+    }
+
+    #[test]
+    fn a_master_answers_a_weaker_one_at_once_unless_told_not_to() {
+        let (mut machine, at) = master(v3(), 100);
+        let actions = machine.handle(advert(HIGHER, 99, 1000), at);
+        assert!(actions.contains(&Action::Send { priority: 100 }));
+        assert!(actions.contains(&Action::Announce(Burst::LowerPriority)));
+        let (mut silent, at) = master(Settings { lower_prio_no_advert: true, ..v3() }, 100);
+        let actions = silent.handle(advert(HIGHER, 99, 1000), at);
+        assert!(!actions.iter().any(|action| matches!(action, Action::Send { .. })));
+        assert!(silent.is_master());
+    }
+
+    #[test]
+    fn a_master_answers_a_resignation_at_once_and_starts_its_interval_anew() {
+        let (mut machine, at) = master(v3(), 100);
+        let now = at + Duration::from_millis(700);
+        assert_eq!(machine.handle(advert(LOWER, 0, 1000), now)[..], [Action::Send { priority: 100 }]);
+        assert_eq!(machine.deadline(), Some(now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn an_owner_may_ignore_what_it_hears() {
+        let (mut owner, at) = {
+            let machine = started(Settings { owner_ignore_adverts: true, ..v3() }, 255);
+            (machine, at_us(0))
+        };
+        assert!(owner.is_master());
+        assert!(owner.handle(advert(HIGHER, 255, 1000), at).is_empty());
+        assert!(owner.is_master());
+    }
+
+    #[test]
+    fn a_fault_resigns_and_takes_the_addresses_away_and_recovery_starts_as_backup() {
+        let (mut machine, at) = master(v2(), 100);
+        let actions = machine.handle(Event::Fault(Reason::InterfaceDown), at);
+        assert_eq!(
+            actions[..],
+            [Action::Send { priority: 0 }, report(Shown::Master, Shown::Fault, Reason::InterfaceDown), Action::Remove,]
+        );
+        assert_eq!(machine.deadline(), None);
+        let now = at_us(20_000_000);
+        let actions = machine.handle(Event::Recovered(Reason::InterfaceUp), now);
+        assert_eq!(actions[..], [report(Shown::Fault, Shown::Backup, Reason::InterfaceUp)]);
+        assert_eq!(machine.deadline(), Some(now + Duration::from_micros(3_609_375)));
+    }
+
+    #[test]
+    fn a_master_that_stops_resigns_before_its_addresses_go_and_a_backup_says_nothing() {
+        let (mut machine, at) = master(v2(), 100);
+        assert_eq!(machine.handle(Event::Shutdown, at)[..2], [Action::Send { priority: 0 }, Action::Remove]);
+        assert!(machine.handle(advert(LOWER, 1, 1000), at).is_empty());
+        let mut backup = started(v2(), 100);
+        assert_eq!(backup.handle(Event::Shutdown, at)[..], [report(Shown::Backup, Shown::Shutdown, Reason::Shutdown)]);
+    }
+
+    #[test]
+    fn a_priority_change_moves_a_backups_deadline_and_not_its_silence() {
+        let mut backup = started(v2(), 100);
+        let _ = backup.handle(Event::Priority(Priority::new(200).expect("not zero")), at_us(1_000_000));
+        assert_eq!(backup.deadline(), Some(at_us(3_218_750)));
+    }
+
+    #[test]
+    fn timer_expired_backup_steps_down_when_a_rival_must_have_taken_over() {
+        let rival = Priority::new(254);
+        let config = Settings { preempt: Preempt::Never, timer_expired_backup: rival, ..v3() };
+        let (mut machine, at) = master(config.clone(), 100);
+        // The rival waits 3 s and 2/256 of a second after our last advert.
+        let _ = machine.handle(Event::Wake, at + Duration::from_micros(3_007_812));
+        assert!(machine.is_master());
+        let (mut machine, at) = master(config, 100);
+        let actions = machine.handle(Event::Wake, at + Duration::from_micros(3_007_813));
+        assert_eq!(actions[0], report(Shown::Master, Shown::Backup, Reason::LateTimer));
+    }
+}

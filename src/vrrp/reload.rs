@@ -189,7 +189,9 @@ fn replace<'a>(held: &mut Vec<Held>, lines: impl Iterator<Item = &'a Address>) -
         it.address = line.clone();
         held.push(it);
     }
-    old.into_values().flatten().collect()
+    let mut leaving: Vec<(usize, Held)> = old.into_values().flatten().collect();
+    leaving.sort_unstable_by_key(|(at, _)| *at);
+    leaving
 }
 
 /// Whether the virtual router is still the same one on the wire.

@@ -49,6 +49,10 @@ pub struct Host {
     /// Address changes that fail, in a thousand.
     pub refusals: u64,
     out: Vec<Output>,
+    /// Whether to compute [`Self::digest`].
+    pub trace: bool,
+    /// What netlink has not delivered yet, in order.
+    notes: VecDeque<(Time, Input<'static>)>,
 }
 
 impl Host {
@@ -70,6 +74,8 @@ impl Host {
             digest: 0,
             refusals: 0,
             out: Vec::new(),
+            trace: false,
+            notes: VecDeque::new(),
         };
         host.addresses.insert((ETH0, host.own_v4()));
         host.addresses.insert((ETH0, host.own_v6()));
@@ -105,8 +111,9 @@ impl Host {
 
     /// When the engine wants to be woken, or its process goes on.
     pub fn wakes_at(&self) -> Option<Time> {
-        let deadline = self.engine.as_ref()?.deadline()?;
-        Some(self.true_time(deadline).max(self.stalled_until))
+        let deadline = self.engine.as_ref()?.deadline().map(|at| self.true_time(at));
+        let note = self.notes.front().map(|(at, _)| *at);
+        Some(deadline.into_iter().chain(note).min()?.max(self.stalled_until))
     }
 
     fn link(&self, index: u32) -> Link {
@@ -135,6 +142,7 @@ impl Host {
         self.states = self.config.instances.iter().map(|it| (it.name.clone(), State::Init)).collect();
         self.listening.clear();
         self.inbox.clear();
+        self.notes.clear();
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
         for index in [ETH0, ETH1] {
@@ -191,6 +199,9 @@ impl Host {
 
     /// Reads the sockets empty, then wakes the engine: in this order, as a driver that may be late must.
     pub fn wake(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        while let Some((_, note)) = self.notes.pop_front_if(|(at, _)| *at <= time) {
+            self.input(note, time, random, sent);
+        }
         while let Some(packet) = self.inbox.pop_front() {
             let group = packet.destination;
             if self.up[0] && self.listening.contains(&Listen::Multicast { interface: ETH0, group }) {
@@ -235,7 +246,7 @@ impl Host {
         let mut echoes: Vec<Input<'static>> = Vec::new();
         for output in out.drain(..) {
             self.outputs += 1;
-            if !matches!(output, Output::Log(_)) {
+            if self.trace {
                 self.digest = self.digest.rotate_left(7) ^ fingerprint(&output);
             }
             match output {
@@ -271,7 +282,9 @@ impl Host {
         }
         self.out = out;
         for echo in echoes {
-            self.input(echo, time, random, sent);
+            let after = self.notes.back().map_or(time, |(at, _)| *at);
+            let late = if random.permille(500) { random.range(0, 3_000_000) } else { 0 };
+            self.notes.push_back((after.max(time + late), echo));
         }
     }
 

@@ -28,7 +28,7 @@ use crate::conf::model::{Config, Global};
 use crate::netlink::route::{Monitor, NetEvent, Status};
 use crate::sys::poll::{Poller, Ready, Signals, Token};
 use crate::sys::privileges::{self, Capability};
-use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket, Sent};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
 use crate::vrrp::engine::{Engine, EngineOptions};
 use crate::vrrp::io::{Input, Output};
 
@@ -151,14 +151,8 @@ impl Driver {
     ) -> std::io::Result<Driver> {
         // The terminal's signals reach the whole group, and only the supervisor acts on them. TERM sent to this process
         // alone means: stop in good order.
-        let signals = Signals::new(&[
-            libc::SIGTERM,
-            libc::SIGINT,
-            libc::SIGHUP,
-            libc::SIGUSR1,
-            libc::SIGUSR2,
-            libc::SIGPIPE,
-        ])?;
+        let signals =
+            Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGPIPE])?;
         let poller = Poller::new()?;
         let mut monitor = Monitor::open(config.global.netlink_monitor_buffer)?;
         let mut news = Vec::new();
@@ -230,7 +224,10 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.engine.deadline(), self.outbox.deadline(), self.leaving, self.world.deadline()].into_iter().flatten().min()
+        [self.engine.deadline(), self.outbox.deadline(), self.leaving, self.world.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn serve(&mut self, event: Ready) {
@@ -398,7 +395,9 @@ impl Driver {
         for event in self.news.drain(..) {
             if self.options.address_monitoring {
                 match &event {
-                    NetEvent::Address(a) => info!("Netlink: added {}/{} on interface {}", a.address, a.prefix, a.interface),
+                    NetEvent::Address(a) => {
+                        info!("Netlink: added {}/{} on interface {}", a.address, a.prefix, a.interface)
+                    }
                     NetEvent::AddressGone(a) => {
                         info!("Netlink: removed {}/{} from interface {}", a.address, a.prefix, a.interface);
                     }
