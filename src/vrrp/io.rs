@@ -79,13 +79,22 @@ pub enum Input<'a> {
     HostAddressGone(HostAddress),
     /// The kernel's answer to one [`Output::Address`]; `error` is an errno (EEXIST on adding and EADDRNOTAVAIL or
     /// ENODEV on removing are already turned into success by the driver).
-    AddressAnswer { key: AddressKey, install: bool, error: Option<i32> },
+    AddressAnswer {
+        key: AddressKey,
+        install: bool,
+        error: Option<i32>,
+    },
     /// `request` comes back in [`Output::Reply`].
-    Command { request: u64, command: Command },
+    Command {
+        request: u64,
+        command: Command,
+    },
     /// Time passed: the engine's deadline was reached (or not; then nothing happens).
     Wake,
     /// Leave in good order: priority 0 adverts, addresses away (unless `keep_addresses`, `--dont-release-vrrp`).
-    Shutdown { keep_addresses: bool },
+    Shutdown {
+        keep_addresses: bool,
+    },
 }
 
 /// A VRRP datagram to send. The IP header is the driver's business: protocol 112, TOS 0xC0, these addresses, this TTL.
@@ -149,7 +158,10 @@ pub enum Output {
     /// Only a counter in this row changed: it may wait for the next second.
     Counted(RowKey),
     Edge(Edge),
-    Reply { request: u64, reply: Reply },
+    Reply {
+        request: u64,
+        reply: Reply,
+    },
     /// For the log, written once, by the driver.
     Log(Log),
 }
