@@ -15,7 +15,8 @@ use super::options::Options;
 use super::role::exit;
 use crate::bus::msg::ConfigGeneration;
 use crate::clock;
-use crate::conf::{self, Diagnostic, Disk, Loaded, LocalHost, Severity};
+use super::host::HostWithoutOurs;
+use crate::conf::{self, Diagnostic, Disk, Loaded, Severity};
 use crate::sys::memfd;
 
 /// Reads the first message from standard input, loads, and exits with what Keepalived would exit with.
@@ -36,6 +37,12 @@ pub fn run() -> i32 {
     }
     if !loaded.can_start {
         return i32::from(loaded.start_status);
+    }
+    // At start a file with mistakes is better than no VRRP, and Keepalived thinks so too. While one is in force that
+    // somebody has seen to work, a file with mistakes is worse than none.
+    let reloading = generation > 1;
+    if reloading && loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return exit::CONFIG;
     }
     report_not_built(&options, &loaded, generation);
     match write(&loaded, &file) {
@@ -84,7 +91,7 @@ fn load(options: &Options) -> Loaded {
         namespace: options.namespace.clone(),
         random_seed: clock::wall().0,
     };
-    conf::load(&options.use_file, &conf_options, &Disk, &LocalHost)
+    conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
 }
 
 /// A diagnostic as a line of a log, which has no room for carets.

@@ -7,6 +7,7 @@
 pub mod bridge;
 pub mod daemonize;
 pub mod dumps;
+pub mod host;
 pub mod lifecycle;
 pub mod link;
 pub mod load;
