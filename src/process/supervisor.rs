@@ -401,7 +401,7 @@ impl Supervisor {
 
     fn take_signals(&mut self) -> Option<i32> {
         let mut finished = None;
-        while let Ok(Some(signal)) = self.signals.next() {
+        while let Ok(Some(signal)) = self.signals.take() {
             match signal {
                 libc::SIGCHLD => finished = finished.or_else(|| self.reap()),
                 libc::SIGINT if self.options.ignore_sigint => {}
@@ -498,7 +498,8 @@ impl Supervisor {
             let _ = loading.process.kill();
         }
         self.respawn.clear();
-        for role in [Role::Vrrp] {
+        let engines: Vec<Role> = self.children.keys().copied().filter(|role| role.is_engine()).collect();
+        for role in engines {
             self.tell(role, &ToChild::Stop, None);
         }
         self.stopping = Some(Stopping { status, deadline: clock::now() + STOP_PATIENCE, bridge_told: false });

@@ -126,7 +126,7 @@ impl Signals {
     }
 
     /// The next queued signal number, or `None`.
-    pub fn next(&mut self) -> io::Result<Option<i32>> {
+    pub fn take(&mut self) -> io::Result<Option<i32>> {
         Ok(self.0.read_signal()?.map(|info| i32::try_from(info.ssi_signo).unwrap_or(0)))
     }
 

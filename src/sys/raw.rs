@@ -169,9 +169,9 @@ impl Buffers {
             };
         }
         let count = usize::try_from(count).unwrap_or(0);
-        for index in 0..count {
-            self.lengths[index] = (headers[index].msg_len as usize).min(SIZE);
-            self.control_lengths[index] = headers[index].msg_hdr.msg_controllen;
+        for (index, header) in headers.iter().enumerate().take(count) {
+            self.lengths[index] = (header.msg_len as usize).min(SIZE);
+            self.control_lengths[index] = header.msg_hdr.msg_controllen;
         }
         Ok(count)
     }

@@ -234,7 +234,7 @@ impl Driver {
         match event.token {
             CHANNEL => self.read_channel(),
             SIGNALS => {
-                while let Ok(Some(signal)) = self.signals.next() {
+                while let Ok(Some(signal)) = self.signals.take() {
                     if signal == libc::SIGTERM {
                         self.leave();
                     }

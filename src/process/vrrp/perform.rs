@@ -257,6 +257,8 @@ impl World {
             error!("cannot tell nftables what to drop (no_accept): {error}");
         }
         self.blocked.clone_from(wanted);
+        // Refusals that came with the call are told only now; the socket need not become readable for them.
+        self.read_firewall();
     }
 
     fn announce(&mut self, announcements: &[Announce]) {
