@@ -3,6 +3,8 @@
 //!
 //! Needs `snmptranslate` (package snmp) and `smilint`, `smidump` (package smitools): `make setup` installs them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 
