@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::bus::rows::{Row, RowKey};
 use crate::conf::model::{Transport, Version};
@@ -244,4 +246,27 @@ fn optional_columns_appear_with_what_they_show() {
     assert_eq!(get("1.3.2.0"), Value::OctetString(vec![192, 0, 2, 25]));
     assert_eq!(get("1.3.3.0"), Value::Gauge32(30));
     assert_eq!(get("1.3.6.0"), Value::Gauge32(2525));
+}
+
+/// Names in and around what is served.
+fn name() -> impl Strategy<Value = Oid> {
+    let part =
+        prop_oneof![Just(vec![]), Just(vec![1, 3]), Just(vec![2, 3, 1]), Just(vec![2, 4, 1]), Just(vec![2, 6, 1])];
+    (part, proptest::collection::vec(prop_oneof![0_u32..13, 18_u32..40, Just(u32::MAX)], 0..4))
+        .prop_map(|(part, rest)| Oid::new(ROOT).with(&part).with(&rest))
+}
+
+proptest! {
+    #[test]
+    fn getnext_finds_what_a_search_through_the_whole_walk_finds(
+        start in name(), include in any::<bool>(), end in proptest::option::of(name()),
+    ) {
+        let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+        let end = end.unwrap_or_default();
+        let fits = |found: &VarBind| {
+            (found.name > start || include && found.name == start) && (end.is_empty() || found.name < end)
+        };
+        let expected = walk(&tree, &snapshot).into_iter().find(fits);
+        prop_assert_eq!(tree.next(&snapshot, &start, include, &end), expected);
+    }
 }
