@@ -1,1 +1,23 @@
-//! End-to-end tests.
+//! The lab: routers, switches, managers and hostile neighbours in network namespaces, for the end-to-end tests,
+//! the demo and the benchmark.
+//!
+//! Start at [`net::Lab`] (namespaces and cables), then [`daemon::Daemon`] (keepwatchd or Debian's keepalived in one of
+//! them), [`capture::Witness`] (what really was on the wire, with the kernel's time stamps) and [`snmp`] (net-snmp's
+//! agent, trap daemon and tools). [`packet`] and [`hostile`] build what no honest neighbour would send.
+//!
+//! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
+//! cannot hide itself. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
+//! janitor that waits for that removes it (see [`janitor`]).
+
+pub mod capture;
+pub mod daemon;
+pub mod hostile;
+pub mod janitor;
+pub mod monitor;
+pub mod net;
+pub mod packet;
+pub mod process;
+pub mod seed;
+pub mod snmp;
+pub mod usage;
+pub mod wait;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::conf;
+use crate::process::host::HostWithoutOurs;
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -19,10 +20,8 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> ExitCode {
         let options = conf::Options { config_id: self.config_id, ..conf::Options::default() };
-        let loaded = conf::load(&self.file, &options, &conf::OsFiles, &conf::OsHost::default());
-        for diagnostic in &loaded.diagnostics {
-            print!("{}", loaded.render(diagnostic));
-        }
+        let loaded = conf::load(&self.file, &options, &conf::Disk, &HostWithoutOurs::look());
+        print!("{}", loaded.render());
         for directive in &loaded.config.not_built {
             println!("note: {}: {} is understood, and has no effect yet", directive.location, directive.directive);
         }

@@ -55,8 +55,11 @@ pub struct Column<R: 'static> {
     /// `None`: this row has no such value; GET answers noSuchInstance and GETNEXT steps over it.
     pub get: fn(&R) -> Option<Value>,
     /// `None`: notWritable, whatever the module's MAX-ACCESS says.
-    pub set: Option<fn(&R, &Value) -> Result<Command, SetError>>,
+    pub set: Option<Set<R>>,
 }
+
+/// What a SET asks of the row's owner, or why it cannot.
+pub type Set<R> = fn(&R, &Value) -> Result<Command, SetError>;
 
 /// The SYNTAX clause of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

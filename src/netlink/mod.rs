@@ -1,7 +1,8 @@
 //! The only netlink in the program.
 //!
-//! [`socket`] frames and counts messages, [`route`] watches and changes links and addresses, [`nft`] drops what a router
-//! holds without accepting it. Nothing here blocks but the dumps at start and after an overrun, which are bounded.
+//! [`socket`] frames and counts messages, [`route`] watches links and addresses and changes addresses, [`nft`] drops
+//! traffic of addresses that a router holds without accepting it. Nothing here blocks but [`route::Monitor::dump`], at
+//! the start and after an overrun.
 
 pub mod nft;
 pub mod route;

@@ -51,8 +51,9 @@ struct Transaction {
 }
 
 impl Firewall {
-    /// `table`, `priority` and `counters` are `nftables`, `nftables_priority` and `nftables_counters`. Opens a socket only:
-    /// nothing is asked of the kernel before the first address is to be blocked.
+    /// `table`, `priority` and `counters` are `nftables`, `nftables_priority` and `nftables_counters`.
+    ///
+    /// Opens a socket only: nothing is asked of the kernel before the first address is to be blocked.
     pub fn open(table: &str, priority: i32, counters: bool) -> io::Result<Firewall> {
         let socket = Socket::open(NETLINK_NETFILTER, None)?;
         // A transaction is one message to the kernel. Unprivileged it would fail anyway.
@@ -85,8 +86,9 @@ impl Firewall {
         self.flush()
     }
 
-    /// Reads the kernel's answers without blocking and adds a text to `errors` for each failed transaction. Call when the
-    /// socket is readable.
+    /// Reads the kernel's answers without blocking and adds a text to `errors` for each failed transaction.
+    ///
+    /// Call when the socket is readable, and after [`set`](Self::set): answers read there are told here.
     pub fn read_answers(&mut self, errors: &mut Vec<String>) -> io::Result<()> {
         let done = self.flush();
         errors.append(&mut self.errors);

@@ -61,8 +61,10 @@ impl Monitor {
     }
 
     /// Asks the kernel for everything and reports the difference from what was known: all of it at first, later what
-    /// an overrun hid, gone ones included. Blocks for the time of a few system calls, in the worst case [`DUMP_PATIENCE`] per
-    /// answer.
+    /// an overrun hid, gone ones included.
+    ///
+    /// Blocks for the time of a few system calls; in the worst case two seconds per answer, and then it is an error.
+    /// After an error the state is as before: call again.
     pub fn dump(&mut self, out: &mut Vec<NetEvent>) -> io::Result<()> {
         if self.overrun {
             // What is still queued is older than the gap and must not be replayed over what the kernel says now.
@@ -284,8 +286,8 @@ impl State {
 /// An interrupted dump is repeated; links and addresses rarely change during two.
 const DUMP_ATTEMPTS: usize = 10;
 
-/// The header of news about a link itself: a bridge's news about its ports come by the same types in another family, and
-/// a port that leaves its bridge is not gone.
+/// The header of news about a link itself: a bridge's news about its ports come by the same types in another family,
+/// and a port that leaves its bridge is not gone.
 fn link_header(payload: &[u8]) -> Option<LinkHeader> {
     LinkHeader::parse(payload).ok().filter(|header| header.interface_family == AddressFamily::Unspec)
 }
@@ -359,8 +361,8 @@ pub type AddressAnswer = (AddressKey, bool, Option<i32>);
 /// Puts addresses on the host and takes them off.
 ///
 /// Requests go out in chunks of at most [`CHUNK`], one chunk per call, so that thousands of addresses do not keep the
-/// caller from its timers. The kernel's answers to one chunk make the socket readable, and [`read_answers`](Self::read_answers)
-/// sends the next: a caller that only reads when it can read makes progress to the end.
+/// caller from its timers. The kernel's answers to one chunk make the socket readable, and
+/// [`read_answers`](Self::read_answers) sends the next: a caller that reads whenever it can gets to the end.
 #[derive(Debug)]
 pub struct Addresses {
     socket: Socket,
@@ -530,8 +532,8 @@ impl Request {
     }
 }
 
-/// What matters only when adding. Removing goes by address, prefix and peer, not by label: renaming an interface renames
-/// the labels on it.
+/// What matters only when adding. Removing goes by address, prefix and peer, not by label: renaming an interface
+/// renames the labels on it.
 fn describe(address: &Address, attributes: &mut Vec<AddressAttribute>) {
     attributes.extend(address.broadcast.map(AddressAttribute::Broadcast));
     attributes.extend(address.label.clone().map(AddressAttribute::Label));

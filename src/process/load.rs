@@ -14,8 +14,9 @@ use super::logging;
 use super::options::Options;
 use super::role::exit;
 use crate::bus::msg::ConfigGeneration;
-use crate::conf::diag::Severity;
-use crate::conf::{self, Loaded};
+use crate::clock;
+use super::host::HostWithoutOurs;
+use crate::conf::{self, Diagnostic, Disk, Loaded, Severity};
 use crate::sys::memfd;
 
 /// Reads the first message from standard input, loads, and exits with what Keepalived would exit with.
@@ -27,15 +28,21 @@ pub fn run() -> i32 {
     logging::start(&options.log(None), "");
     let loaded = load(&options);
     for diagnostic in &loaded.diagnostics {
-        let line = loaded.one_line(diagnostic);
+        let line = one_line(&loaded, diagnostic);
         match diagnostic.severity {
             Severity::Error => error!("{line}"),
             Severity::Warning => warn!("{line}"),
             Severity::Hint => info!("{line}"),
         }
     }
-    if let Some(status) = loaded.refusal() {
-        return status;
+    if !loaded.can_start {
+        return i32::from(loaded.start_status);
+    }
+    // At start a file with mistakes is better than no VRRP, and Keepalived thinks so too. While one is in force that
+    // somebody has seen to work, a file with mistakes is worse than none.
+    let reloading = generation > 1;
+    if reloading && loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return exit::CONFIG;
     }
     report_not_built(&options, &loaded, generation);
     match write(&loaded, &file) {
@@ -50,7 +57,7 @@ pub fn run() -> i32 {
 /// `-t`: every complaint on standard error (or in the file given), and the exit status that Keepalived would give.
 pub fn test(options: &Options, complained: bool) -> i32 {
     let loaded = load(options);
-    let text: String = loaded.diagnostics.iter().map(|diagnostic| loaded.render(diagnostic)).collect();
+    let text = loaded.render();
     match options.config_test.as_deref() {
         Some(path) if !path.is_empty() => {
             let opened = std::fs::OpenOptions::new()
@@ -82,8 +89,17 @@ fn load(options: &Options) -> Loaded {
         snmp_all: options.snmp,
         agent_socket: options.snmp_agent_socket.clone(),
         namespace: options.namespace.clone(),
+        random_seed: clock::wall().0,
     };
-    conf::load(&options.use_file, &conf_options, &conf::OsFiles, &conf::OsHost::default())
+    conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
+}
+
+/// A diagnostic as a line of a log, which has no room for carets.
+fn one_line(loaded: &Loaded, diagnostic: &Diagnostic) -> String {
+    let span = diagnostic.span;
+    let place = format!("{}:{}:{}", loaded.sources.name(span.file), span.line, span.column);
+    let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{place}: {}{hint}", diagnostic.message)
 }
 
 fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGeneration) {

@@ -7,9 +7,10 @@
 pub mod bridge;
 pub mod daemonize;
 pub mod dumps;
+pub mod host;
 pub mod lifecycle;
 pub mod link;
-// pub mod load;
+pub mod load;
 pub mod logging;
 pub mod options;
 pub mod pidfile;

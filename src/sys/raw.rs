@@ -253,6 +253,8 @@ impl Sender {
             set_int(&fd, libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP, 0)?;
             set_int(&fd, libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, 255)?;
             set_int(&fd, libc::IPPROTO_IP, libc::IP_TOS, TOS)?;
+            // An advert with many addresses may have to be fragmented on a small link.
+            set_int(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
         }
         Ok(Sender { fd })
     }

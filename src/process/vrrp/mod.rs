@@ -44,6 +44,9 @@ const SOCKETS: Token = 16;
 /// How long the last words (addresses away, edges to the bridge) may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// A wake-up this late may have missed adverts that wait in a receive buffer.
+const LATE: Duration = Duration::from_millis(2);
+
 /// Reads the first message from standard input and runs until told to stop. Returns the exit status.
 pub fn run() -> i32 {
     let mut channel = match Channel::from_stdin() {
@@ -202,6 +205,10 @@ impl Driver {
                 self.serve(*event);
             }
             let now = clock::now();
+            if self.engine.overdue(now) > LATE {
+                // This process was held up. The adverts that came meanwhile decide, not its own silence.
+                self.world.drain(&mut self.engine, now, &mut self.outputs);
+            }
             if self.engine.deadline().is_some_and(|at| at <= now) {
                 self.engine.handle(Input::Wake, now, &mut self.outputs);
             }

@@ -138,6 +138,10 @@ impl World {
         self.sockets.receive(token, engine, now, outputs);
     }
 
+    pub fn drain(&mut self, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        self.sockets.drain(engine, now, outputs);
+    }
+
     /// Empties `outputs`. For each instance the order that matters is that of the kinds: an advert before the addresses it
     /// speaks of, addresses before what announces them.
     pub fn perform(&mut self, outputs: &mut Vec<Output>, outbox: &mut Outbox, poller: &Poller, now: Instant) {
@@ -369,19 +373,12 @@ fn complain(
     }
 }
 
+/// The engine's texts name their instance, as operators are used to read it.
 fn log(line: &Log) {
-    macro_rules! write_line {
-        ($level:ident) => {
-            match &line.instance {
-                Some(instance) => tracing::$level!(instance = %instance, "{}", line.text),
-                None => tracing::$level!("{}", line.text),
-            }
-        };
-    }
     match line.level {
-        Level::Debug => write_line!(debug),
-        Level::Info => write_line!(info),
-        Level::Warn => write_line!(warn),
-        Level::Error => write_line!(error),
+        Level::Debug => debug!("{}", line.text),
+        Level::Info => info!("{}", line.text),
+        Level::Warn => warn!("{}", line.text),
+        Level::Error => error!("{}", line.text),
     }
 }

@@ -17,6 +17,9 @@ use crate::wire::ip;
 /// `None` receives on every interface: for unicast instances that name none.
 type Place = (Option<IfIndex>, Family);
 
+/// More than a receive buffer of the default size holds.
+const DRAIN_BATCHES: usize = 64;
+
 #[derive(Default)]
 pub struct Sockets {
     open: BTreeMap<Place, Open>,
@@ -100,10 +103,22 @@ impl Sockets {
         Ok(())
     }
 
-    /// Reads one batch from a socket that is ready and tells the engine.
-    pub fn receive(&mut self, token: Token, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
-        let Some(place) = self.tokens.get(&token) else { return };
-        let Some(open) = self.open.get(place) else { return };
+    /// Reads everything that waits on any socket, for a process that overslept. A flood ends it after a while.
+    pub fn drain(&mut self, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        let tokens: Vec<Token> = self.tokens.keys().copied().collect();
+        for token in tokens {
+            for _ in 0..DRAIN_BATCHES {
+                if self.receive(token, engine, now, outputs) == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Reads one batch from a socket and tells the engine. Returns how many datagrams that was.
+    pub fn receive(&mut self, token: Token, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) -> usize {
+        let Some(place) = self.tokens.get(&token) else { return 0 };
+        let Some(open) = self.open.get(place) else { return 0 };
         let everywhere = place.0.is_none();
         let family = place.1;
         let result = open.receiver.receive(&mut self.buffers, |packet| {
@@ -134,10 +149,11 @@ impl Sockets {
             };
             engine.handle(Input::Datagram(datagram), now, outputs);
         });
-        if let Err(error) = result {
+        result.unwrap_or_else(|error| {
             // ENETDOWN when the interface goes down; the news of that come by netlink.
             tracing::debug!("cannot read adverts: {error}");
-        }
+            0
+        })
     }
 }
 

@@ -49,7 +49,7 @@ impl Body {
     /// The type number and the flags that belong to it.
     fn kind(&self) -> (u8, u8) {
         let index_flags = |new_index: bool, any_index: bool| {
-            u8::from(new_index) * flag::NEW_INDEX | u8::from(any_index) * flag::ANY_INDEX
+            (u8::from(new_index) * flag::NEW_INDEX) | (u8::from(any_index) * flag::ANY_INDEX)
         };
         match self {
             Body::Open { .. } => (1, 0),

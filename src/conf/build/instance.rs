@@ -1,0 +1,1059 @@
+//! `vrrp_instance`: what its directives mean together.
+//!
+//! [`build`] makes one [`Instance`] per block and then checks them against each other. Corrections follow Keepalived:
+//! each is reported, and the daemon runs with the corrected value.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Builder;
+use super::address;
+use super::global::{Defaults, micros, version};
+use crate::conf::diag::{Class, Diagnostic, Span};
+use crate::conf::lex;
+use crate::conf::model::{
+    Address, Auth, Config, Family, Garp, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum,
+    Peer, Preempt, Priority, TrackedInterface, Transport, Version, Vrid,
+};
+use crate::conf::parse::{Line, Node};
+use crate::conf::values::Value;
+
+/// Adverts count addresses in one byte.
+const ADDRESSES_MAX: usize = 255;
+const OWNER: Priority = Priority::MAX;
+
+/// Every instance that can run, in the order of the file.
+pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults) -> Vec<Instance> {
+    let groups = sync_groups(builder, nodes);
+    let mut built: Vec<(Instance, &Node)> = Vec::new();
+    let mut names: HashMap<&str, Span> = HashMap::new();
+    for node in nodes.iter().filter(|node| node.name() == "vrrp_instance") {
+        let Some(name) = node.text() else { continue };
+        if let Some(first) = names.get(name) {
+            builder.report(
+                Diagnostic::error(
+                    "duplicate-instance",
+                    node.span(),
+                    format!("vrrp_instance {name} is already defined"),
+                )
+                .related(*first, "first defined here")
+                .hint("the second block is skipped; names are unique"),
+            );
+            continue;
+        }
+        names.insert(name, node.span());
+        if let Some(instance) = Draft::new(builder, node, defaults, groups.get(name)).build(builder) {
+            built.push((instance, node));
+        }
+    }
+    between(builder, &built);
+    built.into_iter().map(|(instance, _)| instance).collect()
+}
+
+/// What a sync group says about its members.
+#[derive(Debug, Clone)]
+struct Group {
+    name: String,
+    weighted: bool,
+}
+
+/// Members of sync groups by name.
+fn sync_groups(builder: &mut Builder<'_>, nodes: &[Node]) -> HashMap<String, Group> {
+    let instances: Vec<&str> =
+        nodes.iter().filter(|node| node.name() == "vrrp_instance").filter_map(|node| node.text()).collect();
+    let mut members: HashMap<String, Group> = HashMap::new();
+    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group") {
+        let Some(name) = node.text() else { continue };
+        let weighted = ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some());
+        let mut count = 0;
+        for word in node.children("group").flat_map(|group| &group.entries).filter_map(|line| Some(&line.first()?.word))
+        {
+            if !instances.contains(&word.text.as_str()) {
+                builder.report(
+                    Diagnostic::error("unknown-instance", word.span, format!("no vrrp_instance {}", word.text))
+                        .hint(format!("known: {}", instances.join(", "))),
+                );
+            } else if let Some(group) = members.get(&word.text) {
+                let message = format!("{} already belongs to {}", word.text, group.name);
+                builder.report(
+                    Diagnostic::error("two-groups", word.span, message).hint("an instance belongs to one sync group"),
+                );
+            } else {
+                count += 1;
+                members.insert(word.text.clone(), Group { name: name.to_owned(), weighted });
+                continue;
+            }
+            // Told already; a group that shrinks because of it is not told again.
+            count += 2;
+        }
+        if count == 1 {
+            builder.report(
+                Diagnostic::warning("one-member", node.span(), format!("sync group {name} has one member"))
+                    .hint("a group binds two or more instances"),
+            );
+        }
+    }
+    members
+}
+
+struct Draft<'a> {
+    node: &'a Node,
+    defaults: &'a Defaults,
+    group: Option<&'a Group>,
+    family: Family,
+    version: Version,
+    strict: bool,
+    name: &'a str,
+}
+
+impl<'a> Draft<'a> {
+    fn new(builder: &mut Builder<'_>, node: &'a Node, defaults: &'a Defaults, group: Option<&'a Group>) -> Self {
+        let family = family(node);
+        let strict = node.child("strict_mode").and_then(Node::switch).or(defaults.strict).unwrap_or(false);
+        let wanted = node.child("version").and_then(version);
+        let version = match (family, wanted.or(defaults.version)) {
+            (_, Some(Version::V3)) | (Family::V6, None) => Version::V3,
+            (Family::V4, _) => Version::V2,
+            (Family::V6, Some(Version::V2)) => {
+                if let Some(child) = node.child("version") {
+                    builder.report(
+                        Diagnostic::warning("ipv6-version", child.span(), "IPv6 needs version 3: version 2 is ignored")
+                            .hint("write `version 3`, or delete the line"),
+                    );
+                }
+                Version::V3
+            }
+        };
+        Draft { node, defaults, group, family, version, strict, name: node.text().unwrap_or_default() }
+    }
+
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Instance> {
+        let node = self.node;
+        let vrid = self.vrid(builder);
+        let source = self.source(builder);
+        let peers = self.peers(builder);
+        let interface = self.interface(builder, !peers.is_empty(), source);
+        let priority_given = node.children("priority").filter_map(|child| child.int()).next_back();
+        let state = self.state();
+        let mut priority = priority_given.and_then(|number| u8::try_from(number).ok()).and_then(Priority::new);
+        if priority.is_none() && state == Some(InitialState::Master) && node.child("priority").is_none() {
+            if let Some(child) = node.child("state") {
+                builder.report(
+                    Diagnostic::warning(
+                        "master-without-priority",
+                        child.keyword.span,
+                        "state MASTER without a priority means 255, the address owner: no peer can ever win",
+                    )
+                    .silent()
+                    .hint("add a priority below 255"),
+                );
+            }
+            priority = Some(OWNER);
+        }
+        let priority = priority.or(Priority::new(100))?;
+        let auth = self.authentication(builder);
+        let mut initial_state = match (state, priority) {
+            (Some(state), _) => state,
+            (None, OWNER) => InitialState::Master,
+            (None, _) => InitialState::Backup,
+        };
+        initial_state = self.corrected_state(builder, initial_state, priority, auth.as_ref());
+        let (addresses, excluded) = self.addresses(builder, interface.as_deref());
+        let owner = priority == OWNER;
+        let preempt = self.preempt(builder, initial_state, owner);
+        let advert_interval = self.advert_interval(builder);
+        let transport = self.transport(builder, peers);
+        if self.strict && matches!(transport, Transport::Unicast { .. }) {
+            self.strict_unicast(builder, interface.as_deref());
+        }
+        let flag = |name: &str| node.child(name).is_some();
+        let switch = |name: &str, default: bool| node.child(name).and_then(Node::switch).unwrap_or(default);
+        let tracked = self.tracked(builder, interface.as_deref(), owner);
+        let instance = Instance {
+            name: InstanceName(self.name.to_owned()),
+            location: builder.location(node.keyword.span),
+            family: self.family,
+            version: self.version,
+            vrid: vrid?,
+            interface: interface.or_else(|| {
+                // Only unicast can do without.
+                matches!(transport, Transport::Unicast { .. }).then_some(()).and(None)
+            }),
+            initial_state,
+            priority,
+            advert_interval,
+            down_timer_adverts: self.down_timer_adverts(builder),
+            addresses,
+            excluded,
+            preempt,
+            accept: self.accept(builder),
+            strict: self.strict,
+            auth,
+            source,
+            transport,
+            track_primary: !flag("dont_track_primary"),
+            track_source: flag("track_src_ip"),
+            tracked_interfaces: tracked,
+            garp: self.garp(builder),
+            lower_prio_no_advert: self.strict_switch(
+                builder,
+                "lower_prio_no_advert",
+                self.defaults.lower_prio_no_advert,
+                true,
+            ),
+            higher_prio_send_advert: self.strict_switch(
+                builder,
+                "higher_prio_send_advert",
+                self.defaults.higher_prio_send_advert,
+                false,
+            ),
+            owner_ignore_adverts: self.owner_ignores(builder, owner),
+            skip_check_adv_addr: switch("skip_check_adv_addr", self.defaults.skip_check_adv_addr),
+            v3_checksum_as_v2: switch("v3_checksum_as_v2", self.defaults.v3_checksum_as_v2),
+            old_unicast_checksum: match node.child("old_unicast_checksum") {
+                None => OldUnicastChecksum::Detect,
+                Some(child) if child.values.is_empty() => OldUnicastChecksum::Always,
+                Some(child) if child.text().is_some() => OldUnicastChecksum::Never,
+                Some(_) => OldUnicastChecksum::Detect,
+            },
+            timer_expired_backup: self.timer_expired(builder, preempt),
+            promote_secondaries: flag("promote_secondaries"),
+            use_linkbeat: self.linkbeat(builder),
+            receive_buffer: number(node, "kernel_rx_buf_size"),
+            notify: self.notify(builder),
+            sync_group: self.group.map(|group| group.name.clone()),
+            lvs_sync_interface: self.sync_interface(builder),
+            smtp_alert: switch("smtp_alert", self.defaults.smtp_alert),
+        };
+        Some(instance)
+    }
+
+    fn vrid(&self, builder: &mut Builder<'_>) -> Option<Vrid> {
+        let Some(child) = self.node.child("virtual_router_id") else {
+            builder.report(
+                Diagnostic::error(
+                    "vrid-missing",
+                    self.node.keyword.span,
+                    format!("virtual_router_id is missing in {}", self.name),
+                )
+                .hint(
+                    "add `virtual_router_id` with a number from 1 to 255, the same on every router of these addresses",
+                )
+                .refuses_start(),
+            );
+            return None;
+        };
+        let good = self.node.children("virtual_router_id").filter_map(|child| child.int()).next_back();
+        let vrid = good.and_then(|number| u8::try_from(number).ok()).and_then(Vrid::new);
+        // A bad one has been reported by its type; without any other the instance cannot run.
+        builder.refused |= vrid.is_none();
+        let _ = child;
+        vrid
+    }
+
+    fn interface(&self, builder: &mut Builder<'_>, unicast: bool, source: Option<IpAddr>) -> Option<String> {
+        let node = self.node;
+        let optional = unicast && source.is_some();
+        let Some(child) = node.child("interface") else {
+            if !optional {
+                builder.report(
+                    Diagnostic::error(
+                        "interface-missing",
+                        node.keyword.span,
+                        format!("interface is missing in {}", self.name),
+                    )
+                    .hint("add `interface NAME`; only unicast with unicast_src_ip works without")
+                    .refuses_start(),
+                );
+            } else if let Some(IpAddr::V6(source)) = source
+                && source.is_unicast_link_local()
+            {
+                builder.report(
+                    Diagnostic::error(
+                        "interface-missing",
+                        node.keyword.span,
+                        format!("the link-local source {source} needs an interface"),
+                    )
+                    .hint("add `interface NAME`")
+                    .refuses_start(),
+                );
+            }
+            return None;
+        };
+        let Some(name) = child.text() else {
+            builder.refused = true;
+            return None;
+        };
+        if builder.interface_known(name, child.span())
+            && builder.interface(name).is_some_and(|interface| interface.loopback)
+            && !unicast
+        {
+            builder.report(
+                Diagnostic::error(
+                    "loopback",
+                    child.span(),
+                    format!("VRRP cannot run on the loopback interface {name}"),
+                )
+                .hint("name the interface towards the other routers")
+                .refuses_start(),
+            );
+        }
+        Some(name.to_owned())
+    }
+
+    fn source(&self, builder: &mut Builder<'_>) -> Option<IpAddr> {
+        let mut source = None;
+        for child in &self.node.children {
+            if !matches!(child.name(), "mcast_src_ip" | "unicast_src_ip") {
+                continue;
+            }
+            let Some(address) = child.ip() else { continue };
+            if Family::of(address) == self.family {
+                source = Some(address);
+            } else {
+                let message =
+                    format!("source {address} is of another family than the instance ({})", name(self.family));
+                builder.report(Diagnostic::error("source-family", child.span(), message).hint("the line is ignored"));
+            }
+        }
+        source
+    }
+
+    fn peers(&self, builder: &mut Builder<'_>) -> Vec<Peer> {
+        let mut peers: Vec<Peer> = Vec::new();
+        for line in self.node.children("unicast_peer").flat_map(|block| &block.entries) {
+            let (Some(first), Some(Value::Ip(address))) = (line.first(), line.value("addr")) else { continue };
+            let address = *address;
+            if Family::of(address) != self.family {
+                let message = format!("peer {address} is of another family than the instance ({})", name(self.family));
+                builder.report(
+                    Diagnostic::error("peer-family", first.word.span, message)
+                        .hint("one instance has one family; make another for the other one"),
+                );
+                continue;
+            }
+            if peers.iter().any(|peer| peer.address == address) {
+                builder.report(
+                    Diagnostic::warning("duplicate-peer", first.word.span, format!("peer {address} is listed already"))
+                        .hint("delete one of the lines"),
+                );
+                continue;
+            }
+            if builder.interfaces.iter().any(|interface| interface.addresses.iter().any(|(own, _)| *own == address)) {
+                builder.report(
+                    Diagnostic::warning("own-peer", first.word.span, format!("{address} is an address of this host"))
+                        .silent()
+                        .hint("list the other routers only"),
+                );
+            }
+            let ttl = |name: &str| match line.option(name).and_then(|option| option.value()) {
+                Some(Value::Int(ttl)) => u8::try_from(*ttl).ok(),
+                _ => None,
+            };
+            peers.push(Peer { address, min_ttl: ttl("min_ttl"), max_ttl: ttl("max_ttl") });
+        }
+        peers
+    }
+
+    fn state(&self) -> Option<InitialState> {
+        let mut state = None;
+        for child in self.node.children("state") {
+            match (child.text(), state) {
+                (Some("MASTER"), _) => state = Some(InitialState::Master),
+                (_, None) => state = Some(InitialState::Backup),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    fn corrected_state(
+        &self,
+        builder: &mut Builder<'_>,
+        state: InitialState,
+        priority: Priority,
+        auth: Option<&Auth>,
+    ) -> InitialState {
+        let Some(child) = self.node.child("state") else { return state };
+        let follows = if priority == OWNER { InitialState::Master } else { InitialState::Backup };
+        if self.strict && state != follows {
+            builder.report(
+                Diagnostic::warning("strict-state", child.span(), "in strict mode the state follows the priority")
+                    .hint("MASTER goes with priority 255, BACKUP with any other"),
+            );
+            return follows;
+        }
+        if matches!(auth, Some(Auth::Ah(_))) && state == InitialState::Master {
+            builder.report(
+                Diagnostic::warning("ah-master", child.span(), "AH authentication does not go with state MASTER")
+                    .hint("the instance starts as BACKUP"),
+            );
+            return InitialState::Backup;
+        }
+        state
+    }
+
+    fn authentication(&self, builder: &mut Builder<'_>) -> Option<Auth> {
+        let block = self.node.child("authentication")?;
+        let at = block.keyword.span;
+        let drop = |builder: &mut Builder<'_>, message: &str, hint: &str| {
+            builder.report(Diagnostic::warning("authentication", at, message).hint(hint));
+        };
+        if self.version == Version::V3 {
+            drop(builder, "VRRPv3 has no authentication: the block is ignored", "use version 2, or delete the block");
+            return None;
+        }
+        if self.strict {
+            drop(builder, "strict mode has no authentication: the block is ignored", "delete the block");
+            return None;
+        }
+        let kind = block.child("auth_type")?;
+        let Some(word) = block.child("auth_pass").and_then(|child| child.word("secret")) else {
+            // A password on the line of auth_type has been reported there.
+            if kind.extra.iter().all(|word| word.text != "auth_pass") && block.child("auth_pass").is_none() {
+                builder.report(
+                    Diagnostic::error("authentication", at, "auth_pass is missing: adverts are not authenticated")
+                        .hint("add `auth_pass` with up to eight characters"),
+                );
+            }
+            return None;
+        };
+        let bytes = word.bytes();
+        let mut password = [0; 8];
+        for (place, byte) in password.iter_mut().zip(&bytes) {
+            *place = *byte;
+        }
+        if bytes.len() > 8 {
+            let used: String = word.text.chars().take(8).collect();
+            builder.report(
+                Diagnostic::warning("password-length", word.span, format!("only the first 8 bytes count: \"{used}\""))
+                    .hint("shorten the password on every router"),
+            );
+        }
+        match kind.text()? {
+            "AH" if self.family == Family::V6 => {
+                drop(builder, "AH authentication works with IPv4 only", "delete the block");
+                None
+            }
+            "AH" => Some(Auth::Ah(password)),
+            _ => Some(Auth::Pass(password)),
+        }
+    }
+
+    fn addresses(&self, builder: &mut Builder<'_>, interface: Option<&str>) -> (Vec<Address>, Vec<Address>) {
+        let mut addresses: Vec<Address> = Vec::new();
+        let mut excluded: Vec<Address> = Vec::new();
+        let mut seen: HashMap<(IpAddr, u8, String), Span> = HashMap::new();
+        let mut mixed = false;
+        for block in &self.node.children {
+            let announced = block.name() == "virtual_ipaddress";
+            if !announced && block.name() != "virtual_ipaddress_excluded" {
+                continue;
+            }
+            for line in &block.entries {
+                let Some(address) = address::build(builder, line, interface, false) else { continue };
+                let at = line.first().map_or(line.span, |value| value.word.span);
+                let key = (address.address, address.prefix, address.interface.clone());
+                if let Some(first) = seen.get(&key) {
+                    builder.report(
+                        Diagnostic::warning("duplicate-address", at, format!("{} is listed already", address.address))
+                            .related(*first, "first listed here")
+                            .hint("delete one of the lines"),
+                    );
+                    continue;
+                }
+                seen.insert(key, at);
+                self.remark(builder, line, &address, at);
+                if announced && address.family() != self.family {
+                    if !mixed {
+                        let message = format!(
+                            "{} is {}, but {} is an {} instance: addresses of the other family are moved, and not announced",
+                            address.address,
+                            name(address.family()),
+                            self.name,
+                            name(self.family)
+                        );
+                        builder.report(Diagnostic::warning("mixed-families", at, message).hint(
+                            "Keepalived ignores them; list them in virtual_ipaddress_excluded, or in a second instance",
+                        ));
+                    }
+                    mixed = true;
+                    excluded.push(address);
+                } else if announced && addresses.len() == ADDRESSES_MAX {
+                    builder.report(
+                        Diagnostic::warning(
+                            "too-many-addresses",
+                            at,
+                            "an advert holds 255 addresses: this one is moved, and not announced",
+                        )
+                        .hint("list it in virtual_ipaddress_excluded, on every router"),
+                    );
+                    excluded.push(address);
+                } else if announced {
+                    addresses.push(address);
+                } else {
+                    excluded.push(address);
+                }
+            }
+        }
+        self.no_addresses(builder, addresses.is_empty());
+        if self.strict
+            && let Some(first) = addresses.first()
+            && let IpAddr::V6(ip) = first.address
+            && !ip.is_unicast_link_local()
+        {
+            builder.report(
+                Diagnostic::warning(
+                    "link-local-first",
+                    self.node.child("virtual_ipaddress").map_or(self.node.keyword.span, |block| block.keyword.span),
+                    "in strict mode the first IPv6 address is a link-local one",
+                )
+                .hint("put an address of fe80::/10 first"),
+            );
+        }
+        (addresses, excluded)
+    }
+
+    /// Remarks that compare an address with those of the host.
+    fn remark(&self, builder: &mut Builder<'_>, line: &Line, address: &Address, at: Span) {
+        let Some(interface) = builder.interface(&address.interface).cloned() else { return };
+        let own = interface.addresses.iter().any(|(own, _)| *own == address.address);
+        let owner = self.node.child("priority").and_then(Node::int) == Some(255);
+        if own && !owner {
+            builder.report(
+                Diagnostic::warning(
+                    "own-address",
+                    at,
+                    format!("{} is already configured on {}", address.address, interface.name),
+                )
+                .silent()
+                .hint("only the address owner, with priority 255, should have it there"),
+            );
+            return;
+        }
+        if !matches!(line.value("addr"), Some(Value::Prefix(_, None))) {
+            return;
+        }
+        let near = interface.addresses.iter().find(|(own, prefix)| in_network(address.address, *own, *prefix));
+        if let Some((own, prefix)) = near {
+            let full = if address.address.is_ipv4() { 32 } else { 128 };
+            builder.report(
+                Diagnostic::note("no-prefix", at, format!("no prefix is given: /{full} is used"))
+                    .hint(format!("{} has {own}/{prefix}; maybe /{prefix} was meant", interface.name)),
+            );
+        }
+    }
+
+    fn no_addresses(&self, builder: &mut Builder<'_>, none: bool) {
+        // Lines that were refused have been reported; that nothing is left follows from them.
+        let written = self.node.children("virtual_ipaddress").next().is_some();
+        if !none {
+            return;
+        }
+        let required = self.version == Version::V3 || self.strict;
+        let accepted = self.node.child("no_virtual_ipaddress").is_some() && !self.strict;
+        if accepted {
+            return;
+        }
+        if required {
+            builder.refused = true;
+        }
+        if written {
+            return;
+        }
+        let at = self.node.keyword.span;
+        let message = format!("{} has no virtual_ipaddress", self.name);
+        builder.report(if required {
+            Diagnostic::error("no-address", at, message)
+                .hint("add virtual_ipaddress; version 3 and strict mode need at least one address")
+                .refuses_start()
+        } else {
+            Diagnostic::warning("no-address", at, message).hint("add virtual_ipaddress, or no_virtual_ipaddress")
+        });
+    }
+
+    fn preempt(&self, builder: &mut Builder<'_>, state: InitialState, owner: bool) -> Preempt {
+        let mut never: Option<&Node> = None;
+        for child in &self.node.children {
+            match child.name() {
+                "nopreempt" => never = Some(child),
+                "preempt" => never = None,
+                _ => {}
+            }
+        }
+        if let Some(child) = never.filter(|_| owner || state == InitialState::Master) {
+            let what = if owner { "priority 255" } else { "state MASTER" };
+            builder.report(
+                Diagnostic::warning("nopreempt", child.keyword.span, format!("nopreempt has no effect with {what}"))
+                    .hint("use state BACKUP on every router, with a priority below 255"),
+            );
+            never = None;
+        }
+        let delay = self.node.child("preempt_delay").and_then(|child| Some((child, child.micros()?)));
+        let Some((child, delay)) = delay.filter(|(_, delay)| *delay > 0) else {
+            return if never.is_some() { Preempt::Never } else { Preempt::After(Duration::ZERO) };
+        };
+        let obstacle = if self.strict {
+            Some("in strict mode")
+        } else if never.is_some() {
+            Some("with nopreempt")
+        } else if state == InitialState::Master {
+            Some("with state MASTER")
+        } else {
+            None
+        };
+        if let Some(obstacle) = obstacle {
+            builder.report(
+                Diagnostic::warning(
+                    "preempt-delay",
+                    child.keyword.span,
+                    format!("preempt_delay has no effect {obstacle}"),
+                )
+                .hint("delete the line"),
+            );
+            return if never.is_some() { Preempt::Never } else { Preempt::After(Duration::ZERO) };
+        }
+        Preempt::After(micros(delay))
+    }
+
+    /// On the wire version 2 has whole seconds, version 3 hundredths up to 40.95.
+    fn advert_interval(&self, builder: &mut Builder<'_>) -> Duration {
+        let Some((child, wanted)) = self.node.child("advert_int").and_then(|child| Some((child, child.micros()?)))
+        else {
+            return Duration::from_secs(1);
+        };
+        let (step, max) = match self.version {
+            Version::V2 => (1_000_000, 255_000_000),
+            Version::V3 => (10_000, 40_950_000),
+        };
+        let rounded = ((wanted + step / 2) / step * step).max(step);
+        let used = rounded.min(max);
+        if used != wanted {
+            let seconds = crate::conf::keywords::docs::millionths;
+            let why = match self.version {
+                Version::V2 => "VRRPv2 sends whole seconds",
+                Version::V3 if rounded > max => "VRRPv3 sends at most 40.95 seconds",
+                Version::V3 => "VRRPv3 sends hundredths of a second",
+            };
+            let message = format!("{why}: {} is read as {}", seconds(wanted), seconds(used));
+            let hint = match self.version {
+                Version::V2 => "use version 3 for fractions of a second",
+                Version::V3 => "write the value that is used",
+            };
+            builder.report(Diagnostic::warning("advert-int", child.span(), message).hint(hint));
+        }
+        micros(used)
+    }
+
+    fn transport(&self, builder: &mut Builder<'_>, peers: Vec<Peer>) -> Transport {
+        let node = self.node;
+        let fault = node.child("unicast_fault_no_peer").is_some();
+        let words = ["unicast_src_ip", "unicast_peer", "unicast_ttl"];
+        let wants_unicast = words.iter().any(|word| node.child(word).is_some());
+        if peers.is_empty() && !(fault && wants_unicast) {
+            if let Some(child) = node.child("unicast_src_ip").filter(|_| node.child("unicast_peer").is_none()) {
+                builder.report(
+                    Diagnostic::warning("no-peer", child.keyword.span, "no unicast_peer: adverts are multicast")
+                        .class(Class::Deprecated)
+                        .hint("add unicast_peer; for the source of multicast adverts write mcast_src_ip"),
+                );
+            }
+            return Transport::Multicast { group: self.multicast_group(builder) };
+        }
+        if let Some(child) = node.child("mcast_dst_ip") {
+            builder.report(
+                Diagnostic::warning(
+                    "mcast-unicast",
+                    child.keyword.span,
+                    "mcast_dst_ip has no meaning with unicast peers",
+                )
+                .hint("delete the line"),
+            );
+        }
+        let ttl = node.child("unicast_ttl").and_then(Node::int).and_then(|ttl| u8::try_from(ttl).ok());
+        Transport::Unicast {
+            peers,
+            ttl: ttl.or((self.family == Family::V4).then_some(255)),
+            check_source: node.child("check_unicast_src").is_some() || self.defaults.check_unicast_src,
+            fault_without_peers: fault,
+        }
+    }
+
+    fn multicast_group(&self, builder: &mut Builder<'_>) -> IpAddr {
+        let default = match self.family {
+            Family::V4 => self.defaults.group4,
+            Family::V6 => self.defaults.group6,
+        };
+        let Some((child, group)) = self.node.child("mcast_dst_ip").and_then(|child| Some((child, child.ip()?))) else {
+            return default;
+        };
+        if Family::of(group) != self.family {
+            let message = format!("group {group} is of another family than the instance ({})", name(self.family));
+            builder.report(Diagnostic::error("group-family", child.span(), message).hint("the line is ignored"));
+            return default;
+        }
+        group
+    }
+
+    fn strict_unicast(&self, builder: &mut Builder<'_>, interface: Option<&str>) {
+        let multicast = interface.and_then(|name| builder.interface(name)).is_some_and(|interface| interface.multicast);
+        if !multicast {
+            return;
+        }
+        let at = self.node.child("strict_mode").map(|child| child.keyword.span);
+        let at = at.or(self.defaults.strict_at).unwrap_or(self.node.keyword.span);
+        let message = format!("strict mode forbids unicast on a multicast interface: {} cannot start", self.name);
+        builder.report(
+            Diagnostic::error("strict-unicast", at, message)
+                .related(self.node.child("unicast_peer").unwrap_or(self.node).keyword.span, "unicast is asked for here")
+                .hint("delete strict mode, or the peers")
+                .refuses_start(),
+        );
+    }
+
+    fn accept(&self, builder: &mut Builder<'_>) -> bool {
+        let mut accept = !self.strict;
+        for child in &self.node.children {
+            match child.name() {
+                "accept" if self.strict && self.version == Version::V2 => builder.report(
+                    Diagnostic::warning("strict-accept", child.keyword.span, "strict VRRPv2 has no accept mode")
+                        .hint("delete the line"),
+                ),
+                "accept" => accept = true,
+                "no_accept" => accept = false,
+                _ => {}
+            }
+        }
+        accept
+    }
+
+    fn strict_switch(&self, builder: &mut Builder<'_>, word: &str, default: bool, strict: bool) -> bool {
+        let child = self.node.child(word);
+        let wanted = child.and_then(Node::switch);
+        if !self.strict {
+            return wanted.unwrap_or(default);
+        }
+        if let Some(child) = child.filter(|_| wanted == Some(!strict)) {
+            let value = if strict { "on" } else { "off" };
+            builder.report(
+                Diagnostic::warning("strict", child.span(), format!("in strict mode {word} is {value}"))
+                    .hint("delete the line"),
+            );
+        }
+        strict
+    }
+
+    fn owner_ignores(&self, builder: &mut Builder<'_>, owner: bool) -> bool {
+        let child = self.node.child("owner_ignore_adverts");
+        let wanted = child.and_then(Node::switch);
+        if self.strict && owner {
+            return true;
+        }
+        if let Some(child) = child.filter(|_| wanted == Some(true) && !owner) {
+            builder.report(
+                Diagnostic::warning("owner", child.keyword.span, "owner_ignore_adverts is for priority 255 only")
+                    .hint("delete the line"),
+            );
+        }
+        owner && wanted.unwrap_or(self.defaults.owner_ignore_adverts)
+    }
+
+    fn down_timer_adverts(&self, builder: &mut Builder<'_>) -> u32 {
+        let own = number(self.node, "down_timer_adverts");
+        if self.strict {
+            if let Some(child) =
+                self.node.child("down_timer_adverts").filter(|_| own.is_some_and(|adverts| adverts != 3))
+            {
+                builder.report(
+                    Diagnostic::warning("strict", child.span(), "in strict mode down_timer_adverts is 3")
+                        .hint("delete the line"),
+                );
+            }
+            return 3;
+        }
+        own.unwrap_or(self.defaults.down_timer_adverts)
+    }
+
+    fn timer_expired(&self, builder: &mut Builder<'_>, preempt: Preempt) -> Option<Priority> {
+        let child = self.node.child("timer_expired_backup")?;
+        if preempt != Preempt::Never {
+            builder.report(
+                Diagnostic::warning(
+                    "timer-expired",
+                    child.keyword.span,
+                    "timer_expired_backup has no effect without nopreempt",
+                )
+                .hint("delete the line"),
+            );
+            return None;
+        }
+        match child.values.first() {
+            None => Priority::new(254),
+            Some(_) => child.int().and_then(|priority| u8::try_from(priority).ok()).and_then(Priority::new),
+        }
+    }
+
+    fn linkbeat(&self, builder: &mut Builder<'_>) -> bool {
+        let Some(child) = self.node.child("linkbeat_use_polling") else { return false };
+        builder.deprecated(child, "name the interface in a linkbeat_interfaces block");
+        true
+    }
+
+    fn garp(&self, builder: &mut Builder<'_>) -> Garp {
+        let global = &self.defaults.garp;
+        let own = |word: &str| number(self.node, word);
+        let delay = own("garp_master_delay").or(global.delay).unwrap_or(if global.minimal { 0 } else { 5 });
+        let repeat = own("garp_master_repeat").or(global.repeat).unwrap_or(if global.minimal { 1 } else { 5 });
+        let lower = |builder: &mut Builder<'_>, word: &str, default: u32| {
+            let wanted = own(word);
+            if !self.strict {
+                return wanted.unwrap_or(default);
+            }
+            if let Some(child) = self.node.child(word).filter(|_| wanted.is_some_and(|value| value != 0)) {
+                builder.report(
+                    Diagnostic::warning("strict", child.span(), format!("in strict mode {word} is 0"))
+                        .hint("delete the line"),
+                );
+            }
+            0
+        };
+        let lower_delay = lower(builder, "garp_lower_prio_delay", global.lower_prio_delay.unwrap_or(delay));
+        let lower_repeat = lower(builder, "garp_lower_prio_repeat", global.lower_prio_repeat.unwrap_or(repeat));
+        let extra = self.node.child("garp_extra_if");
+        let (extra, extra_all) = match extra.and_then(|child| Some((child, u32::try_from(child.int()?).ok()?))) {
+            Some((child, seconds)) => (seconds, child.value("all").is_some()),
+            None => (global.extra, global.extra_all),
+        };
+        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+        Garp {
+            delay: seconds(delay),
+            repeat,
+            refresh: seconds(own("garp_master_refresh").or(global.refresh).unwrap_or(0)),
+            refresh_repeat: own("garp_master_refresh_repeat").or(global.refresh_repeat).unwrap_or(1),
+            lower_prio_delay: seconds(lower_delay),
+            lower_prio_repeat: lower_repeat,
+            interval: micros(global.interval_us),
+            gna_interval: micros(global.gna_interval_us),
+            extra_interval: seconds(extra),
+            extra_all,
+        }
+    }
+
+    fn tracked(&self, builder: &mut Builder<'_>, own: Option<&str>, owner: bool) -> Vec<TrackedInterface> {
+        let mut tracked: Vec<TrackedInterface> = Vec::new();
+        for line in self.node.children("track_interface").flat_map(|block| &block.entries) {
+            let Some(word) = line.first().map(|value| &value.word) else { continue };
+            let name = word.text.as_str();
+            if word.is_undefined() || !builder.interface_known(name, word.span) {
+                continue;
+            }
+            if own == Some(name) {
+                builder.report(
+                    Diagnostic::note("track-own", word.span, format!("{name} is tracked anyway: this line is dropped"))
+                        .class(Class::General)
+                        .hint("delete the line; dont_track_primary turns that tracking off"),
+                );
+                continue;
+            }
+            if tracked.iter().any(|known| known.interface == name) {
+                builder.report(
+                    Diagnostic::warning("duplicate-track", word.span, format!("{name} is tracked already"))
+                        .hint("delete one of the lines"),
+                );
+                continue;
+            }
+            let weight = line.option("weight");
+            let number = match weight.and_then(|option| option.value()) {
+                Some(Value::Int(weight)) => i16::try_from(*weight).unwrap_or(0),
+                _ => 0,
+            };
+            let at = weight.map_or(word.span, |option| option.word.span);
+            if number != 0 && owner {
+                builder.report(
+                    Diagnostic::warning("owner-weight", at, "a weight cannot change priority 255: the line is dropped")
+                        .hint("use a priority below 255"),
+                );
+                continue;
+            }
+            let mut number = number;
+            if number != 0
+                && let Some(group) = self.group.filter(|group| !group.weighted)
+            {
+                let message = format!("{} is in sync group {}: the weight is read as 0", self.name, group.name);
+                builder.report(
+                    Diagnostic::warning("group-weight", at, message)
+                        .hint("add sync_group_tracking_weight to the group, or delete the weight"),
+                );
+                number = 0;
+            }
+            let reverse = line.option("reverse").is_some();
+            tracked.push(TrackedInterface { interface: name.to_owned(), weight: number, reverse });
+        }
+        tracked
+    }
+
+    fn notify(&self, builder: &mut Builder<'_>) -> Notify {
+        let mut notify = Notify::default();
+        for child in &self.node.children {
+            let place = match child.name() {
+                "notify_master" => &mut notify.master,
+                "notify_backup" => &mut notify.backup,
+                "notify_fault" => &mut notify.fault,
+                "notify_stop" => &mut notify.stop,
+                "notify" => &mut notify.any,
+                "notify_master_rx_lower_pri" => &mut notify.master_rx_lower_pri,
+                "notify_deleted" => {
+                    notify.deleted = true;
+                    &mut notify.deleted_script
+                }
+                _ => continue,
+            };
+            if place.is_some() {
+                builder.already_set(child);
+                continue;
+            }
+            let Some(word) = child.word("cmd") else { continue };
+            match lex::command(&word.text) {
+                Ok(arguments) => *place = Some(quoted(&arguments)),
+                Err(quote) => builder.report(
+                    Diagnostic::error("unclosed-quote", word.span, format!("a {quote} in this command is not closed"))
+                        .silent()
+                        .hint("the command is ignored"),
+                ),
+            }
+        }
+        notify
+    }
+
+    fn sync_interface(&self, builder: &mut Builder<'_>) -> Option<String> {
+        let global = self.defaults.sync_daemon.as_ref().filter(|(_, instance)| instance == self.name);
+        let own = self.node.child("lvs_sync_daemon_interface");
+        if let Some(child) = own {
+            builder.deprecated(child, "write `lvs_sync_daemon INTERFACE INSTANCE` in global_defs");
+        }
+        global.map(|(interface, _)| interface.clone()).or_else(|| own?.text().map(str::to_owned))
+    }
+}
+
+/// The family of an instance is that of the first address that appears in it; IPv4 without any.
+fn family(node: &Node) -> Family {
+    let of_lines = |block: &Node| {
+        block.entries.iter().find_map(|line| match line.first()?.value.as_ref()? {
+            Value::Ip(address) | Value::Prefix(address, _) => Some(Family::of(*address)),
+            _ => None,
+        })
+    };
+    let first = node.children.iter().find_map(|child| match child.name() {
+        "mcast_src_ip" | "unicast_src_ip" | "mcast_dst_ip" => child.ip().map(Family::of),
+        "unicast_peer" | "virtual_ipaddress" => of_lines(child),
+        "native_ipv6" => Some(Family::V6),
+        _ => None,
+    });
+    first.unwrap_or(Family::V4)
+}
+
+/// Checks that need two instances.
+fn between(builder: &mut Builder<'_>, built: &[(Instance, &Node)]) {
+    type Key = (Option<String>, Family, u8);
+    let mut routers: HashMap<Key, Vec<usize>> = HashMap::new();
+    let mut addresses: HashMap<(IpAddr, u8, &str), (usize, u32)> = HashMap::new();
+    for (index, (instance, node)) in built.iter().enumerate() {
+        let key = (instance.interface.clone(), instance.family, instance.vrid.get());
+        let same = routers.entry(key).or_default();
+        if let Some((other, other_node)) =
+            same.iter().filter_map(|at| built.get(*at)).find(|(other, _)| meet(&other.transport, &instance.transport))
+        {
+            let at = |node: &Node| node.child("virtual_router_id").unwrap_or(node).span();
+            let message = format!(
+                "virtual_router_id {} is already used by {} on {} for {}",
+                instance.vrid,
+                other.name,
+                instance.interface.as_deref().unwrap_or("every interface"),
+                name(instance.family)
+            );
+            builder.report(
+                Diagnostic::error("duplicate-vrid", at(node), message)
+                    .related(at(other_node), format!("used by {} here", other.name))
+                    .hint("each virtual router of a network has an id of its own")
+                    .refuses_start(),
+            );
+        }
+        same.push(index);
+        for address in instance.addresses.iter().chain(&instance.excluded) {
+            let key = (address.address, address.prefix, address.interface.as_str());
+            match addresses.get(&key) {
+                Some((first, _)) if *first != index => {
+                    let Some((other, other_node)) = built.get(*first) else { continue };
+                    let message =
+                        format!("{}/{} is also an address of {}", address.address, address.prefix, other.name);
+                    let mut diagnostic = Diagnostic::warning("shared-address", line_of(node, address), message);
+                    diagnostic = diagnostic.silent().related(line_of(other_node, address), "first listed here");
+                    builder.report(diagnostic.hint("two instances may become master on different routers"));
+                }
+                Some(_) => {}
+                None => {
+                    addresses.insert(key, (index, address.location.line));
+                }
+            }
+        }
+    }
+}
+
+/// Whether two routers with one id hear each other's adverts.
+fn meet(left: &Transport, right: &Transport) -> bool {
+    match (left, right) {
+        (Transport::Multicast { group: left }, Transport::Multicast { group: right }) => left == right,
+        (Transport::Unicast { peers: left, .. }, Transport::Unicast { peers: right, .. }) => {
+            left.iter().any(|peer| right.iter().any(|other| other.address == peer.address))
+        }
+        _ => false,
+    }
+}
+
+fn line_of(node: &Node, address: &Address) -> Span {
+    let lines = node.children.iter().flat_map(|block| &block.entries);
+    let mut words = lines.filter_map(|line| line.first());
+    let found = words.find(|value| matches!(value.value, Some(Value::Prefix(ip, _)) if ip == address.address));
+    found.map_or(node.keyword.span, |value| value.word.span)
+}
+
+/// AH is read and checked like PASS, and not sent yet.
+pub fn ah_is_not_built(builder: &Builder<'_>, nodes: &[Node], config: &mut Config) {
+    let kinds = nodes.iter().filter(|node| node.name() == "vrrp_instance");
+    let mut kinds = kinds.filter_map(|node| node.child("authentication")?.child("auth_type"));
+    if let Some(kind) = kinds.find(|kind| kind.text() == Some("AH")) {
+        config.not_built.push(NotBuilt {
+            directive: "vrrp_instance/authentication/auth_type AH".to_owned(),
+            location: builder.location(kind.keyword.span),
+        });
+    }
+}
+
+fn in_network(address: IpAddr, own: IpAddr, prefix: u8) -> bool {
+    let kept = |bits: u128, width: u32| bits.checked_shr(width.saturating_sub(u32::from(prefix))).unwrap_or(0);
+    match (address, own) {
+        (IpAddr::V4(address), IpAddr::V4(own)) => {
+            kept(u128::from(address.to_bits()), 32) == kept(u128::from(own.to_bits()), 32)
+        }
+        (IpAddr::V6(address), IpAddr::V6(own)) => kept(address.to_bits(), 128) == kept(own.to_bits(), 128),
+        _ => false,
+    }
+}
+
+fn number(node: &Node, word: &str) -> Option<u32> {
+    node.children(word).filter_map(|child| child.int()).next_back().and_then(|number| u32::try_from(number).ok())
+}
+
+fn name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+/// A command as the MIB shows it: every argument in single quotes.
+fn quoted(arguments: &[String]) -> String {
+    let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''"))).collect();
+    quoted.join(" ")
+}
