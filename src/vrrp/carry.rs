@@ -1,6 +1,9 @@
 //! The second half of the engine: a machine's actions become outputs, and addresses get onto the host and off it.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use super::announce::Lane;
 use super::engine::{Engine, Phase, STATICS, Slot, info};
@@ -159,26 +162,41 @@ impl Engine {
         self.block(slot, false, out);
     }
 
-    /// Addresses that an earlier process left behind: only a master has them.
+    /// Addresses that an earlier process left behind, or that would not go: only a master has them.
     pub(super) fn clear_leftovers(&mut self, slot: Slot, out: &mut Vec<Output>) {
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        if router.base.get() == super::machine::OWNER {
+        let Some(router) = self.router(slot) else { return };
+        if router.base.get() == super::machine::OWNER || router.machine.is_master() {
             return;
         }
-        let owner = Some(&router.config.name);
-        let mut found = false;
-        for (at, held) in router.held.iter_mut().enumerate() {
-            let Some(link) = self.host.named(&held.address.interface) else { continue };
-            if self.host.has(link.index, held.address.address) {
-                held.at = Some(link.index);
-                ask_to_remove(held, owner, at, out);
-                found = true;
+        let mut found: SmallVec<[(usize, IfIndex); 4]> = SmallVec::new();
+        for (at, held) in router.held.iter().enumerate() {
+            let address = held.address.address;
+            if let Some(link) = self.host.named(&held.address.interface)
+                && self.host.has(link.index, address)
+                && !self.wanted_by_any(address)
+            {
+                found.push((at, link.index));
             }
         }
-        if found {
-            let name = &router.config.name;
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let name = &router.config.name;
+        if !found.is_empty() {
             out.push(info(name, format!("({name}) removing VIPs.")));
         }
+        for (at, interface) in found {
+            let Some(held) = router.held.get_mut(at) else { continue };
+            held.at = Some(interface);
+            ask_to_remove(held, Some(name), at, out);
+        }
+    }
+
+    fn wanted_by_any(&self, address: IpAddr) -> bool {
+        let holders = self.index.holders.get(&address).into_iter().flatten();
+        let held = |(slot, position): &(Slot, u32)| match *slot {
+            STATICS => self.statics.get(*position as usize - 1),
+            slot => self.router(slot)?.held.get(*position as usize - 1),
+        };
+        holders.filter_map(held).any(|held| held.wanted)
     }
 
     pub(super) fn install_statics(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -233,9 +251,7 @@ impl Engine {
             }
         } else {
             held.installed = install;
-            if !install {
-                held.leaving = None;
-            }
+            held.leaving = None;
         }
         let is = held.installed;
         out.push(Output::Changed(RowKey::Address { owner: key.owner.clone(), position: key.position }));
@@ -278,7 +294,6 @@ impl Engine {
             if held.wanted && !held.installed && held.at.is_none() {
                 ask_to_install(held, owner, at, &self.host, out);
             } else if !held.wanted && held.leaving.is_some() {
-                held.at = held.leaving;
                 ask_to_remove(held, owner, at, out);
             }
         }
@@ -490,13 +505,13 @@ impl Engine {
 fn ask_to_install(held: &mut Held, owner: Option<&InstanceName>, at: usize, host: &Host, out: &mut Vec<Output>) {
     let Some(link) = host.named(&held.address.interface) else { return };
     held.at = Some(link.index);
-    held.leaving = None;
     out.push(change(held, owner, at, link.index, true));
 }
 
 /// Says to the driver that an address is to go, if it was asked for.
 pub(super) fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, out: &mut Vec<Output>) {
-    let Some(interface) = held.at.take() else { return };
+    // It may be there without being asked for: not gone when it should, and refused when asked for again.
+    let Some(interface) = held.at.take().or(held.leaving) else { return };
     held.leaving = Some(interface);
     held.installed = false;
     out.push(change(held, owner, at, interface, false));

@@ -6,6 +6,8 @@ pub mod admit;
 pub mod announce;
 mod carry;
 pub mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod host;
 pub mod io;
 pub mod machine;

@@ -120,6 +120,7 @@ impl Engine {
         let moved = !leaving.is_empty() || leaving.len() != router.held.len();
         for (at, mut held) in leaving {
             held.wanted = false;
+            // One more try for what would not go; nobody asks again after this.
             ask_to_remove(&mut held, Some(&router.config.name), at, out);
             if moved {
                 self.announcer.cancel((slot, at as u32 + 1));
@@ -161,6 +162,7 @@ impl Engine {
                 self.enqueue(slot, position, repeat, now);
             }
         }
+        self.clear_leftovers(slot, out);
         self.refresh(slot, now, out);
         self.arm(slot);
     }
