@@ -68,6 +68,8 @@ pub struct Options<'a> {
     pub more: &'a [&'a str],
     /// Words before the program: `setpriv ...`.
     pub through: &'a [&'a str],
+    /// Another one runs with the same files already.
+    pub beside_another: bool,
 }
 
 impl Daemon {
@@ -81,6 +83,9 @@ impl Daemon {
         let path = program.path().to_string_lossy().into_owned();
         let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
         let files = [file("keepalived.conf"), file("main.pid"), file("vrrp.pid"), file("check.pid"), file("bfd.pid")];
+        if !options.beside_another {
+            after_the_dead(&files[1..]);
+        }
         let mut words: Vec<&str> = options.through.to_vec();
         words.extend([path.as_str(), "-n", "-l", "-D"]);
         for (option, file) in ["-f", "-p", "-r", "-c", "-b"].into_iter().zip(&files) {
@@ -145,6 +150,20 @@ impl Daemon {
         }
     }
 
+    /// Waits until somebody on the node (who else?) has a raw socket for VRRP: adverts sent from now on are heard.
+    #[track_caller]
+    pub fn wait_until_it_listens(&self) {
+        let listens = || {
+            let tables = self.node.enter(|| {
+                ["raw", "raw6"].map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default())
+            });
+            let vrrp = |line: &str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":0070"));
+            tables.iter().any(|table| table.lines().any(vrrp)).then_some(())
+        };
+        let listening = wait::within(Duration::from_secs(10), listens);
+        assert!(listening.is_some(), "{} opens no VRRP socket; it said:\n{}", self.process.name(), self.log());
+    }
+
     /// Waits until `address` is on (or off) the node.
     #[track_caller]
     pub fn wait_for_address(&self, address: &str, present: bool, limit: Duration) {
@@ -182,6 +201,14 @@ impl Daemon {
     pub fn directory(&self) -> &Path {
         &self.directory
     }
+}
+
+/// Waits until those whom old pid files name are gone: a killed daemon's children stay in the process table until init
+/// looks after them, and look alive to a daemon that starts before.
+fn after_the_dead(pid_files: &[String]) {
+    let pids: Vec<String> = pid_files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    let exists = |pid: &String| Path::new("/proc").join(pid.trim()).exists();
+    wait::until("init to reap a killed daemon's children", Duration::from_secs(20), || (!pids.iter().any(exists)).then_some(()));
 }
 
 /// `VRRP Instance: NAME`, then indented sections ending in a colon, then deeper `Name: value` lines.

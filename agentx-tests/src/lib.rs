@@ -16,6 +16,7 @@ pub mod janitor;
 pub mod monitor;
 pub mod net;
 pub mod packet;
+pub mod pair;
 pub mod process;
 pub mod seed;
 pub mod snmp;

@@ -107,11 +107,10 @@ impl Lab {
     #[track_caller]
     pub fn connect(&self, node: &Node, switch: &Switch, nic: Nic<'_>) -> Port {
         let port = 100 + self.shared.number();
-        let (end, index, own) = (format!("p{port}"), port.to_string(), nic.index.map(|index| index.to_string()));
-        let mut add = vec!["link", "add", nic.name];
-        if let Some(own) = &own {
-            add.extend(["index", own]);
-        }
+        let (end, index) = (format!("p{port}"), port.to_string());
+        // iproute2 passes the peer's index on only if the first end has one, too.
+        let own = nic.index.unwrap_or(1000 + port).to_string();
+        let mut add = vec!["link", "add", nic.name, "index", &own];
         if let Some(mac) = nic.mac {
             add.extend(["address", mac]);
         }
