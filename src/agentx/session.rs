@@ -92,8 +92,9 @@ pub struct Settings {
     pub open_timeout: Duration,
     /// First and longest pause before a new attempt. Attempts cost us nothing, so the longest is short.
     pub backoff: (Duration, Duration),
-    /// Pause before a refused registration is tried again.
-    pub refused_retry: Duration,
+    /// First and longest pause before refused registrations are asked for again; it doubles in between. The first is
+    /// short, because a master that has not yet noticed the end of our last session takes us for a second one.
+    pub refused_retry: (Duration, Duration),
     /// Makes the pauses of several hosts differ.
     pub seed: u64,
 }
@@ -106,7 +107,7 @@ impl Default for Settings {
             response_timeout: Duration::from_secs(5),
             open_timeout: Duration::from_secs(30),
             backoff: (Duration::from_millis(500), Duration::from_secs(3)),
-            refused_retry: Duration::from_secs(30),
+            refused_retry: (Duration::from_secs(1), Duration::from_secs(30)),
             seed: 0,
         }
     }
@@ -177,6 +178,8 @@ struct Live {
     up: bool,
     /// Refusals of this round that were not logged yet: how many, and the first.
     refused: (usize, Option<(Oid, ErrorStatus)>),
+    /// Rounds of requests that met with refusals.
+    refused_rounds: u32,
 }
 
 #[derive(Debug)]
@@ -478,16 +481,14 @@ impl Session {
             return;
         }
         if let (count, Some((oid, error))) = std::mem::take(&mut live.refused) {
-            let retry = self.settings.refused_retry.as_secs();
-            log(
-                actions,
-                LogLevel::Warn,
-                format!(
-                    "the AgentX master refused {count} of {} registrations, {oid} first ({}); they are asked for again every {retry} s",
-                    self.items.len(),
-                    error.name(),
-                ),
-            );
+            let level = if live.refused_rounds == 0 { LogLevel::Warn } else { LogLevel::Debug };
+            live.refused_rounds += 1;
+            let (total, error) = (self.items.len(), error.name());
+            let text = format!("the AgentX master refused {count} of {total} registrations, {oid} first ({error})");
+            log(actions, level, text);
+        } else if live.refused_rounds > 0 && self.items.values().all(|status| *status == Status::Granted) {
+            live.refused_rounds = 0;
+            log(actions, LogLevel::Info, "the AgentX master has granted every registration now".to_owned());
         }
         if !live.up {
             live.up = true;
@@ -628,6 +629,7 @@ impl Session {
                     last_heard: now,
                     up: false,
                     refused: (0, None),
+                    refused_rounds: 0,
                 });
             }
             Body::Response { error, .. } => {
@@ -667,7 +669,8 @@ impl Session {
                 } else {
                     live.refused.0 += 1;
                     live.refused.1.get_or_insert((item.oid().clone(), error));
-                    Status::Refused { retry_at: now + self.settings.refused_retry }
+                    let (first, longest) = self.settings.refused_retry;
+                    Status::Refused { retry_at: now + doubled(first, live.refused_rounds, longest) }
                 };
             }
             About::Notify if error != ErrorStatus::NO_ERROR => {
@@ -722,7 +725,7 @@ impl Session {
     /// Doubles from attempt to attempt up to the longest; of that, half to all.
     fn pause(&mut self) -> Duration {
         let (first, longest) = self.settings.backoff;
-        let pause = first.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX)).min(longest);
+        let pause = doubled(first, self.attempts, longest);
         // Splitmix64 (Steele, Lea, Flood 2014).
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
@@ -787,6 +790,11 @@ impl Item {
             Item::Capability(id, _) => Body::RemoveAgentCaps { id },
         }
     }
+}
+
+/// `first`, doubled so many times, and no longer than `longest`.
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(longest)
 }
 
 fn log(actions: &mut Actions, level: LogLevel, text: String) {

@@ -46,7 +46,11 @@ struct Transaction {
     waiting: VecDeque<(Command, u16)>,
     /// Inverses of what was done, in the order it was done.
     inverses: Vec<Command>,
+    /// How many of them are still to be sent, the last one first.
+    to_undo: usize,
     in_flight: Option<InFlight>,
+    /// A command whose answer did not come in time; it may have been carried out all the same.
+    late: Option<Token>,
     /// When readers see everything that was done or undone.
     visible_at: Generation,
     /// The request that has no answer yet.
@@ -77,6 +81,8 @@ enum Phase {
 impl Sets {
     /// Net-snmp's tools wait one second by default, and its master as long for us.
     pub const COMMIT_DEADLINE: Duration = Duration::from_millis(500);
+    /// What is left of that second, should a commit that failed be undone.
+    pub const UNDO_DEADLINE: Duration = Duration::from_millis(300);
     /// A master that tests and never goes on is forgotten after this.
     const IDLE: Duration = Duration::from_secs(60);
     /// A master works on a few requests at once; more come from one that never cleans up.
@@ -100,7 +106,9 @@ impl Sets {
         let transaction = self.transactions.entry(id).or_insert_with(|| Transaction {
             waiting: VecDeque::new(),
             inverses: vec![],
+            to_undo: 0,
             in_flight: None,
+            late: None,
             visible_at: 0,
             asked: None,
             phase: Phase::Tested,
@@ -133,10 +141,9 @@ impl Sets {
             return vec![Step::Answer { to: asked, error: ErrorStatus::PROCESSING_ERROR, index: 0 }];
         };
         if !matches!(transaction.phase, Phase::Undoing { .. } | Phase::Undone { .. }) {
-            transaction.phase = Phase::Undoing { failed: false };
+            transaction.begin_undo();
         }
-        transaction.waiting.clear();
-        transaction.deadline = now + Self::COMMIT_DEADLINE;
+        transaction.deadline = now + Self::UNDO_DEADLINE;
         transaction.asked = Some(asked);
         self.advance(id, now)
     }
@@ -158,12 +165,24 @@ impl Sets {
 
     /// The owner answered.
     pub fn reply(&mut self, token: Token, reply: Reply, now: Instant) -> Vec<Step> {
-        let mut all = self.transactions.iter_mut();
-        let mine = |flight: InFlight| flight.token == token;
-        let Some((id, transaction)) = all.find(|(_, transaction)| transaction.in_flight.is_some_and(mine)) else {
+        let mine = |transaction: &Transaction| {
+            transaction.in_flight.is_some_and(|flight| flight.token == token) || transaction.late == Some(token)
+        };
+        let Some((id, transaction)) = self.transactions.iter_mut().find(|(_, transaction)| mine(transaction)) else {
             return vec![];
         };
         let id = *id;
+        if transaction.late == Some(token) {
+            transaction.late = None;
+            if let Reply::Done { undo, visible_at } = reply {
+                // It came after inverses that were sent meanwhile: all of them go once more. They name values, not
+                // differences, so that does no harm.
+                transaction.inverses.push(undo);
+                transaction.to_undo = transaction.inverses.len();
+                transaction.visible_at = visible_at;
+            }
+            return self.advance(id, now);
+        }
         let index = transaction.in_flight.take().and_then(|flight| flight.index);
         match (reply, index) {
             (Reply::Done { undo, visible_at }, Some(_)) => {
@@ -234,7 +253,7 @@ impl Sets {
         }
         let next = match transaction.phase {
             Phase::Committing => transaction.waiting.pop_front().map(|(command, index)| (command, Some(index))),
-            Phase::Undoing { .. } => transaction.inverses.pop().map(|command| (command, None)),
+            Phase::Undoing { .. } => transaction.next_inverse().map(|command| (command, None)),
             Phase::Tested | Phase::Committed | Phase::Undone { .. } => None,
         };
         if let Some((command, index)) = next {
@@ -243,7 +262,7 @@ impl Sets {
             transaction.in_flight = Some(InFlight { token, index });
             return vec![Step::Command { token, command }];
         }
-        if self.store_at < transaction.visible_at {
+        if transaction.late.is_some() || self.store_at < transaction.visible_at {
             return vec![];
         }
         let (phase, error) = match transaction.phase {
@@ -270,11 +289,22 @@ impl Sets {
 }
 
 impl Transaction {
+    fn begin_undo(&mut self) {
+        self.phase = Phase::Undoing { failed: false };
+        self.waiting.clear();
+        self.to_undo = self.inverses.len();
+        self.late = self.in_flight.take().map(|flight| flight.token);
+    }
+
+    fn next_inverse(&mut self) -> Option<Command> {
+        self.to_undo = self.to_undo.checked_sub(1)?;
+        self.inverses.get(self.to_undo).cloned()
+    }
+
     /// The commit failed at this variable: says so and begins to take back what was done before it. The master's
     /// UndoSet will find that under way or finished.
     fn fail(&mut self, index: u16, now: Instant) -> Vec<Step> {
-        self.phase = Phase::Undoing { failed: false };
-        self.waiting.clear();
+        self.begin_undo();
         self.deadline = now + Sets::IDLE;
         let answer = |to| Step::Answer { to, error: ErrorStatus::COMMIT_FAILED, index };
         self.asked.take().map(answer).into_iter().collect()

@@ -440,7 +440,7 @@ fn a_master_that_refuses_to_open_is_tried_again() {
 }
 
 #[test]
-fn refused_registrations_are_told_once_and_asked_for_again_later() {
+fn refused_registrations_are_told_once_and_asked_for_again_less_and_less_often() {
     let mut lab = lab();
     let actions = lab.start();
     let refuse = |body: &Body| match body {
@@ -451,34 +451,33 @@ fn refused_registrations_are_told_once_and_asked_for_again_later() {
     };
     let (_, actions) = lab.answer_all(actions, refuse);
     let total = lab.tree.registrations().len() + 2;
-    assert_eq!(
-        logs(&actions),
-        [
-            format!(
-                "the AgentX master refused 35 of {total} registrations, {} first (duplicateRegistration); they are asked \
-                 for again every 30 s",
-                oid("2.3.1.2")
-            ),
-            format!("AgentX session 6 is up, {} registrations in 0 ms", total - 35),
-        ]
+    let refused = format!(
+        "the AgentX master refused 35 of {total} registrations, {} first (duplicateRegistration)",
+        oid("2.3.1.2")
     );
-    // Pings go on meanwhile.
-    let mut pings = 0;
-    while lab.now < T0 + s(30) {
+    let up = format!("AgentX session 6 is up, {} registrations in 0 ms", total - 35);
+    assert_eq!(logs(&actions), [refused, up]);
+
+    let (mut rounds, mut pings) = (vec![], 0);
+    while rounds.len() < 8 {
         let due = lab.session.deadline().unwrap();
-        if due >= T0 + s(30) {
-            break;
-        }
         let actions = lab.wake_at(due);
-        let (bodies, _) = lab.answer_all(actions, |_| ErrorStatus::NO_ERROR);
-        assert_eq!(bodies, [Body::Ping]);
-        pings += 1;
+        let (bodies, actions) = lab.answer_all(actions, refuse);
+        assert!(actions.iter().all(|action| !matches!(action, Action::Log(log) if log.level != LogLevel::Debug)));
+        pings += bodies.iter().filter(|body| matches!(body, Body::Ping)).count();
+        match bodies.iter().filter(|body| matches!(body, Body::Register { .. })).count() {
+            0 => {}
+            35 => rounds.push(due.since(T0).as_secs()),
+            other => panic!("{other} of 35"),
+        }
     }
-    assert_eq!(pings, 1);
-    let actions = lab.wake_at(T0 + s(30));
-    let (bodies, _) = lab.answer_all(actions, |_| ErrorStatus::NO_ERROR);
-    let again = bodies.iter().filter(|body| matches!(body, Body::Register { .. })).count();
-    assert_eq!(again, 35);
+    assert_eq!(rounds, [1, 3, 7, 15, 31, 61, 91, 121]);
+    assert!(pings > 4, "the master is pinged meanwhile");
+
+    let due = lab.session.deadline().unwrap();
+    let actions = lab.wake_at(due.max(T0 + s(151)));
+    let (_, actions) = lab.answer_all(actions, |_| ErrorStatus::NO_ERROR);
+    assert_eq!(logs(&actions), ["the AgentX master has granted every registration now"]);
 }
 
 #[test]

@@ -174,6 +174,41 @@ fn an_owner_that_is_late_fails_the_commit_and_is_undone_when_it_answers() {
 }
 
 #[test]
+fn what_was_done_is_taken_back_without_waiting_for_an_owner_that_is_late() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141), priority(142)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    let (late, _) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    let steps = lab.sets.wake(T0 + ms(500));
+    assert_eq!(Lab::answer(&steps[..1]), (1, ErrorStatus::COMMIT_FAILED, 2));
+    let (inverse, command) = Lab::command(&steps[1..]);
+    assert_eq!(command, set_priority(150));
+    assert_eq!(lab.undo(1, T0 + ms(500)), []);
+    // The owner wakes up: it did 142, and then 150. Both inverses go once more, so that 150 is last again.
+    assert_eq!(lab.sets.reply(late, done(set_priority(141), 1), T0 + ms(510)), []);
+    let (second, command) = Lab::command(&lab.sets.reply(inverse, done(set_priority(142), 1), T0 + ms(510)));
+    assert_eq!(command, set_priority(141));
+    let (third, command) = Lab::command(&lab.sets.reply(second, done(set_priority(150), 1), T0 + ms(510)));
+    assert_eq!(command, set_priority(150));
+    let steps = lab.sets.reply(third, done(set_priority(141), 1), T0 + ms(520));
+    assert_eq!(Lab::answer(&steps), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn an_undo_does_not_say_that_all_is_well_while_a_command_may_still_be_carried_out() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141)]).unwrap();
+    let (late, _) = Lab::command(&lab.commit(1, T0));
+    Lab::answer(&lab.sets.wake(T0 + ms(500)));
+    assert_eq!(lab.undo(1, T0 + ms(500)), []);
+    assert_eq!(lab.sets.deadline(), Some(T0 + ms(800)));
+    assert_eq!(Lab::answer(&lab.sets.wake(T0 + ms(800))), (1, ErrorStatus::UNDO_FAILED, 1));
+    lab.sets.clean_up(1);
+    assert_eq!(lab.sets.reply(late, refused(), T0 + ms(1000)), []);
+    assert_eq!(lab.sets.deadline(), None);
+}
+
+#[test]
 fn a_store_that_never_gets_there_fails_the_commit_too() {
     let mut lab = lab();
     lab.test(1, &[priority(120)]).unwrap();
@@ -198,7 +233,18 @@ fn an_undo_that_cannot_be_done_says_so() {
     let (token, _) = Lab::command(&lab.commit(2, T0));
     Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0));
     Lab::command(&lab.undo(2, T0));
-    assert_eq!(Lab::answer(&lab.sets.wake(T0 + ms(500))), (2, ErrorStatus::UNDO_FAILED, 1));
+    assert_eq!(Lab::answer(&lab.sets.wake(T0 + ms(300))), (2, ErrorStatus::UNDO_FAILED, 1));
+}
+
+#[test]
+fn a_master_that_does_not_wait_for_the_commit_gets_everything_undone() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120), preempt(2)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    assert_eq!(lab.undo(1, T0), []);
+    let (inverse, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    assert_eq!(command, set_priority(150));
+    assert_eq!(Lab::answer(&lab.sets.reply(inverse, done(set_priority(120), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
 }
 
 #[test]
