@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::announce::Lane;
-use super::engine::{Engine, Phase, STATICS, Slot, info};
+use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
 use super::machine::{Action, Actions, Burst, Event, Transition};
@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// All addresses are to leave, and nothing more is announced.
-    pub(super) fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
+    fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.second_burst = None;
         router.refresh_at = None;
@@ -211,6 +211,27 @@ impl Engine {
         }
     }
 
+    /// An address left the configuration: it goes, however often that must be asked for.
+    pub(super) fn orphan(&mut self, mut held: Held, out: &mut Vec<Output>) {
+        held.wanted = false;
+        let position = ORPHANS + self.orphans_made % ORPHANS;
+        ask_to_remove(&mut held, None, position as usize - 1, out);
+        if held.leaving.is_some() {
+            self.orphans_made += 1;
+            self.orphans.insert(position, held);
+        }
+    }
+
+    /// Asks again, unless somebody else wants the address by now.
+    pub(super) fn remove_orphans(&mut self, out: &mut Vec<Output>) {
+        for (position, mut held) in std::mem::take(&mut self.orphans) {
+            if !self.wanted_by_any(held.address.address) {
+                ask_to_remove(&mut held, None, position as usize - 1, out);
+                self.orphans.insert(position, held);
+            }
+        }
+    }
+
     /// The kernel answered.
     pub(super) fn address_answer(
         &mut self,
@@ -228,6 +249,17 @@ impl Engine {
                 None => return,
             },
         };
+        if slot == STATICS && key.position >= ORPHANS {
+            match (error, self.orphans.get(&key.position)) {
+                (None, _) => drop(self.orphans.remove(&key.position)),
+                (Some(error), Some(held)) => {
+                    out.push(refused(None, held, install, error));
+                    self.after_answer(slot, false, false, true, now, out);
+                }
+                (Some(_), None) => {}
+            }
+            return;
+        }
         let held = match slot {
             STATICS => self.statics.get_mut(at),
             _ => self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut).and_then(|it| it.held.get_mut(at)),
@@ -236,15 +268,7 @@ impl Engine {
         let Some(held) = held.filter(|held| held.wanted == install) else { return };
         let was = held.installed;
         if let Some(error) = error {
-            let verb = if install { "add" } else { "remove" };
-            let place = describe(&held.address);
-            let reason = std::io::Error::from_raw_os_error(error);
-            let name = key.owner.as_ref().map(|name| format!("({name}) ")).unwrap_or_default();
-            out.push(Output::Log(Log {
-                level: Level::Error,
-                instance: key.owner.clone(),
-                text: format!("{name}cannot {verb} {place}: {reason}"),
-            }));
+            out.push(refused(key.owner.as_ref(), held, install, error));
             if install {
                 held.at = None;
                 held.installed = false;
@@ -520,6 +544,15 @@ pub(super) fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: u
 fn change(held: &Held, owner: Option<&InstanceName>, at: usize, interface: IfIndex, install: bool) -> Output {
     let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1 };
     Output::Address(AddressChange { key, interface, address: held.address.clone(), install })
+}
+
+fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32) -> Output {
+    let verb = if install { "add" } else { "remove" };
+    let place = describe(&held.address);
+    let reason = std::io::Error::from_raw_os_error(error);
+    let name = owner.map(|name| format!("({name}) ")).unwrap_or_default();
+    let text = format!("{name}cannot {verb} {place}: {reason}");
+    Output::Log(Log { level: Level::Error, instance: owner.cloned(), text })
 }
 
 fn pause(refusals: u32) -> Duration {

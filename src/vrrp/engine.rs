@@ -32,8 +32,11 @@ pub struct EngineOptions {
 /// Number of an instance within the engine; never leaves it.
 pub(super) type Slot = u32;
 
-/// Stands for the static addresses among the timers.
+/// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Positions from here on are those of orphans, in questions to the kernel and its answers.
+pub(super) const ORPHANS: u32 = 1 << 31;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -52,6 +55,9 @@ pub struct Engine {
     pub(super) statics: Vec<Held>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
+    /// Addresses that left the configuration and not yet the host, by position.
+    pub(super) orphans: BTreeMap<u32, Held>,
+    pub(super) orphans_made: u32,
     pub(super) index: Index,
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
@@ -99,6 +105,8 @@ impl Engine {
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
             statics_retry: None,
             statics_refusals: 0,
+            orphans: BTreeMap::new(),
+            orphans_made: 0,
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
@@ -302,6 +310,7 @@ impl Engine {
             if slot == STATICS {
                 self.statics_retry = None;
                 self.install_statics(now, out);
+                self.remove_orphans(out);
                 continue;
             }
             let Some(router) = self.router(slot) else { continue };
@@ -491,6 +500,7 @@ impl Engine {
                 self.refresh(slot, now, out);
             }
         }
+        self.orphans.retain(|_, held| held.leaving != Some(index));
         for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
             held.installed = false;
             held.at = None;

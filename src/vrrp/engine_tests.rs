@@ -214,9 +214,9 @@ fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     out.iter().filter_map(change).collect()
 }
 
-fn logs(out: &[Output]) -> Vec<&str> {
-    let text = |output| match output {
-        &Output::Log(ref log) => Some(log.text.as_str()),
+fn logs<'a>(out: &'a [Output]) -> Vec<&'a str> {
+    let text = |output: &'a Output| match output {
+        Output::Log(log) => Some(log.text.as_str()),
         _ => None,
     };
     out.iter().filter_map(text).collect()
