@@ -9,8 +9,8 @@ use super::announce::Lane;
 use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Transition};
-use super::router::Held;
+use super::machine::{Action, Actions, Burst, Event, Master, OWNER, Transition};
+use super::router::{Held, LOG_PAUSE};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Reason, RowKey, State};
 use crate::clock::Instant;
@@ -39,15 +39,25 @@ impl Engine {
                 Action::Remove => self.remove(slot, out),
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
-                Action::HeardWeaker(other) => self.note(slot, out, |name, own| {
-                    let (address, priority) = (other.address, other.priority);
-                    format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}")
-                }),
+                Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
                 Action::PreemptDelayed(delay) => self.note(slot, out, |name, _| {
                     format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
                 }),
             }
         }
+    }
+
+    /// One that does not hear us goes on and on: it is not logged each time.
+    fn heard_weaker(&mut self, slot: Slot, other: Master, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        if now < router.weaker_quiet_until {
+            return;
+        }
+        router.weaker_quiet_until = now + LOG_PAUSE;
+        let (name, own) = (&router.config.name, router.machine.priority());
+        let Master { address, priority } = other;
+        let text = format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}");
+        out.push(info(name, text));
     }
 
     fn note(&self, slot: Slot, out: &mut Vec<Output>, text: impl Fn(&InstanceName, u8) -> String) {
@@ -165,7 +175,7 @@ impl Engine {
     /// Addresses that an earlier process left behind, or that would not go: only a master has them.
     pub(super) fn clear_leftovers(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        if router.base.get() == super::machine::OWNER || router.machine.is_master() {
+        if router.base.get() == OWNER || router.machine.is_master() {
             return;
         }
         let mut found: SmallVec<[(usize, IfIndex); 4]> = SmallVec::new();
@@ -199,8 +209,8 @@ impl Engine {
         holders.filter_map(held).any(|held| held.wanted)
     }
 
-    pub(super) fn install_statics(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.phase != Phase::Running || self.statics_retry.is_some_and(|at| now < at) {
+    pub(super) fn install_statics(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
             return;
         }
         for (at, held) in self.statics.iter_mut().enumerate() {
@@ -291,6 +301,8 @@ impl Engine {
                     self.statics_retry = Some(at);
                     self.timers.insert((at, STATICS));
                 }
+            } else {
+                self.statics_refusals = 0;
             }
             return;
         }

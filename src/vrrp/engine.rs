@@ -14,7 +14,7 @@ use super::admit::{self, Rejected};
 use super::announce::Announcer;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
-use super::machine::Event;
+use super::machine::{Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{Reason, RouterCounters, RowKey};
@@ -90,6 +90,8 @@ pub(super) struct Index {
     floating: Vec<Slot>,
     /// Who may hold an address: slot (or [`STATICS`]) and position from 1.
     pub(super) holders: HashMap<IpAddr, SmallVec<[(Slot, u32); 1]>>,
+    /// Instances by their configured source address.
+    sources: HashMap<IpAddr, Vec<Slot>>,
     /// Interfaces of static addresses.
     static_users: BTreeSet<String>,
 }
@@ -249,6 +251,9 @@ impl Engine {
             if config.interface.is_none() {
                 index.floating.push(slot);
             }
+            if let Some(source) = config.source {
+                index.sources.entry(source).or_default().push(slot);
+            }
             let tracked = config.tracked_interfaces.iter().map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
@@ -273,7 +278,7 @@ impl Engine {
         let delay = if self.options.restarted { 0 } else { self.global.startup_delay_ns };
         let after_boot = Instant::from_nanos(self.global.delay_after_boot_ns);
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
-        self.install_statics(now, out);
+        self.install_statics(out);
         for slot in self.each_slot() {
             self.clear_leftovers(slot, out);
             self.refresh(slot, now, out);
@@ -309,7 +314,7 @@ impl Engine {
         for slot in due {
             if slot == STATICS {
                 self.statics_retry = None;
-                self.install_statics(now, out);
+                self.install_statics(out);
                 self.remove_orphans(out);
                 continue;
             }
@@ -473,7 +478,7 @@ impl Engine {
             return;
         }
         if self.index.static_users.contains(name) {
-            self.install_statics(now, out);
+            self.install_statics(out);
         }
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
@@ -512,17 +517,19 @@ impl Engine {
         if self.phase != Phase::Running {
             return;
         }
-        let mut concerned = self.index.floating.clone();
-        if let Some(link) = self.host.link(address.interface) {
-            concerned.extend(self.index.users.get(&link.name).into_iter().flatten());
+        let mut concerned: Vec<Slot> = Vec::new();
+        if let Some(holders) = self.index.holders.get(&address.address) {
+            // Thousands of these come and go in a takeover: do not look at every instance of the interface.
+            let owner = |slot: &Slot| self.router(*slot).is_some_and(|router| router.base.get() == OWNER);
+            concerned.extend(holders.iter().map(|(slot, _)| *slot).filter(owner));
+        } else {
+            let link = self.host.link(address.interface);
+            concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
+            concerned.extend(&self.index.floating);
         }
-        let virtual_address = self.index.holders.contains_key(&address.address);
+        concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
         for slot in concerned {
-            let Some(router) = self.router(slot) else { continue };
-            let source = router.config.source == Some(address.address) || router.base.get() == super::machine::OWNER;
-            if !virtual_address || source {
-                self.refresh(slot, now, out);
-            }
+            self.refresh(slot, now, out);
         }
     }
 

@@ -48,7 +48,7 @@ impl Engine {
         }
         self.reindex();
         if self.phase == Phase::Running {
-            self.install_statics(now, out);
+            self.install_statics(out);
             for slot in kept {
                 self.follow_up(slot, now, out);
             }

@@ -48,6 +48,8 @@ pub struct Host {
     pub states: BTreeMap<InstanceName, State>,
     /// Address changes that the kernel refused, or that somebody else undid: not to be complained of before then.
     pub excused: BTreeMap<IpAddr, Time>,
+    /// Addresses that a process had not got rid of when it died: its successor, with a new file, knows nothing of them.
+    pub lost: BTreeSet<IpAddr>,
     pub outputs: u64,
     pub digest: u64,
     /// Address changes that fail, in a thousand.
@@ -77,6 +79,7 @@ impl Host {
             blocked: BTreeSet::new(),
             states: BTreeMap::new(),
             excused: BTreeMap::new(),
+            lost: BTreeSet::new(),
             outputs: 0,
             digest: 0,
             refusals: 0,
@@ -99,6 +102,12 @@ impl Host {
 
     pub fn is_own(&self, address: IpAddr) -> bool {
         address == self.own_v4() || address == self.own_v6()
+    }
+
+    /// Every address that instances of this host may hold.
+    pub fn configured(&self) -> BTreeSet<IpAddr> {
+        let listed = self.config.instances.iter().flat_map(|it| it.addresses.iter().chain(&it.excluded));
+        listed.map(|address| address.address).collect()
     }
 
     pub fn local(&self, time: Time) -> Instant {
@@ -168,6 +177,9 @@ impl Host {
 
     pub fn crash(&mut self) {
         self.engine = None;
+        let ours = self.configured();
+        let lost = self.addresses.iter().map(|(_, address)| *address).filter(|address| !ours.contains(address));
+        self.lost.extend(lost);
         for state in self.states.values_mut() {
             *state = State::Init;
         }
