@@ -113,7 +113,9 @@ struct AnyHost;
 impl Host for AnyHost {
     fn interfaces(&self) -> Vec<Interface> {
         let names = ["eth0", "eth1", "eth2", "eth3"];
-        names.map(|name| Interface { name: name.to_owned(), up: true, multicast: true, ..Interface::default() }).to_vec()
+        names
+            .map(|name| Interface { name: name.to_owned(), up: true, multicast: true, ..Interface::default() })
+            .to_vec()
     }
 
     fn user_exists(&self, _: &str) -> bool {

@@ -38,7 +38,8 @@ fn seeded() -> Seeded {
     let options = Options { agentx: Some(&agentx), ..Options::default() };
     let daemon = Daemon::start(&lab.first, Program::Keepwatch, seed::FIRST, options);
     let manager = Manager::on(&lab.first, "127.0.0.1");
-    let settled = || (manager.number(&format!("{INSTANCE}.4.1")) == Some(2) && lab.first.has("192.168.1.1")).then_some(());
+    let settled =
+        || (manager.number(&format!("{INSTANCE}.4.1")) == Some(2) && lab.first.has("192.168.1.1")).then_some(());
     let master = wait::within(Duration::from_secs(15), settled);
     assert!(master.is_some(), "VI_1 is not master by SNMP after 15 s; the daemon said:\n{}", daemon.log());
     Seeded { daemon, manager, traps, _snmpd: snmpd, lab }
@@ -121,7 +122,9 @@ fn a_walk_of_the_seed_equals_the_recording_of_keepalived() {
     let mut differences = Vec::new();
     for oid in want.keys().chain(have.keys()).collect::<std::collections::BTreeSet<_>>() {
         if want.get(oid) != have.get(oid) {
-            let show = |map: &BTreeMap<Vec<u32>, (String, String)>| map.get(oid).map_or("-".to_owned(), |(_, value)| value.clone());
+            let show = |map: &BTreeMap<Vec<u32>, (String, String)>| {
+                map.get(oid).map_or("-".to_owned(), |(_, value)| value.clone())
+            };
             let arcs = oid.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
             differences.push(format!("{KEEPALIVED}.{arcs}\n  want {}\n  have {}", show(&want), show(&have)));
         }
@@ -170,7 +173,9 @@ fn replay(script: &str, manager: &Manager) -> String {
             }
             ["snap", title, "get", oids @ ..] => printed += &format!("--- {title}\n{}", get(oids)),
             ["GET", oid] => printed += &format!("$ snmpget {oid}\n{}", get(&[oid])),
-            ["NEXT", oid] => printed += &format!("$ snmpgetnext {oid}\n{}", manager.raw("snmpgetnext", "public", &[oid]).0),
+            ["NEXT", oid] => {
+                printed += &format!("$ snmpgetnext {oid}\n{}", manager.raw("snmpgetnext", "public", &[oid]).0)
+            }
             ["echo", ..] | [] => {}
             [assignment] if assignment.starts_with("I=") => {}
             other => panic!("sets.sh has a word that this test does not know: {other:?}"),
@@ -208,11 +213,14 @@ fn differences(recorded: &[Exchange]) -> Vec<(String, Exchange, &'static str)> {
         let set_of = |object: &str| request.strip_prefix(&format!("$ snmpset {object} ")).map(str::to_owned);
         let right = match (set_of(&priority).as_deref(), set_of(&preempt).as_deref()) {
             // B5: Keepalived looks at the low octet only.
-            (Some("i -1" | "i 256" | "i 257" | "i 300" | "i 511" | "i 2147483647" | "i -256"), _) => Some(refused(&priority, "150")),
-            // ... so that its value was 255 when these were refused, and ours is still 150.
-            (Some("u 100" | "s 100" | "x 64" | "t 100" | "c 100" | "a 0.0.0.100" | "n 0"), _) => {
-                Some(output.replace("get: .1.3.6.1.4.1.9586.100.5.2.3.1.7.1 = INTEGER: 255", "get: .1.3.6.1.4.1.9586.100.5.2.3.1.7.1 = INTEGER: 150"))
+            (Some("i -1" | "i 256" | "i 257" | "i 300" | "i 511" | "i 2147483647" | "i -256"), _) => {
+                Some(refused(&priority, "150"))
             }
+            // ... so that its value was 255 when these were refused, and ours is still 150.
+            (Some("u 100" | "s 100" | "x 64" | "t 100" | "c 100" | "a 0.0.0.100" | "n 0"), _) => Some(output.replace(
+                "get: .1.3.6.1.4.1.9586.100.5.2.3.1.7.1 = INTEGER: 255",
+                "get: .1.3.6.1.4.1.9586.100.5.2.3.1.7.1 = INTEGER: 150",
+            )),
             (_, Some("i 258" | "i 257")) => Some(refused(&preempt, "1")),
             _ => None,
         };
@@ -249,7 +257,8 @@ fn every_set_of_the_recording_is_answered_as_keepalived_does_or_as_the_rfc_wants
 #[test]
 fn a_reload_puts_back_what_a_set_has_changed() {
     let seeded = seeded();
-    let (priority, effective, preempt) = (format!("{INSTANCE}.7.1"), format!("{INSTANCE}.8.1"), format!("{INSTANCE}.13.1"));
+    let (priority, effective, preempt) =
+        (format!("{INSTANCE}.7.1"), format!("{INSTANCE}.8.1"), format!("{INSTANCE}.13.1"));
     let values = || [&priority, &effective, &preempt].map(|oid| seeded.manager.number(oid));
     let (said, status) = seeded.manager.raw("snmpset", "private", &[&priority, "i", "123", &preempt, "i", "2"]);
     assert_eq!(status, 0, "{said}");
@@ -274,7 +283,8 @@ fn a_priority_set_by_snmp_goes_out_with_the_next_advert() {
 /// Varbinds of each vrrpInstanceStateChange in a recording, in order.
 fn recorded_state_changes() -> Vec<Vec<String>> {
     let traps = TRAPS.split("TRAP\n").skip(1);
-    let varbinds = traps.map(|trap| trap.lines().take_while(|line| line.starts_with('.')).map(str::to_owned).collect::<Vec<_>>());
+    let varbinds =
+        traps.map(|trap| trap.lines().take_while(|line| line.starts_with('.')).map(str::to_owned).collect::<Vec<_>>());
     let state_changes = varbinds.filter(|varbinds| varbinds[1].ends_with(STATE_CHANGE));
     state_changes.map(|varbinds| varbinds[2..].to_vec()).collect()
 }
@@ -287,7 +297,8 @@ fn the_traps_of_a_start_two_link_failures_and_a_stop_are_those_of_keepalived_wit
         Some((oid, value)) if oid.starts_with(INSTANCE) => format!("{oid}.1 = {value}"),
         _ => varbind.clone(),
     };
-    let want: Vec<Vec<String>> = recorded_state_changes().iter().map(|varbinds| varbinds.iter().map(with_row).collect()).collect();
+    let want: Vec<Vec<String>> =
+        recorded_state_changes().iter().map(|varbinds| varbinds.iter().map(with_row).collect()).collect();
     assert_eq!(want.len(), 9, "the recording has nine state changes");
     let have = || -> Vec<Vec<String>> {
         let traps = seeded.traps.traps().into_iter().filter(|trap| trap.oid == STATE_CHANGE);

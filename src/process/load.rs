@@ -9,13 +9,13 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use tracing::{error, info, warn};
 
+use super::host::HostWithoutOurs;
 use super::lifecycle::{Channel, Sheet, ToChild};
 use super::logging;
 use super::options::Options;
 use super::role::exit;
 use crate::bus::msg::ConfigGeneration;
 use crate::clock;
-use super::host::HostWithoutOurs;
 use crate::conf::{self, Diagnostic, Disk, Loaded, Severity};
 use crate::sys::memfd;
 

@@ -1,7 +1,7 @@
 //! When neighbours are told where the addresses are: gratuitous ARP and unsolicited neighbour advertisements.
 //!
 //! An address has at most one burst under way, so that the memory here is bounded by the configuration. Messages of
-//! one lane (an interface, or a `garp_group`, and a family) keep its gap; without one they leave [`VOLLEY`] at a time.
+//! one lane (an interface, or a `garp_group`, and a family) keep its gap. All lanes together send a [`VOLLEY`] at a time.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::io::IfIndex;
 use crate::clock::Instant;
 use crate::conf::model::Family;
 
-/// Messages sent before sockets and other deadlines get their turn, where no gap is configured.
+/// Messages sent before sockets and other deadlines get their turn.
 pub const VOLLEY: u32 = 256;
 /// Pause between volleys.
 pub const BREATH: Duration = Duration::from_millis(1);
@@ -32,6 +32,9 @@ pub struct Announcer {
     /// Messages left for each address; zero is a cancelled one that still stands in its queue.
     left: HashMap<Announced, u32>,
     due: BTreeSet<(Instant, Lane)>,
+    /// What is left of the volley, and when the next one may leave.
+    volley: u32,
+    next_volley_at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -74,22 +77,31 @@ impl Announcer {
 
     /// Hands out what may be sent now. Rounds go over all addresses of a lane before one is repeated.
     pub fn take(&mut self, now: Instant, mut send: impl FnMut(Announced)) {
-        let mut volley = VOLLEY;
+        if now >= self.next_volley_at {
+            self.volley = VOLLEY;
+            self.next_volley_at = now + BREATH;
+        }
         while let Some((at, lane)) = self.due.first().copied() {
             if at > now {
                 return;
             }
+            if self.volley == 0 {
+                return self.breathe(now);
+            }
             self.due.remove(&(at, lane));
             let Some(queue) = self.lanes.get_mut(&lane) else { continue };
             queue.due_at = None;
-            while let Some(what) = queue.waiting.pop_front() {
+            queue.free_at = queue.free_at.max(now);
+            while self.volley > 0
+                && let Some(what) = queue.waiting.pop_front()
+            {
                 let left = self.left.get(&what).copied().unwrap_or(0);
                 if left == 0 {
                     self.left.remove(&what);
                     continue;
                 }
                 send(what);
-                volley -= 1;
+                self.volley -= 1;
                 if left > 1 {
                     self.left.insert(what, left - 1);
                     queue.waiting.push_back(what);
@@ -100,28 +112,18 @@ impl Announcer {
                     queue.free_at = now + queue.gap;
                     break;
                 }
-                if volley == 0 {
-                    queue.free_at = now + BREATH;
-                    break;
-                }
             }
             if queue.waiting.is_empty() {
                 continue;
             }
             queue.due_at = Some(queue.free_at);
             self.due.insert((queue.free_at, lane));
-            if volley == 0 {
-                self.breathe(now);
-            }
-            if volley == 0 {
-                return;
-            }
         }
     }
 
-    /// Moves lanes that are due behind the pause.
+    /// Lanes that are due wait for the next volley.
     fn breathe(&mut self, now: Instant) {
-        let later = now + BREATH;
+        let later = self.next_volley_at;
         let late: Vec<(Instant, Lane)> =
             self.due.range(..=(now, Lane::Group(usize::MAX, Family::V6))).copied().collect();
         for (at, lane) in late {
@@ -194,6 +196,24 @@ mod tests {
         }
         assert_eq!(sent, 5000);
         assert_eq!(now, at_ms(5000 / 256));
+    }
+
+    #[test]
+    fn many_lanes_share_one_volley() {
+        let mut announcer = Announcer::default();
+        let mut sent = 0;
+        for index in 0..1000 {
+            let lane = Lane::Interface(index, Family::V4);
+            announcer.enqueue((index, 1), lane, Duration::ZERO, 5, at_ms(0));
+            sent += taken(&mut announcer, at_ms(0)).len();
+        }
+        assert_eq!(sent, 256);
+        while let Some(at) = announcer.deadline() {
+            let volley = taken(&mut announcer, at).len();
+            assert!((1..=256).contains(&volley));
+            sent += volley;
+        }
+        assert_eq!(sent, 5000);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::announce::Lane;
-use super::engine::{Engine, Phase, STATICS, Slot, info};
+use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Transition};
-use super::router::Held;
+use super::machine::{Action, Actions, Burst, Event, Master, OWNER, Transition};
+use super::router::{Held, LOG_PAUSE};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Reason, RowKey, State};
 use crate::clock::Instant;
@@ -39,15 +39,25 @@ impl Engine {
                 Action::Remove => self.remove(slot, out),
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
-                Action::HeardWeaker(other) => self.note(slot, out, |name, own| {
-                    let (address, priority) = (other.address, other.priority);
-                    format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}")
-                }),
+                Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
                 Action::PreemptDelayed(delay) => self.note(slot, out, |name, _| {
                     format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
                 }),
             }
         }
+    }
+
+    /// One that does not hear us goes on and on: it is not logged each time.
+    fn heard_weaker(&mut self, slot: Slot, other: Master, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        if now < router.weaker_quiet_until {
+            return;
+        }
+        router.weaker_quiet_until = now + LOG_PAUSE;
+        let (name, own) = (&router.config.name, router.machine.priority());
+        let Master { address, priority } = other;
+        let text = format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}");
+        out.push(info(name, text));
     }
 
     fn note(&self, slot: Slot, out: &mut Vec<Output>, text: impl Fn(&InstanceName, u8) -> String) {
@@ -145,7 +155,7 @@ impl Engine {
     }
 
     /// All addresses are to leave, and nothing more is announced.
-    pub(super) fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
+    fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.second_burst = None;
         router.refresh_at = None;
@@ -165,7 +175,7 @@ impl Engine {
     /// Addresses that an earlier process left behind, or that would not go: only a master has them.
     pub(super) fn clear_leftovers(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        if router.base.get() == super::machine::OWNER || router.machine.is_master() {
+        if router.base.get() == OWNER || router.machine.is_master() {
             return;
         }
         let mut found: SmallVec<[(usize, IfIndex); 4]> = SmallVec::new();
@@ -199,14 +209,35 @@ impl Engine {
         holders.filter_map(held).any(|held| held.wanted)
     }
 
-    pub(super) fn install_statics(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.phase != Phase::Running || self.statics_retry.is_some_and(|at| now < at) {
+    pub(super) fn install_statics(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
             return;
         }
         for (at, held) in self.statics.iter_mut().enumerate() {
             held.wanted = true;
             if !held.installed && held.at.is_none() {
                 ask_to_install(held, None, at, &self.host, out);
+            }
+        }
+    }
+
+    /// An address left the configuration: it goes, however often that must be asked for.
+    pub(super) fn orphan(&mut self, mut held: Held, out: &mut Vec<Output>) {
+        held.wanted = false;
+        let position = ORPHANS + self.orphans_made % ORPHANS;
+        ask_to_remove(&mut held, None, position as usize - 1, out);
+        if held.leaving.is_some() {
+            self.orphans_made += 1;
+            self.orphans.insert(position, held);
+        }
+    }
+
+    /// Asks again, unless somebody else wants the address by now.
+    pub(super) fn remove_orphans(&mut self, out: &mut Vec<Output>) {
+        for (position, mut held) in std::mem::take(&mut self.orphans) {
+            if !self.wanted_by_any(held.address.address) {
+                ask_to_remove(&mut held, None, position as usize - 1, out);
+                self.orphans.insert(position, held);
             }
         }
     }
@@ -228,6 +259,17 @@ impl Engine {
                 None => return,
             },
         };
+        if slot == STATICS && key.position >= ORPHANS {
+            match (error, self.orphans.get(&key.position)) {
+                (None, _) => drop(self.orphans.remove(&key.position)),
+                (Some(error), Some(held)) => {
+                    out.push(refused(None, held, install, error));
+                    self.after_answer(slot, false, false, true, now, out);
+                }
+                (Some(_), None) => {}
+            }
+            return;
+        }
         let held = match slot {
             STATICS => self.statics.get_mut(at),
             _ => self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut).and_then(|it| it.held.get_mut(at)),
@@ -236,15 +278,7 @@ impl Engine {
         let Some(held) = held.filter(|held| held.wanted == install) else { return };
         let was = held.installed;
         if let Some(error) = error {
-            let verb = if install { "add" } else { "remove" };
-            let place = describe(&held.address);
-            let reason = std::io::Error::from_raw_os_error(error);
-            let name = key.owner.as_ref().map(|name| format!("({name}) ")).unwrap_or_default();
-            out.push(Output::Log(Log {
-                level: Level::Error,
-                instance: key.owner.clone(),
-                text: format!("{name}cannot {verb} {place}: {reason}"),
-            }));
+            out.push(refused(key.owner.as_ref(), held, install, error));
             if install {
                 held.at = None;
                 held.installed = false;
@@ -267,6 +301,8 @@ impl Engine {
                     self.statics_retry = Some(at);
                     self.timers.insert((at, STATICS));
                 }
+            } else {
+                self.statics_refusals = 0;
             }
             return;
         }
@@ -520,6 +556,15 @@ pub(super) fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: u
 fn change(held: &Held, owner: Option<&InstanceName>, at: usize, interface: IfIndex, install: bool) -> Output {
     let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1 };
     Output::Address(AddressChange { key, interface, address: held.address.clone(), install })
+}
+
+fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32) -> Output {
+    let verb = if install { "add" } else { "remove" };
+    let place = describe(&held.address);
+    let reason = std::io::Error::from_raw_os_error(error);
+    let name = owner.map(|name| format!("({name}) ")).unwrap_or_default();
+    let text = format!("{name}cannot {verb} {place}: {reason}");
+    Output::Log(Log { level: Level::Error, instance: owner.cloned(), text })
 }
 
 fn pause(refusals: u32) -> Duration {

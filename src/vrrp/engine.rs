@@ -14,7 +14,7 @@ use super::admit::{self, Rejected};
 use super::announce::Announcer;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
-use super::machine::Event;
+use super::machine::{Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{Reason, RouterCounters, RowKey};
@@ -32,8 +32,11 @@ pub struct EngineOptions {
 /// Number of an instance within the engine; never leaves it.
 pub(super) type Slot = u32;
 
-/// Stands for the static addresses among the timers.
+/// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Positions from here on are those of orphans, in questions to the kernel and its answers.
+pub(super) const ORPHANS: u32 = 1 << 31;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -52,6 +55,9 @@ pub struct Engine {
     pub(super) statics: Vec<Held>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
+    /// Addresses that left the configuration and not yet the host, by position.
+    pub(super) orphans: BTreeMap<u32, Held>,
+    pub(super) orphans_made: u32,
     pub(super) index: Index,
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
@@ -84,6 +90,8 @@ pub(super) struct Index {
     floating: Vec<Slot>,
     /// Who may hold an address: slot (or [`STATICS`]) and position from 1.
     pub(super) holders: HashMap<IpAddr, SmallVec<[(Slot, u32); 1]>>,
+    /// Instances by their configured source address.
+    sources: HashMap<IpAddr, Vec<Slot>>,
     /// Interfaces of static addresses.
     static_users: BTreeSet<String>,
 }
@@ -99,6 +107,8 @@ impl Engine {
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
             statics_retry: None,
             statics_refusals: 0,
+            orphans: BTreeMap::new(),
+            orphans_made: 0,
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
@@ -241,6 +251,9 @@ impl Engine {
             if config.interface.is_none() {
                 index.floating.push(slot);
             }
+            if let Some(source) = config.source {
+                index.sources.entry(source).or_default().push(slot);
+            }
             let tracked = config.tracked_interfaces.iter().map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
@@ -265,7 +278,7 @@ impl Engine {
         let delay = if self.options.restarted { 0 } else { self.global.startup_delay_ns };
         let after_boot = Instant::from_nanos(self.global.delay_after_boot_ns);
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
-        self.install_statics(now, out);
+        self.install_statics(out);
         for slot in self.each_slot() {
             self.clear_leftovers(slot, out);
             self.refresh(slot, now, out);
@@ -301,7 +314,8 @@ impl Engine {
         for slot in due {
             if slot == STATICS {
                 self.statics_retry = None;
-                self.install_statics(now, out);
+                self.install_statics(out);
+                self.remove_orphans(out);
                 continue;
             }
             let Some(router) = self.router(slot) else { continue };
@@ -464,7 +478,7 @@ impl Engine {
             return;
         }
         if self.index.static_users.contains(name) {
-            self.install_statics(now, out);
+            self.install_statics(out);
         }
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
@@ -491,6 +505,7 @@ impl Engine {
                 self.refresh(slot, now, out);
             }
         }
+        self.orphans.retain(|_, held| held.leaving != Some(index));
         for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
             held.installed = false;
             held.at = None;
@@ -502,17 +517,19 @@ impl Engine {
         if self.phase != Phase::Running {
             return;
         }
-        let mut concerned = self.index.floating.clone();
-        if let Some(link) = self.host.link(address.interface) {
-            concerned.extend(self.index.users.get(&link.name).into_iter().flatten());
+        let mut concerned: Vec<Slot> = Vec::new();
+        if let Some(holders) = self.index.holders.get(&address.address) {
+            // Thousands of these come and go in a takeover: do not look at every instance of the interface.
+            let owner = |slot: &Slot| self.router(*slot).is_some_and(|router| router.base.get() == OWNER);
+            concerned.extend(holders.iter().map(|(slot, _)| *slot).filter(owner));
+        } else {
+            let link = self.host.link(address.interface);
+            concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
+            concerned.extend(&self.index.floating);
         }
-        let virtual_address = self.index.holders.contains_key(&address.address);
+        concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
         for slot in concerned {
-            let Some(router) = self.router(slot) else { continue };
-            let source = router.config.source == Some(address.address) || router.base.get() == super::machine::OWNER;
-            if !virtual_address || source {
-                self.refresh(slot, now, out);
-            }
+            self.refresh(slot, now, out);
         }
     }
 

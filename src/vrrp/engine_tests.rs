@@ -214,9 +214,9 @@ fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     out.iter().filter_map(change).collect()
 }
 
-fn logs(out: &[Output]) -> Vec<&str> {
-    let text = |output| match output {
-        &Output::Log(ref log) => Some(log.text.as_str()),
+fn logs<'a>(out: &'a [Output]) -> Vec<&'a str> {
+    let text = |output: &'a Output| match output {
+        Output::Log(log) => Some(log.text.as_str()),
         _ => None,
     };
     out.iter().filter_map(text).collect()
@@ -406,6 +406,32 @@ fn packet_errors_of_one_kind_are_logged_once_in_ten_seconds() {
     assert_eq!(warnings(bench.say(from_peer(&wrong), 29_999)), 0);
     assert_eq!(warnings(bench.say(from_peer(&wrong), 30_000)), 1);
     assert_eq!(bench.row("VI_1").counters.address_list_errors, 3);
+}
+
+#[test]
+fn a_weaker_master_that_goes_on_is_answered_each_time_and_logged_once_in_ten_seconds() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.until_master();
+    let weaker = advert(51, 50);
+    let first = bench.say(from_peer(&weaker), 4000);
+    assert_eq!(logs(&first), ["(VI_1) Received advert from 10.0.0.2 with lower priority 50, ours 100"]);
+    let second = bench.say(from_peer(&weaker), 4100);
+    assert_eq!((sent(&second), logs(&second)), (vec![100], vec![]));
+}
+
+#[test]
+fn an_address_whose_instance_left_is_taken_away_however_often_that_is_refused() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.until_master();
+    bench.answers = false;
+    let out = bench.apply(&config(vec![]), 4000);
+    let (key, install) = addresses_of(&out).remove(0);
+    assert!(!install);
+    bench.say(Input::AddressAnswer { key: key.clone(), install, error: Some(16) }, 4000);
+    assert_eq!(bench.engine.deadline(), Some(at_ms(5000)));
+    assert_eq!(moves(&bench.say(Input::Wake, 5000)), [(VIP, false)]);
+    bench.say(Input::AddressAnswer { key, install, error: None }, 5000);
+    assert_eq!(bench.engine.deadline(), None);
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::carry::ask_to_remove;
 use super::engine::{Engine, Phase, Slot, info};
 use super::io::Output;
 use super::machine::{Action, Actions, Event, Settings, Transition};
@@ -49,7 +48,7 @@ impl Engine {
         }
         self.reindex();
         if self.phase == Phase::Running {
-            self.install_statics(now, out);
+            self.install_statics(out);
             for slot in kept {
                 self.follow_up(slot, now, out);
             }
@@ -82,18 +81,20 @@ impl Engine {
                 let to = if deleted { State::Deleted } else { State::Fault };
                 Some(Action::Report(Transition { from, to, reason: Reason::Reload }))
             }
+            // The addresses of a master and those that would not go before: all become orphans.
+            Action::Remove => None,
             other => Some(other),
         });
         let actions: Actions = actions.collect();
         self.carry_out(slot, actions, now, out);
-        let Some(router) = self.router_mut(slot) else { return };
-        if let Some(at) = router.armed.take() {
+        self.block(slot, false, out);
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        if let Some(at) = router.armed {
             self.timers.remove(&(at, slot));
         }
-        if let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::take) {
-            for position in 1..=router.held.len() as u32 {
-                self.announcer.cancel((slot, position));
-            }
+        for (at, held) in router.held.into_iter().enumerate() {
+            self.announcer.cancel((slot, at as u32 + 1));
+            self.orphan(held, out);
         }
         self.names.remove(&name);
         let text = if gone { "left the configuration" } else { "changed its identity, starting it anew" };
@@ -117,14 +118,9 @@ impl Engine {
 
         let lines = new.addresses.iter().chain(&new.excluded);
         let leaving = replace(&mut router.held, lines);
-        let moved = !leaving.is_empty() || leaving.len() != router.held.len();
-        for (at, mut held) in leaving {
-            held.wanted = false;
-            // One more try for what would not go; nobody asks again after this.
-            ask_to_remove(&mut held, Some(&router.config.name), at, out);
-            if moved {
-                self.announcer.cancel((slot, at as u32 + 1));
-            }
+        // Answers that are still on their way name places that may be others' now: ask again.
+        for held in router.held.iter_mut().filter(|held| !held.installed) {
+            held.leaving = held.at.take().or(held.leaving);
         }
         router.installed = router.held.iter().map(|held| u32::from(held.installed)).sum();
         let master = router.machine.is_master();
@@ -136,6 +132,10 @@ impl Engine {
         }
         if !master || router.config.garp.extra_interval.is_zero() || !router.config.garp.extra_all {
             router.extra_at = None;
+        }
+        for (at, held) in leaving {
+            self.announcer.cancel((slot, at as u32 + 1));
+            self.orphan(held, out);
         }
     }
 
@@ -168,9 +168,8 @@ impl Engine {
     }
 
     fn change_statics(&mut self, new: &[Address], out: &mut Vec<Output>) {
-        for (at, mut held) in replace(&mut self.statics, new.iter()) {
-            held.wanted = false;
-            ask_to_remove(&mut held, None, at, out);
+        for (_, held) in replace(&mut self.statics, new.iter()) {
+            self.orphan(held, out);
         }
     }
 }

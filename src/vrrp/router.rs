@@ -53,6 +53,8 @@ pub struct Router {
     pub counted: Cell<bool>,
     /// Errors of a kind are not logged before.
     pub quiet_until: [Instant; Rejected::KINDS],
+    /// The same for weaker masters heard while master.
+    pub weaker_quiet_until: Instant,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -151,6 +153,7 @@ impl Router {
             armed: None,
             counted: Cell::new(false),
             quiet_until: [Instant::ZERO; Rejected::KINDS],
+            weaker_quiet_until: Instant::ZERO,
             frames: SmallVec::new(),
             config: config.clone(),
             index,

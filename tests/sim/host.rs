@@ -14,7 +14,6 @@ use keepwatch::vrrp::io::{AddressChange, Datagram, HostAddress, Input, Link, Lis
 use crate::random::Random;
 
 pub const ETH0: u32 = 2;
-pub const ETH1: u32 = 3;
 
 /// True time, nanoseconds.
 pub type Time = u64;
@@ -35,15 +34,22 @@ pub struct Host {
     /// Parts per million that this clock is fast.
     drift: i64,
     offset: u64,
+    /// eth0 and eth1.
     pub up: [bool; 2],
+    /// The index of eth1; `None` while there is no such interface.
+    pub eth1: Option<u32>,
+    interfaces_made: u32,
     pub addresses: BTreeSet<(u32, IpAddr)>,
     pub inbox: VecDeque<Packet>,
     pub stalled_until: Time,
     listening: BTreeSet<Listen>,
+    pub blocked: BTreeSet<IpAddr>,
     /// What the edges say: they must tell the whole story.
     pub states: BTreeMap<InstanceName, State>,
     /// Address changes that the kernel refused, or that somebody else undid: not to be complained of before then.
     pub excused: BTreeMap<IpAddr, Time>,
+    /// Addresses that a process had not got rid of when it died: its successor, with a new file, knows nothing of them.
+    pub lost: BTreeSet<IpAddr>,
     pub outputs: u64,
     pub digest: u64,
     /// Address changes that fail, in a thousand.
@@ -64,12 +70,16 @@ impl Host {
             drift: random.range(0, 1001) as i64 - 500,
             offset: random.range(1, 1 << 50),
             up: [true; 2],
+            eth1: Some(ETH0 + 1),
+            interfaces_made: ETH0 + 1,
             addresses: BTreeSet::new(),
             inbox: VecDeque::new(),
             stalled_until: 0,
             listening: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             states: BTreeMap::new(),
             excused: BTreeMap::new(),
+            lost: BTreeSet::new(),
             outputs: 0,
             digest: 0,
             refusals: 0,
@@ -92,6 +102,12 @@ impl Host {
 
     pub fn is_own(&self, address: IpAddr) -> bool {
         address == self.own_v4() || address == self.own_v6()
+    }
+
+    /// Every address that instances of this host may hold.
+    pub fn configured(&self) -> BTreeSet<IpAddr> {
+        let listed = self.config.instances.iter().flat_map(|it| it.addresses.iter().chain(&it.excluded));
+        listed.map(|address| address.address).collect()
     }
 
     pub fn local(&self, time: Time) -> Instant {
@@ -117,10 +133,11 @@ impl Host {
     }
 
     fn link(&self, index: u32) -> Link {
-        let up = self.up[(index - ETH0) as usize];
+        let number = usize::from(index != ETH0);
+        let up = self.up[number];
         Link {
             index,
-            name: format!("eth{}", index - ETH0),
+            name: format!("eth{number}"),
             admin_up: up,
             running: up,
             loopback: false,
@@ -141,11 +158,12 @@ impl Host {
         let now = self.local(time);
         self.states = self.config.instances.iter().map(|it| (it.name.clone(), State::Init)).collect();
         self.listening.clear();
+        self.blocked.clear();
         self.inbox.clear();
         self.notes.clear();
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
-        for index in [ETH0, ETH1] {
+        for index in [Some(ETH0), self.eth1].into_iter().flatten() {
             self.input(Input::Link(self.link(index)), time, random, sent);
         }
         // The dump lists the oldest address first.
@@ -159,15 +177,18 @@ impl Host {
 
     pub fn crash(&mut self) {
         self.engine = None;
+        let ours = self.configured();
+        let lost = self.addresses.iter().map(|(_, address)| *address).filter(|address| !ours.contains(address));
+        self.lost.extend(lost);
         for state in self.states.values_mut() {
             *state = State::Init;
         }
     }
 
-    pub fn set_up(&mut self, index: u32, up: bool, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
-        if std::mem::replace(&mut self.up[(index - ETH0) as usize], up) == up {
-            return;
-        }
+    /// Takes eth`number` up or down.
+    pub fn set_up(&mut self, number: usize, up: bool, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        let same = std::mem::replace(&mut self.up[number], up) == up;
+        let Some(index) = [Some(ETH0), self.eth1][number].filter(|_| !same) else { return };
         let v6: Vec<(u32, IpAddr)> =
             self.addresses.iter().filter(|(at, address)| *at == index && address.is_ipv6()).copied().collect();
         let link_first = random.permille(500);
@@ -189,6 +210,29 @@ impl Host {
         }
     }
 
+    /// Removes eth1, or makes it again under a new index.
+    pub fn replug(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        match self.eth1.take() {
+            Some(index) => {
+                let gone: Vec<(u32, IpAddr)> = self.addresses.iter().filter(|(at, _)| *at == index).copied().collect();
+                let told = random.permille(500);
+                for place in gone {
+                    self.addresses.remove(&place);
+                    if told {
+                        self.input(Input::HostAddressGone(self.host_address(place)), time, random, sent);
+                    }
+                }
+                self.input(Input::LinkGone(index), time, random, sent);
+            }
+            None => {
+                self.interfaces_made += 1;
+                let index = self.interfaces_made;
+                self.eth1 = Some(index);
+                self.input(Input::Link(self.link(index)), time, random, sent);
+            }
+        }
+    }
+
     /// Somebody removes an address behind the engine's back.
     pub fn steal(&mut self, address: (u32, IpAddr), time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
         if self.addresses.remove(&address) {
@@ -199,8 +243,10 @@ impl Host {
 
     /// Reads the sockets empty, then wakes the engine: in this order, as a driver that may be late must.
     pub fn wake(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
-        while let Some((_, note)) = self.notes.pop_front_if(|(at, _)| *at <= time) {
-            self.input(note, time, random, sent);
+        while self.notes.front().is_some_and(|(at, _)| *at <= time) {
+            if let Some((_, note)) = self.notes.pop_front() {
+                self.input(note, time, random, sent);
+            }
         }
         while let Some(packet) = self.inbox.pop_front() {
             let group = packet.destination;
@@ -232,6 +278,8 @@ impl Host {
             self.states.entry(instance.name.clone()).or_insert(State::Init);
         }
         self.perform(out, time, random, sent);
+        // One that left said fault or deleted, and begins anew if it comes again.
+        self.states.retain(|name, _| self.config.instances.iter().any(|it| it.name == *name));
     }
 
     pub fn input(&mut self, input: Input<'_>, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
@@ -277,7 +325,8 @@ impl Host {
                         to => self.states.insert(instance, to),
                     };
                 }
-                Output::Block(_) | Output::Reply { .. } | Output::Log(_) => {}
+                Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
+                Output::Reply { .. } | Output::Log(_) => {}
             }
         }
         self.out = out;
@@ -292,9 +341,16 @@ impl Host {
         let AddressChange { key, interface, address, install } = change;
         let place = (interface, address.address);
         assert!(!self.is_own(address.address), "touches an address that is not ours");
+        let exists = interface == ETH0 || self.eth1 == Some(interface);
         if random.permille(self.refusals) {
             self.excused.insert(address.address, time + 32_000_000_000);
             echoes.push(Input::AddressAnswer { key, install, error: Some(12) });
+            return;
+        }
+        if !exists {
+            // The driver makes a success of ENODEV on removing.
+            let error = install.then_some(19);
+            echoes.push(Input::AddressAnswer { key, install, error });
             return;
         }
         let echo = if install && self.addresses.insert(place) {

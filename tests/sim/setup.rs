@@ -115,6 +115,9 @@ fn personal(instance: &mut Instance, random: &mut Random) {
         1 => Preempt::After(Duration::from_secs(3)),
         _ => Preempt::After(Duration::ZERO),
     };
+    instance.accept = random.permille(700);
+    instance.notify.deleted = random.permille(300);
+    instance.lower_prio_no_advert = random.permille(300);
     instance.higher_prio_send_advert = random.permille(200);
     instance.garp.refresh = Duration::from_secs(random.pick(&[0, 0, 2]));
     instance.tracked_interfaces = match random.below(4) {
@@ -124,12 +127,19 @@ fn personal(instance: &mut Instance, random: &mut Random) {
 }
 
 /// What an operator may edit on one host without breaking the agreement with the others.
-pub fn change(config: &mut Config, random: &mut Random) {
+pub fn change(config: &mut Config, templates: &[Instance], random: &mut Random) {
+    let missing = templates.iter().find(|it| config.instances.iter().all(|there| there.name != it.name));
+    if let Some(template) = missing.filter(|_| random.permille(500)) {
+        let mut instance = template.clone();
+        personal(&mut instance, random);
+        config.instances.insert(0, instance);
+        return;
+    }
     if config.instances.is_empty() {
         return;
     }
     let at = random.below(config.instances.len());
-    match random.below(5) {
+    match random.below(6) {
         // A reload of the same file.
         0 => {}
         1 => {
@@ -139,6 +149,9 @@ pub fn change(config: &mut Config, random: &mut Random) {
             }
         }
         2 => config.instances.swap(0, at),
+        3 => {
+            config.instances.remove(at);
+        }
         _ => personal(&mut config.instances[at], random),
     }
 }
