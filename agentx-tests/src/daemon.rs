@@ -211,14 +211,15 @@ fn after_the_dead(pid_files: &[String]) {
     wait::until("init to reap a killed daemon's children", Duration::from_secs(20), || (!pids.iter().any(exists)).then_some(()));
 }
 
-/// `VRRP Instance: NAME`, then indented sections ending in a colon, then deeper `Name: value` lines.
+/// `VRRP Instance: NAME` (or keepwatch's `VRRP Router:` for errors of no instance), then indented sections ending in a colon, then deeper `Name: value` lines.
 fn parse_statistics(text: &str) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let (mut instance, mut section) = (String::new(), String::new());
     for line in text.lines() {
         let Some((name, value)) = line.trim().split_once(':') else { continue };
         match value.trim() {
-            "" => section = name.to_owned(),
+            "" if line.starts_with(char::is_whitespace) => section = name.to_owned(),
+            "" => instance = name.to_owned(),
             value if name == "VRRP Instance" => instance = value.to_owned(),
             value => {
                 if let Ok(value) = value.parse() {

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ pub enum Manners {
     NeverReads,
     /// Answers Open and every registration, and then nothing more.
     SilentAfterOpen,
-    /// Answers Open and every registration; a second after the last of them sends these bytes.
-    Sends(Vec<u8>),
+    /// Answers Open and every registration; a second after the last of them sends the first of these to the first
+    /// session, the second to the second, and so on; polite when there are no more.
+    Sends(Vec<Vec<u8>>),
     /// Answers everything: what a subagent would like to meet.
     Polite,
 }
@@ -32,6 +33,7 @@ pub struct Master {
     stop: Arc<AtomicBool>,
     sessions: Arc<AtomicU32>,
     opened: Arc<AtomicU32>,
+    closed: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -42,20 +44,23 @@ impl Master {
         let listener = UnixListener::bind(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         listener.set_nonblocking(true).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         let (stop, sessions, opened) = <(Arc<AtomicBool>, Arc<AtomicU32>, Arc<AtomicU32>)>::default();
+        let closed = Arc::<Mutex<Vec<u8>>>::default();
         let thread = {
             let (stop, sessions, opened) = (Arc::clone(&stop), Arc::clone(&sessions), Arc::clone(&opened));
+            let closed = Arc::clone(&closed);
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     if let Ok((stream, _)) = listener.accept() {
-                        sessions.fetch_add(1, Ordering::Relaxed);
+                        let number = sessions.fetch_add(1, Ordering::Relaxed) as usize;
                         let (manners, stop, opened) = (manners.clone(), Arc::clone(&stop), Arc::clone(&opened));
-                        std::thread::spawn(move || Session { stream, stop, opened }.serve(&manners));
+                        let closed = Arc::clone(&closed);
+                        std::thread::spawn(move || Session { stream, number, stop, opened, closed }.serve(&manners));
                     }
                     std::thread::sleep(Duration::from_millis(10));
                 }
             })
         };
-        Master { socket: socket.to_owned(), stop, sessions, opened, listener: Some(thread) }
+        Master { socket: socket.to_owned(), stop, sessions, opened, closed, listener: Some(thread) }
     }
 
     /// For `-A`.
@@ -72,6 +77,11 @@ impl Master {
     pub fn opened(&self) -> u32 {
         self.opened.load(Ordering::Relaxed)
     }
+
+    /// Reasons of the Close PDUs received so far (RFC 2741 section 6.2.2: 2 is a parse error, 4 a timeout).
+    pub fn close_reasons(&self) -> Vec<u8> {
+        self.closed.lock().map(|closed| closed.clone()).unwrap_or_default()
+    }
 }
 
 impl Drop for Master {
@@ -86,12 +96,17 @@ impl Drop for Master {
 
 struct Session {
     stream: UnixStream,
+    /// From 0, in the order of connecting.
+    number: usize,
     stop: Arc<AtomicBool>,
     opened: Arc<AtomicU32>,
+    closed: Arc<Mutex<Vec<u8>>>,
 }
 
 /// AgentX PDU types (RFC 2741 section 6.1).
 const OPEN: u8 = 1;
+const CLOSE: u8 = 2;
+const PING: u8 = 13;
 const RESPONSE: u8 = 18;
 
 impl Session {
@@ -107,7 +122,8 @@ impl Session {
             let pdu = match self.read_pdu() {
                 Ok(Some(pdu)) => pdu,
                 Ok(None) => {
-                    if let Manners::Sends(bytes) = manners
+                    if let Manners::Sends(all) = manners
+                        && let Some(bytes) = all.get(self.number)
                         && answered_any
                         && !asked
                     {
@@ -119,6 +135,11 @@ impl Session {
                 Err(_) => return,
             };
             let kind = pdu[1];
+            if kind == CLOSE
+                && let (Some(reason), Ok(mut closed)) = (pdu.get(20), self.closed.lock())
+            {
+                closed.push(*reason);
+            }
             let answer = match manners {
                 Manners::NeverAnswers | Manners::NeverReads => continue,
                 Manners::SilentAfterOpen if kind == PING => continue,
@@ -158,8 +179,6 @@ impl Session {
         Ok(Some(pdu))
     }
 }
-
-const PING: u8 = 13;
 
 /// In the byte order of the PDU itself (RFC 2741 section 6.1: flag 0x10 is network byte order).
 fn word(pdu: &[u8], at: usize) -> u32 {
