@@ -19,15 +19,6 @@ pub enum Item {
     Close(Span),
 }
 
-impl Item {
-    pub fn span(&self) -> Span {
-        match self {
-            Item::Line(text) => text.span(0, text.len()),
-            Item::Open(span) | Item::Close(span) => *span,
-        }
-    }
-}
-
 pub struct Expanded {
     pub items: Vec<Item>,
     pub sources: Sources,
@@ -78,12 +69,13 @@ struct Conditions {
 struct OpenDefinition {
     name: String,
     lines: Vec<String>,
-    span: Span,
     keep: bool,
 }
 
-/// More than any real configuration makes of itself: 64 MiB of text, a million lines, 64 files inside each other.
-const MADE_MAX: usize = 64 << 20;
+/// More than any real configuration makes of itself: 16 MiB of text, a million lines, 64 files inside each other.
+const MADE_MAX: usize = 16 << 20;
+/// What one round of a repetition costs besides its text.
+const ROUND_COST: usize = 64;
 const LINES_MAX: usize = 1_000_000;
 const DEPTH_MAX: usize = 64;
 /// Parameters inside parameters.
@@ -242,7 +234,7 @@ impl<'a> Expander<'a> {
             if let Some((condition, name, value)) = definition_start(&text) {
                 let keep = condition.is_none_or(|(id, span)| self.condition(&id, span));
                 let value = text.slice(value, text.len()).trim();
-                let mut open = OpenDefinition { name, lines: Vec::new(), span: text.at(0), keep };
+                let mut open = OpenDefinition { name, lines: Vec::new(), keep };
                 let more = continues;
                 let value = match value.get(value.len().wrapping_sub(1)) {
                     Some('\\') if more => value.slice(0, value.len() - 1).trim(),
@@ -269,7 +261,11 @@ impl<'a> Expander<'a> {
                     )
                     .hint("write the directive on one line"),
                 );
-                joined = Some(text.slice(0, last));
+                // Kept as one line, so that nothing is reported twice; the mark keeps it from taking effect.
+                let mut start = text.slice(0, last);
+                start.push(lex::UNDEFINED, text.at(last));
+                start.push(' ', text.at(last));
+                joined = Some(start);
                 continue;
             }
             self.expand(text);
@@ -283,7 +279,7 @@ impl<'a> Expander<'a> {
     }
 
     fn define(&mut self, definition: OpenDefinition) {
-        let OpenDefinition { name, lines, span: _, keep } = definition;
+        let OpenDefinition { name, lines, keep } = definition;
         if keep {
             self.definitions.insert(name, lines);
         }
@@ -303,7 +299,7 @@ impl<'a> Expander<'a> {
                     self.diagnostics.push(Diagnostic::error(
                         "too-much",
                         text.at(0),
-                        "parameters and repetitions make more than a million lines or 64 MiB of this file",
+                        "parameters and repetitions make more than a million lines or 16 MiB of this file",
                     ));
                 }
                 return;
@@ -316,7 +312,7 @@ impl<'a> Expander<'a> {
             }
             if let Some((_, name, value)) = definition_start(&text) {
                 let lines = vec![as_stored(&text.slice(value, text.len()).trim())];
-                self.define(OpenDefinition { name, lines, span: text.at(0), keep: true });
+                self.define(OpenDefinition { name, lines, keep: true });
                 continue;
             }
             if text.starts_with("~SEQ") || text.starts_with("~LST") {
@@ -338,7 +334,7 @@ impl<'a> Expander<'a> {
                 );
                 // What was meant is clear, so its uses are not reported again.
                 let lines = vec![as_stored(&value)];
-                self.define(OpenDefinition { name, lines, span: text.at(0), keep: true });
+                self.define(OpenDefinition { name, lines, keep: true });
                 continue;
             }
             if let Some(replaced) = self.replace(&text) {
@@ -645,7 +641,7 @@ impl<'a> Expander<'a> {
                         definition.append(&Text::of_use(text.at(0), &value));
                         lines.push(definition);
                     }
-                    self.made += body.len() + 1;
+                    self.made += body.len() + ROUND_COST;
                     if self.made > MADE_MAX {
                         break;
                     }
@@ -996,8 +992,8 @@ fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, (Span, String)> {
     if hex && (start < 0 || end < 0) {
         return Err((all, "~SEQx takes no negative numbers".to_owned()));
     }
-    if (end - start) / step >= 1_000_000 {
-        return Err((all, "more than a million values".to_owned()));
+    if (end - start) / step >= 100_000 {
+        return Err((all, "more than 100,000 values".to_owned()));
     }
     let mut rounds = Vec::new();
     let mut value = start;

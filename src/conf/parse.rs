@@ -21,6 +21,8 @@ pub struct Node {
     pub entries: Vec<Line>,
     /// Words that the directive has no place for.
     pub extra: Vec<Word>,
+    /// The block was refused, with a report: there is nothing in it.
+    pub skipped: bool,
 }
 
 /// A line of a value block.
@@ -74,6 +76,12 @@ impl Node {
         })
     }
 
+    /// Messages in a burst: Keepalived takes 0 for 1, after a report.
+    pub fn burst(&self) -> Option<u32> {
+        let zero = self.values.first().is_some_and(|value| value.word.text == "0");
+        if zero { Some(1) } else { self.int().and_then(|number| u32::try_from(number).ok()) }
+    }
+
     pub fn micros(&self) -> Option<u64> {
         self.values.iter().find_map(|value| match value.value {
             Some(Value::Micros(micros)) => Some(micros),
@@ -103,11 +111,16 @@ impl Node {
     }
 
     pub fn children(&self, name: &str) -> impl DoubleEndedIterator<Item = &Node> {
-        self.children.iter().filter(move |node| node.row.keyword == name)
+        self.children.iter().filter(move |node| node.row.keyword == name && !node.skipped)
     }
 
     pub fn child(&self, name: &str) -> Option<&Node> {
-        self.children.iter().rev().find(|node| node.row.keyword == name)
+        self.children(name).next_back()
+    }
+
+    /// Whether a directive was written, even if it was refused.
+    pub fn wrote(&self, name: &str) -> bool {
+        self.children.iter().any(|node| node.row.keyword == name)
     }
 }
 
@@ -154,6 +167,7 @@ pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) 
         nodes.extend(parser.block("/", None));
         parser.to_top = false;
     }
+    nodes.retain(|node: &Node| !node.skipped);
     (nodes, parser.diagnostics)
 }
 
@@ -294,7 +308,8 @@ impl Parser<'_> {
         self.synonym(row, synonym, &keyword);
         let split = self.split(text, is_script(row));
         let broken = split.is_none();
-        let words = split.unwrap_or_else(|| lex::plain(text).words);
+        // What was meant by half a command nobody knows; half a line of plain words is used.
+        let words = split.unwrap_or_else(|| if is_script(row) { Vec::new() } else { lex::plain(text).words });
         let words = words.get(1..).unwrap_or_default();
         let inner = if path == "/" { row.keyword.to_owned() } else { format!("{path}/{}", row.keyword) };
         let mut node = Node {
@@ -305,6 +320,7 @@ impl Parser<'_> {
             children: Vec::new(),
             entries: Vec::new(),
             extra: Vec::new(),
+            skipped: false,
         };
         match row.shape {
             Shape::Block(head) | Shape::Entries(head, _) => {
@@ -330,7 +346,8 @@ impl Parser<'_> {
                         self.at -= 1;
                         self.skip_block();
                     }
-                    return None;
+                    node.skipped = true;
+                    return Some(node);
                 }
                 self.depth += 1;
                 match row.shape {
@@ -538,7 +555,7 @@ impl Parser<'_> {
             },
             Shape::Words(args) => {
                 let (used, _) = self.positional(node.row, node.keyword.clone(), args, words, &mut node.values, broken);
-                if let Some(word) = words.get(used) {
+                if let Some(word) = words.get(used).filter(|_| !broken) {
                     self.extra_word(path, node, word);
                 }
                 node.extra = words.get(used..).unwrap_or_default().to_vec();
@@ -1086,7 +1103,7 @@ impl Parser<'_> {
             _ => &[],
         };
         for need in needs {
-            if node.child(need).is_none() {
+            if !node.wrote(need) {
                 let name = node.word("name").map(|word| format!(" {}", word.text)).unwrap_or_default();
                 let place = format!("{}{name}", node.name());
                 self.diagnostics.push(
@@ -1108,7 +1125,7 @@ fn last(path: &str) -> &str {
 
 /// Whether an optional value that others follow is this word.
 fn fits(kind: Kind, word: &Word) -> bool {
-    values::read(kind, word, "", &mut Vec::new()).is_some()
+    word.is_undefined() || values::read(kind, word, "", &mut Vec::new()).is_some()
 }
 
 /// An address without the `/len` or `-range` that has no meaning where it stands.

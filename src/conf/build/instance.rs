@@ -111,20 +111,10 @@ impl<'a> Draft<'a> {
     fn new(builder: &mut Builder<'_>, node: &'a Node, defaults: &'a Defaults, group: Option<&'a Group>) -> Self {
         let family = family(node);
         let strict = node.child("strict_mode").and_then(Node::switch).or(defaults.strict).unwrap_or(false);
-        let wanted = node.child("version").and_then(version);
-        let version = match (family, wanted.or(defaults.version)) {
-            (_, Some(Version::V3)) | (Family::V6, None) => Version::V3,
-            (Family::V4, _) => Version::V2,
-            (Family::V6, Some(Version::V2)) => {
-                if let Some(child) = node.child("version") {
-                    builder.report(
-                        Diagnostic::warning("ipv6-version", child.span(), "IPv6 needs version 3: version 2 is ignored")
-                            .hint("write `version 3`, or delete the line"),
-                    );
-                }
-                Version::V3
-            }
-        };
+        let version = protocol(builder, node, family, strict).unwrap_or(match family {
+            Family::V4 => defaults.version.unwrap_or(Version::V2),
+            Family::V6 => Version::V3,
+        });
         Draft { node, defaults, group, family, version, strict, name: node.text().unwrap_or_default() }
     }
 
@@ -803,8 +793,9 @@ impl<'a> Draft<'a> {
     fn garp(&self, builder: &mut Builder<'_>) -> Garp {
         let global = &self.defaults.garp;
         let own = |word: &str| number(self.node, word);
-        let delay = own("garp_master_delay").or(global.delay).unwrap_or(if global.minimal { 0 } else { 5 });
-        let repeat = own("garp_master_repeat").or(global.repeat).unwrap_or(if global.minimal { 1 } else { 5 });
+        let burst = |word: &str| self.node.child(word).and_then(Node::burst);
+        let common_delay = global.delay.unwrap_or(if global.minimal { 0 } else { 5 });
+        let common_repeat = global.repeat.unwrap_or(if global.minimal { 1 } else { 5 });
         let lower = |builder: &mut Builder<'_>, word: &str, default: u32| {
             let wanted = own(word);
             if !self.strict {
@@ -818,8 +809,8 @@ impl<'a> Draft<'a> {
             }
             0
         };
-        let lower_delay = lower(builder, "garp_lower_prio_delay", global.lower_prio_delay.unwrap_or(delay));
-        let lower_repeat = lower(builder, "garp_lower_prio_repeat", global.lower_prio_repeat.unwrap_or(repeat));
+        let lower_delay = lower(builder, "garp_lower_prio_delay", global.lower_prio_delay.unwrap_or(common_delay));
+        let lower_repeat = lower(builder, "garp_lower_prio_repeat", global.lower_prio_repeat.unwrap_or(common_repeat));
         let extra = self.node.child("garp_extra_if");
         let (extra, extra_all) = match extra.and_then(|child| Some((child, u32::try_from(child.int()?).ok()?))) {
             Some((child, seconds)) => (seconds, child.value("all").is_some()),
@@ -827,10 +818,12 @@ impl<'a> Draft<'a> {
         };
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
         Garp {
-            delay: seconds(delay),
-            repeat,
+            delay: seconds(own("garp_master_delay").unwrap_or(common_delay)),
+            repeat: burst("garp_master_repeat").unwrap_or(common_repeat),
             refresh: seconds(own("garp_master_refresh").or(global.refresh).unwrap_or(0)),
-            refresh_repeat: own("garp_master_refresh_repeat").or(global.refresh_repeat).unwrap_or(1),
+            refresh_repeat: burst("garp_master_refresh_repeat")
+                .or(global.refresh_repeat)
+                .unwrap_or(u32::from(!global.minimal)),
             lower_prio_delay: seconds(lower_delay),
             lower_prio_repeat: lower_repeat,
             interval: micros(global.interval_us),
@@ -938,19 +931,42 @@ impl<'a> Draft<'a> {
 
 /// The family of an instance is that of the first address that appears in it; IPv4 without any.
 fn family(node: &Node) -> Family {
-    let of_lines = |block: &Node| {
-        block.entries.iter().find_map(|line| match line.first()?.value.as_ref()? {
-            Value::Ip(address) | Value::Prefix(address, _) => Some(Family::of(*address)),
-            _ => None,
-        })
-    };
-    let first = node.children.iter().find_map(|child| match child.name() {
-        "mcast_src_ip" | "unicast_src_ip" | "mcast_dst_ip" => child.ip().map(Family::of),
-        "unicast_peer" | "virtual_ipaddress" => of_lines(child),
+    node.children.iter().find_map(family_of).unwrap_or(Family::V4)
+}
+
+/// The family that a directive decides.
+fn family_of(node: &Node) -> Option<Family> {
+    match node.name() {
+        "mcast_src_ip" | "unicast_src_ip" | "mcast_dst_ip" => node.ip().map(Family::of),
+        "unicast_peer" | "virtual_ipaddress" => {
+            node.entries.iter().find_map(|line| match line.first()?.value.as_ref()? {
+                Value::Ip(address) | Value::Prefix(address, _) => Some(Family::of(*address)),
+                _ => None,
+            })
+        }
         "native_ipv6" => Some(Family::V6),
         _ => None,
-    });
-    first.unwrap_or(Family::V4)
+    }
+}
+
+/// The version an instance asks for. VRRPv2 over IPv6 never became a standard: Keepalived speaks it when the version
+/// stands before anything that makes the instance IPv6, and not in strict mode.
+fn protocol(builder: &mut Builder<'_>, node: &Node, family: Family, strict: bool) -> Option<Version> {
+    let child = node.child("version")?;
+    let wanted = version(child)?;
+    if wanted == Version::V3 || family == Family::V4 {
+        return Some(wanted);
+    }
+    let before = node.children.iter().take_while(|other| other.keyword.span != child.keyword.span);
+    let decided = before.into_iter().any(|other| family_of(other).is_some());
+    if !decided && !strict {
+        return Some(Version::V2);
+    }
+    builder.report(
+        Diagnostic::warning("ipv6-version", child.span(), "IPv6 goes with version 3: version 2 is ignored")
+            .hint("write `version 3`, or delete the line"),
+    );
+    None
 }
 
 /// Checks that need two instances.
