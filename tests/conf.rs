@@ -688,6 +688,9 @@ mod language {
 mod mutations {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static CORPUS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(corpus);
 
     fn corpus() -> Vec<Vec<u8>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf");
@@ -729,8 +732,7 @@ mod mutations {
             which in any::<prop::sample::Index>(),
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..8),
         ) {
-            let corpus = corpus();
-            let mut bytes = which.get(&corpus).clone();
+            let mut bytes = which.get(&CORPUS).clone();
             for (at, byte, kind) in edits {
                 if bytes.is_empty() { break; }
                 let at = at.index(bytes.len());
