@@ -17,7 +17,7 @@ const DEFAULT_USER: &str = "keepalived_script";
 pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) {
     let mut all = Vec::new();
     for node in nodes {
-        collect(node, &mut all);
+        collect(node, node.name() == "virtual_server", &mut all);
     }
     let global = || nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children);
     let security = global().find(|node| node.name() == "enable_script_security");
@@ -26,7 +26,9 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) {
     let mut first = None;
     for script in &all {
         let runs = script.check(builder, default_user, security.is_some());
-        if runs && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
+        // Keepalived does not come to the scripts of VRRP when an interface is missing.
+        let reached = script.checker || !builder.interface_missing;
+        if runs && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
             first = first.or(Some(script));
         }
     }
@@ -48,9 +50,11 @@ struct Script<'a> {
     user: Option<(&'a Word, Span)>,
     /// Name of the `vrrp_script`.
     tracked: Option<&'a str>,
+    /// Inside a virtual server.
+    checker: bool,
 }
 
-fn collect<'a>(node: &'a Node, all: &mut Vec<Script<'a>>) {
+fn collect<'a>(node: &'a Node, checker: bool, all: &mut Vec<Script<'a>>) {
     for child in &node.children {
         let command = matches!(child.row.shape, Shape::Words([Arg { kind: Kind::Script, .. }, ..]));
         if command && !child.values.is_empty() {
@@ -59,9 +63,9 @@ fn collect<'a>(node: &'a Node, all: &mut Vec<Script<'a>>) {
                 Some((user.word("user")?, user.keyword.span))
             });
             let tracked = if node.name() == "vrrp_script" { node.text() } else { None };
-            all.push(Script { node: child, user: own, tracked });
+            all.push(Script { node: child, user: own, tracked, checker });
         }
-        collect(child, all);
+        collect(child, checker, all);
     }
 }
 
