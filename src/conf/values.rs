@@ -67,6 +67,10 @@ fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic 
                 .class(class)
         }
     };
+    if what == "persistence_timeout" && text == "0" {
+        let message = "0 does not turn persistence off: the line is ignored";
+        return Diagnostic::warning(code, word.span, message).class(class).hint("delete the line to have none");
+    }
     if let Some(name) = text.strip_prefix('$').filter(|_| !matches!(kind, Kind::Script | Kind::Regex)) {
         let name: String = name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if !name.is_empty() {

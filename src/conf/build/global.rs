@@ -186,7 +186,6 @@ fn garp_group(builder: &mut Builder<'_>, node: &Node, global: &mut Global) {
 /// One directive of `global_defs`; those without an effect are passed over.
 fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaults: &mut Defaults, state: &mut State) {
     let number = || node.int().and_then(|number| u32::try_from(number).ok());
-    // 0 means 1 where a burst is counted, as in Keepalived.
     match node.name() {
         "router_id" => set(&mut global.router_id, node.text().map(str::to_owned)),
         "notification_email_from" => set_some(&mut global.mail.from, node.text().map(str::to_owned)),
@@ -221,9 +220,9 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "vrrp_mcast_group4" => set(&mut defaults.group4, node.ip()),
         "vrrp_mcast_group6" => set(&mut defaults.group6, node.ip()),
         "vrrp_garp_master_delay" => set_some(&mut defaults.garp.delay, number()),
-        "vrrp_garp_master_repeat" => set_some(&mut defaults.garp.repeat, number()),
+        "vrrp_garp_master_repeat" => set_some(&mut defaults.garp.repeat, node.burst()),
         "vrrp_garp_master_refresh" => set_some(&mut defaults.garp.refresh, number()),
-        "vrrp_garp_master_refresh_repeat" => set_some(&mut defaults.garp.refresh_repeat, number()),
+        "vrrp_garp_master_refresh_repeat" => set_some(&mut defaults.garp.refresh_repeat, node.burst()),
         "vrrp_garp_lower_prio_delay" => set_some(&mut defaults.garp.lower_prio_delay, number()),
         "vrrp_garp_lower_prio_repeat" => set_some(&mut defaults.garp.lower_prio_repeat, number()),
         "vrrp_down_timer_adverts" => set(&mut defaults.down_timer_adverts, number()),

@@ -34,6 +34,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         dynamic_interfaces: false,
         diagnostics: Vec::new(),
         refused: false,
+        interface_missing: false,
     };
     let (global, defaults) = global::build(&mut builder, nodes, options);
     builder.dynamic_interfaces = global.dynamic_interfaces;
@@ -46,8 +47,8 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
     instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
-    scripts::check(&mut builder, nodes);
     services::check(&mut builder, nodes);
+    scripts::check(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }
 }
 
@@ -59,6 +60,8 @@ struct Builder<'a> {
     dynamic_interfaces: bool,
     diagnostics: Vec<Diagnostic>,
     refused: bool,
+    /// An interface is missing: Keepalived ends its checks of VRRP there.
+    interface_missing: bool,
 }
 
 impl Builder<'_> {
@@ -85,6 +88,7 @@ impl Builder<'_> {
         }
         let diagnostic = self.no_interface(name, span).refuses_start();
         self.report(diagnostic);
+        self.interface_missing = true;
         false
     }
 

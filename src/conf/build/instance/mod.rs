@@ -3,20 +3,23 @@
 //! [`build`] makes one [`Instance`] per block and then checks them against each other. Corrections follow Keepalived:
 //! each is reported, and the daemon runs with the corrected value.
 
+mod addresses;
+mod between;
+mod timing;
+mod transport;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::Builder;
-use super::address;
-use super::global::{Defaults, micros, version};
+use super::global::{Defaults, version};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::lex;
 use crate::conf::model::{
-    Address, Auth, Config, Family, Garp, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum,
-    Peer, Preempt, Priority, TrackedInterface, Transport, Version, Vrid,
+    Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum, Preempt,
+    Priority, TrackedInterface, Transport, Version, Vrid,
 };
-use crate::conf::parse::{Line, Node};
+use crate::conf::parse::Node;
 use crate::conf::values::Value;
 
 /// Adverts count addresses in one byte.
@@ -47,7 +50,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults) -> 
             built.push((instance, node));
         }
     }
-    between(builder, &built);
+    between::between(builder, &built);
     built.into_iter().map(|(instance, _)| instance).collect()
 }
 
@@ -111,20 +114,10 @@ impl<'a> Draft<'a> {
     fn new(builder: &mut Builder<'_>, node: &'a Node, defaults: &'a Defaults, group: Option<&'a Group>) -> Self {
         let family = family(node);
         let strict = node.child("strict_mode").and_then(Node::switch).or(defaults.strict).unwrap_or(false);
-        let wanted = node.child("version").and_then(version);
-        let version = match (family, wanted.or(defaults.version)) {
-            (_, Some(Version::V3)) | (Family::V6, None) => Version::V3,
-            (Family::V4, _) => Version::V2,
-            (Family::V6, Some(Version::V2)) => {
-                if let Some(child) = node.child("version") {
-                    builder.report(
-                        Diagnostic::warning("ipv6-version", child.span(), "IPv6 needs version 3: version 2 is ignored")
-                            .hint("write `version 3`, or delete the line"),
-                    );
-                }
-                Version::V3
-            }
-        };
+        let version = protocol(builder, node, family, strict).unwrap_or(match family {
+            Family::V4 => defaults.version.unwrap_or(Version::V2),
+            Family::V6 => Version::V3,
+        });
         Draft { node, defaults, group, family, version, strict, name: node.text().unwrap_or_default() }
     }
 
@@ -302,60 +295,6 @@ impl<'a> Draft<'a> {
         Some(name.to_owned())
     }
 
-    fn source(&self, builder: &mut Builder<'_>) -> Option<IpAddr> {
-        let mut source = None;
-        for child in &self.node.children {
-            if !matches!(child.name(), "mcast_src_ip" | "unicast_src_ip") {
-                continue;
-            }
-            let Some(address) = child.ip() else { continue };
-            if Family::of(address) == self.family {
-                source = Some(address);
-            } else {
-                let message =
-                    format!("source {address} is of another family than the instance ({})", name(self.family));
-                builder.report(Diagnostic::error("source-family", child.span(), message).hint("the line is ignored"));
-            }
-        }
-        source
-    }
-
-    fn peers(&self, builder: &mut Builder<'_>) -> Vec<Peer> {
-        let mut peers: Vec<Peer> = Vec::new();
-        for line in self.node.children("unicast_peer").flat_map(|block| &block.entries) {
-            let (Some(first), Some(Value::Ip(address))) = (line.first(), line.value("addr")) else { continue };
-            let address = *address;
-            if Family::of(address) != self.family {
-                let message = format!("peer {address} is of another family than the instance ({})", name(self.family));
-                builder.report(
-                    Diagnostic::error("peer-family", first.word.span, message)
-                        .hint("one instance has one family; make another for the other one"),
-                );
-                continue;
-            }
-            if peers.iter().any(|peer| peer.address == address) {
-                builder.report(
-                    Diagnostic::warning("duplicate-peer", first.word.span, format!("peer {address} is listed already"))
-                        .hint("delete one of the lines"),
-                );
-                continue;
-            }
-            if builder.interfaces.iter().any(|interface| interface.addresses.iter().any(|(own, _)| *own == address)) {
-                builder.report(
-                    Diagnostic::warning("own-peer", first.word.span, format!("{address} is an address of this host"))
-                        .silent()
-                        .hint("list the other routers only"),
-                );
-            }
-            let ttl = |name: &str| match line.option(name).and_then(|option| option.value()) {
-                Some(Value::Int(ttl)) => u8::try_from(*ttl).ok(),
-                _ => None,
-            };
-            peers.push(Peer { address, min_ttl: ttl("min_ttl"), max_ttl: ttl("max_ttl") });
-        }
-        peers
-    }
-
     fn state(&self) -> Option<InitialState> {
         let mut state = None;
         for child in self.node.children("state") {
@@ -439,277 +378,6 @@ impl<'a> Draft<'a> {
             "AH" => Some(Auth::Ah(password)),
             _ => Some(Auth::Pass(password)),
         }
-    }
-
-    fn addresses(&self, builder: &mut Builder<'_>, interface: Option<&str>) -> (Vec<Address>, Vec<Address>) {
-        let mut addresses: Vec<Address> = Vec::new();
-        let mut excluded: Vec<Address> = Vec::new();
-        let mut seen: HashMap<(IpAddr, u8, String), Span> = HashMap::new();
-        let mut mixed = false;
-        for block in &self.node.children {
-            let announced = block.name() == "virtual_ipaddress";
-            if !announced && block.name() != "virtual_ipaddress_excluded" {
-                continue;
-            }
-            for line in &block.entries {
-                let Some(address) = address::build(builder, line, interface, false) else { continue };
-                let at = line.first().map_or(line.span, |value| value.word.span);
-                let key = (address.address, address.prefix, address.interface.clone());
-                if let Some(first) = seen.get(&key) {
-                    builder.report(
-                        Diagnostic::warning("duplicate-address", at, format!("{} is listed already", address.address))
-                            .related(*first, "first listed here")
-                            .hint("delete one of the lines"),
-                    );
-                    continue;
-                }
-                seen.insert(key, at);
-                self.remark(builder, line, &address, at);
-                if announced && address.family() != self.family {
-                    if !mixed {
-                        let message = format!(
-                            "{} is {}, but {} is an {} instance: addresses of the other family are moved, and not announced",
-                            address.address,
-                            name(address.family()),
-                            self.name,
-                            name(self.family)
-                        );
-                        builder.report(Diagnostic::warning("mixed-families", at, message).hint(
-                            "Keepalived ignores them; list them in virtual_ipaddress_excluded, or in a second instance",
-                        ));
-                    }
-                    mixed = true;
-                    excluded.push(address);
-                } else if announced && addresses.len() == ADDRESSES_MAX {
-                    builder.report(
-                        Diagnostic::warning(
-                            "too-many-addresses",
-                            at,
-                            "an advert holds 255 addresses: this one is moved, and not announced",
-                        )
-                        .hint("list it in virtual_ipaddress_excluded, on every router"),
-                    );
-                    excluded.push(address);
-                } else if announced {
-                    addresses.push(address);
-                } else {
-                    excluded.push(address);
-                }
-            }
-        }
-        self.no_addresses(builder, addresses.is_empty());
-        if self.strict
-            && let Some(first) = addresses.first()
-            && let IpAddr::V6(ip) = first.address
-            && !ip.is_unicast_link_local()
-        {
-            builder.report(
-                Diagnostic::warning(
-                    "link-local-first",
-                    self.node.child("virtual_ipaddress").map_or(self.node.keyword.span, |block| block.keyword.span),
-                    "in strict mode the first IPv6 address is a link-local one",
-                )
-                .hint("put an address of fe80::/10 first"),
-            );
-        }
-        (addresses, excluded)
-    }
-
-    /// Remarks that compare an address with those of the host.
-    fn remark(&self, builder: &mut Builder<'_>, line: &Line, address: &Address, at: Span) {
-        let Some(interface) = builder.interface(&address.interface).cloned() else { return };
-        let own = interface.addresses.iter().any(|(own, _)| *own == address.address);
-        let owner = self.node.child("priority").and_then(Node::int) == Some(255);
-        if own && !owner {
-            builder.report(
-                Diagnostic::warning(
-                    "own-address",
-                    at,
-                    format!("{} is already configured on {}", address.address, interface.name),
-                )
-                .silent()
-                .hint("only the address owner, with priority 255, should have it there"),
-            );
-            return;
-        }
-        if !matches!(line.value("addr"), Some(Value::Prefix(_, None))) {
-            return;
-        }
-        let near = interface.addresses.iter().find(|(own, prefix)| in_network(address.address, *own, *prefix));
-        if let Some((own, prefix)) = near {
-            let full = if address.address.is_ipv4() { 32 } else { 128 };
-            builder.report(
-                Diagnostic::note("no-prefix", at, format!("no prefix is given: /{full} is used"))
-                    .hint(format!("{} has {own}/{prefix}; maybe /{prefix} was meant", interface.name)),
-            );
-        }
-    }
-
-    fn no_addresses(&self, builder: &mut Builder<'_>, none: bool) {
-        // Lines that were refused have been reported; that nothing is left follows from them.
-        let written = self.node.children("virtual_ipaddress").next().is_some();
-        if !none {
-            return;
-        }
-        let required = self.version == Version::V3 || self.strict;
-        let accepted = self.node.child("no_virtual_ipaddress").is_some() && !self.strict;
-        if accepted {
-            return;
-        }
-        if required {
-            builder.refused = true;
-        }
-        if written {
-            return;
-        }
-        let at = self.node.keyword.span;
-        let message = format!("{} has no virtual_ipaddress", self.name);
-        builder.report(if required {
-            Diagnostic::error("no-address", at, message)
-                .hint("add virtual_ipaddress; version 3 and strict mode need at least one address")
-                .refuses_start()
-        } else {
-            Diagnostic::warning("no-address", at, message).hint("add virtual_ipaddress, or no_virtual_ipaddress")
-        });
-    }
-
-    fn preempt(&self, builder: &mut Builder<'_>, state: InitialState, owner: bool) -> Preempt {
-        let mut never: Option<&Node> = None;
-        for child in &self.node.children {
-            match child.name() {
-                "nopreempt" => never = Some(child),
-                "preempt" => never = None,
-                _ => {}
-            }
-        }
-        if let Some(child) = never.filter(|_| owner || state == InitialState::Master) {
-            let what = if owner { "priority 255" } else { "state MASTER" };
-            builder.report(
-                Diagnostic::warning("nopreempt", child.keyword.span, format!("nopreempt has no effect with {what}"))
-                    .hint("use state BACKUP on every router, with a priority below 255"),
-            );
-            never = None;
-        }
-        let delay = self.node.child("preempt_delay").and_then(|child| Some((child, child.micros()?)));
-        let Some((child, delay)) = delay.filter(|(_, delay)| *delay > 0) else {
-            return if never.is_some() { Preempt::Never } else { Preempt::After(Duration::ZERO) };
-        };
-        let obstacle = if self.strict {
-            Some("in strict mode")
-        } else if never.is_some() {
-            Some("with nopreempt")
-        } else if state == InitialState::Master {
-            Some("with state MASTER")
-        } else {
-            None
-        };
-        if let Some(obstacle) = obstacle {
-            builder.report(
-                Diagnostic::warning(
-                    "preempt-delay",
-                    child.keyword.span,
-                    format!("preempt_delay has no effect {obstacle}"),
-                )
-                .hint("delete the line"),
-            );
-            return if never.is_some() { Preempt::Never } else { Preempt::After(Duration::ZERO) };
-        }
-        Preempt::After(micros(delay))
-    }
-
-    /// On the wire version 2 has whole seconds, version 3 hundredths up to 40.95.
-    fn advert_interval(&self, builder: &mut Builder<'_>) -> Duration {
-        let Some((child, wanted)) = self.node.child("advert_int").and_then(|child| Some((child, child.micros()?)))
-        else {
-            return Duration::from_secs(1);
-        };
-        let (step, max) = match self.version {
-            Version::V2 => (1_000_000, 255_000_000),
-            Version::V3 => (10_000, 40_950_000),
-        };
-        let rounded = ((wanted + step / 2) / step * step).max(step);
-        let used = rounded.min(max);
-        if used != wanted {
-            let seconds = crate::conf::keywords::docs::millionths;
-            let why = match self.version {
-                Version::V2 => "VRRPv2 sends whole seconds",
-                Version::V3 if rounded > max => "VRRPv3 sends at most 40.95 seconds",
-                Version::V3 => "VRRPv3 sends hundredths of a second",
-            };
-            let message = format!("{why}: {} is read as {}", seconds(wanted), seconds(used));
-            let hint = match self.version {
-                Version::V2 => "use version 3 for fractions of a second",
-                Version::V3 => "write the value that is used",
-            };
-            builder.report(Diagnostic::warning("advert-int", child.span(), message).hint(hint));
-        }
-        micros(used)
-    }
-
-    fn transport(&self, builder: &mut Builder<'_>, peers: Vec<Peer>) -> Transport {
-        let node = self.node;
-        let fault = node.child("unicast_fault_no_peer").is_some();
-        let words = ["unicast_src_ip", "unicast_peer", "unicast_ttl"];
-        let wants_unicast = words.iter().any(|word| node.child(word).is_some());
-        if peers.is_empty() && !(fault && wants_unicast) {
-            if let Some(child) = node.child("unicast_src_ip").filter(|_| node.child("unicast_peer").is_none()) {
-                builder.report(
-                    Diagnostic::warning("no-peer", child.keyword.span, "no unicast_peer: adverts are multicast")
-                        .class(Class::Deprecated)
-                        .hint("add unicast_peer; for the source of multicast adverts write mcast_src_ip"),
-                );
-            }
-            return Transport::Multicast { group: self.multicast_group(builder) };
-        }
-        if let Some(child) = node.child("mcast_dst_ip") {
-            builder.report(
-                Diagnostic::warning(
-                    "mcast-unicast",
-                    child.keyword.span,
-                    "mcast_dst_ip has no meaning with unicast peers",
-                )
-                .hint("delete the line"),
-            );
-        }
-        let ttl = node.child("unicast_ttl").and_then(Node::int).and_then(|ttl| u8::try_from(ttl).ok());
-        Transport::Unicast {
-            peers,
-            ttl: ttl.or((self.family == Family::V4).then_some(255)),
-            check_source: node.child("check_unicast_src").is_some() || self.defaults.check_unicast_src,
-            fault_without_peers: fault,
-        }
-    }
-
-    fn multicast_group(&self, builder: &mut Builder<'_>) -> IpAddr {
-        let default = match self.family {
-            Family::V4 => self.defaults.group4,
-            Family::V6 => self.defaults.group6,
-        };
-        let Some((child, group)) = self.node.child("mcast_dst_ip").and_then(|child| Some((child, child.ip()?))) else {
-            return default;
-        };
-        if Family::of(group) != self.family {
-            let message = format!("group {group} is of another family than the instance ({})", name(self.family));
-            builder.report(Diagnostic::error("group-family", child.span(), message).hint("the line is ignored"));
-            return default;
-        }
-        group
-    }
-
-    fn strict_unicast(&self, builder: &mut Builder<'_>, interface: Option<&str>) {
-        let multicast = interface.and_then(|name| builder.interface(name)).is_some_and(|interface| interface.multicast);
-        if !multicast {
-            return;
-        }
-        let at = self.node.child("strict_mode").map(|child| child.keyword.span);
-        let at = at.or(self.defaults.strict_at).unwrap_or(self.node.keyword.span);
-        let message = format!("strict mode forbids unicast on a multicast interface: {} cannot start", self.name);
-        builder.report(
-            Diagnostic::error("strict-unicast", at, message)
-                .related(self.node.child("unicast_peer").unwrap_or(self.node).keyword.span, "unicast is asked for here")
-                .hint("delete strict mode, or the peers")
-                .refuses_start(),
-        );
     }
 
     fn accept(&self, builder: &mut Builder<'_>) -> bool {
@@ -798,46 +466,6 @@ impl<'a> Draft<'a> {
         let Some(child) = self.node.child("linkbeat_use_polling") else { return false };
         builder.deprecated(child, "name the interface in a linkbeat_interfaces block");
         true
-    }
-
-    fn garp(&self, builder: &mut Builder<'_>) -> Garp {
-        let global = &self.defaults.garp;
-        let own = |word: &str| number(self.node, word);
-        let delay = own("garp_master_delay").or(global.delay).unwrap_or(if global.minimal { 0 } else { 5 });
-        let repeat = own("garp_master_repeat").or(global.repeat).unwrap_or(if global.minimal { 1 } else { 5 });
-        let lower = |builder: &mut Builder<'_>, word: &str, default: u32| {
-            let wanted = own(word);
-            if !self.strict {
-                return wanted.unwrap_or(default);
-            }
-            if let Some(child) = self.node.child(word).filter(|_| wanted.is_some_and(|value| value != 0)) {
-                builder.report(
-                    Diagnostic::warning("strict", child.span(), format!("in strict mode {word} is 0"))
-                        .hint("delete the line"),
-                );
-            }
-            0
-        };
-        let lower_delay = lower(builder, "garp_lower_prio_delay", global.lower_prio_delay.unwrap_or(delay));
-        let lower_repeat = lower(builder, "garp_lower_prio_repeat", global.lower_prio_repeat.unwrap_or(repeat));
-        let extra = self.node.child("garp_extra_if");
-        let (extra, extra_all) = match extra.and_then(|child| Some((child, u32::try_from(child.int()?).ok()?))) {
-            Some((child, seconds)) => (seconds, child.value("all").is_some()),
-            None => (global.extra, global.extra_all),
-        };
-        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        Garp {
-            delay: seconds(delay),
-            repeat,
-            refresh: seconds(own("garp_master_refresh").or(global.refresh).unwrap_or(0)),
-            refresh_repeat: own("garp_master_refresh_repeat").or(global.refresh_repeat).unwrap_or(1),
-            lower_prio_delay: seconds(lower_delay),
-            lower_prio_repeat: lower_repeat,
-            interval: micros(global.interval_us),
-            gna_interval: micros(global.gna_interval_us),
-            extra_interval: seconds(extra),
-            extra_all,
-        }
     }
 
     fn tracked(&self, builder: &mut Builder<'_>, own: Option<&str>, owner: bool) -> Vec<TrackedInterface> {
@@ -938,84 +566,42 @@ impl<'a> Draft<'a> {
 
 /// The family of an instance is that of the first address that appears in it; IPv4 without any.
 fn family(node: &Node) -> Family {
-    let of_lines = |block: &Node| {
-        block.entries.iter().find_map(|line| match line.first()?.value.as_ref()? {
-            Value::Ip(address) | Value::Prefix(address, _) => Some(Family::of(*address)),
-            _ => None,
-        })
-    };
-    let first = node.children.iter().find_map(|child| match child.name() {
-        "mcast_src_ip" | "unicast_src_ip" | "mcast_dst_ip" => child.ip().map(Family::of),
-        "unicast_peer" | "virtual_ipaddress" => of_lines(child),
+    node.children.iter().find_map(family_of).unwrap_or(Family::V4)
+}
+
+/// The family that a directive decides.
+fn family_of(node: &Node) -> Option<Family> {
+    match node.name() {
+        "mcast_src_ip" | "unicast_src_ip" | "mcast_dst_ip" => node.ip().map(Family::of),
+        "unicast_peer" | "virtual_ipaddress" => {
+            node.entries.iter().find_map(|line| match line.first()?.value.as_ref()? {
+                Value::Ip(address) | Value::Prefix(address, _) => Some(Family::of(*address)),
+                _ => None,
+            })
+        }
         "native_ipv6" => Some(Family::V6),
         _ => None,
-    });
-    first.unwrap_or(Family::V4)
-}
-
-/// Checks that need two instances.
-fn between(builder: &mut Builder<'_>, built: &[(Instance, &Node)]) {
-    type Key = (Option<String>, Family, u8);
-    let mut routers: HashMap<Key, Vec<usize>> = HashMap::new();
-    let mut addresses: HashMap<(IpAddr, u8, &str), (usize, u32)> = HashMap::new();
-    for (index, (instance, node)) in built.iter().enumerate() {
-        let key = (instance.interface.clone(), instance.family, instance.vrid.get());
-        let same = routers.entry(key).or_default();
-        if let Some((other, other_node)) =
-            same.iter().filter_map(|at| built.get(*at)).find(|(other, _)| meet(&other.transport, &instance.transport))
-        {
-            let at = |node: &Node| node.child("virtual_router_id").unwrap_or(node).span();
-            let message = format!(
-                "virtual_router_id {} is already used by {} on {} for {}",
-                instance.vrid,
-                other.name,
-                instance.interface.as_deref().unwrap_or("every interface"),
-                name(instance.family)
-            );
-            builder.report(
-                Diagnostic::error("duplicate-vrid", at(node), message)
-                    .related(at(other_node), format!("used by {} here", other.name))
-                    .hint("each virtual router of a network has an id of its own")
-                    .refuses_start(),
-            );
-        }
-        same.push(index);
-        for address in instance.addresses.iter().chain(&instance.excluded) {
-            let key = (address.address, address.prefix, address.interface.as_str());
-            match addresses.get(&key) {
-                Some((first, _)) if *first != index => {
-                    let Some((other, other_node)) = built.get(*first) else { continue };
-                    let message =
-                        format!("{}/{} is also an address of {}", address.address, address.prefix, other.name);
-                    let mut diagnostic = Diagnostic::warning("shared-address", line_of(node, address), message);
-                    diagnostic = diagnostic.silent().related(line_of(other_node, address), "first listed here");
-                    builder.report(diagnostic.hint("two instances may become master on different routers"));
-                }
-                Some(_) => {}
-                None => {
-                    addresses.insert(key, (index, address.location.line));
-                }
-            }
-        }
     }
 }
 
-/// Whether two routers with one id hear each other's adverts.
-fn meet(left: &Transport, right: &Transport) -> bool {
-    match (left, right) {
-        (Transport::Multicast { group: left }, Transport::Multicast { group: right }) => left == right,
-        (Transport::Unicast { peers: left, .. }, Transport::Unicast { peers: right, .. }) => {
-            left.iter().any(|peer| right.iter().any(|other| other.address == peer.address))
-        }
-        _ => false,
+/// The version an instance asks for. VRRPv2 over IPv6 never became a standard: Keepalived speaks it when the version
+/// stands before anything that makes the instance IPv6, and not in strict mode.
+fn protocol(builder: &mut Builder<'_>, node: &Node, family: Family, strict: bool) -> Option<Version> {
+    let child = node.child("version")?;
+    let wanted = version(child)?;
+    if wanted == Version::V3 || family == Family::V4 {
+        return Some(wanted);
     }
-}
-
-fn line_of(node: &Node, address: &Address) -> Span {
-    let lines = node.children.iter().flat_map(|block| &block.entries);
-    let mut words = lines.filter_map(|line| line.first());
-    let found = words.find(|value| matches!(value.value, Some(Value::Prefix(ip, _)) if ip == address.address));
-    found.map_or(node.keyword.span, |value| value.word.span)
+    let before = node.children.iter().take_while(|other| other.keyword.span != child.keyword.span);
+    let decided = before.into_iter().any(|other| family_of(other).is_some());
+    if !decided && !strict {
+        return Some(Version::V2);
+    }
+    builder.report(
+        Diagnostic::warning("ipv6-version", child.span(), "IPv6 goes with version 3: version 2 is ignored")
+            .hint("write `version 3`, or delete the line"),
+    );
+    None
 }
 
 /// AH is read and checked like PASS, and not sent yet.
@@ -1027,17 +613,6 @@ pub fn ah_is_not_built(builder: &Builder<'_>, nodes: &[Node], config: &mut Confi
             directive: "vrrp_instance/authentication/auth_type AH".to_owned(),
             location: builder.location(kind.keyword.span),
         });
-    }
-}
-
-fn in_network(address: IpAddr, own: IpAddr, prefix: u8) -> bool {
-    let kept = |bits: u128, width: u32| bits.checked_shr(width.saturating_sub(u32::from(prefix))).unwrap_or(0);
-    match (address, own) {
-        (IpAddr::V4(address), IpAddr::V4(own)) => {
-            kept(u128::from(address.to_bits()), 32) == kept(u128::from(own.to_bits()), 32)
-        }
-        (IpAddr::V6(address), IpAddr::V6(own)) => kept(address.to_bits(), 128) == kept(own.to_bits(), 128),
-        _ => false,
     }
 }
 
