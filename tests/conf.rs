@@ -658,6 +658,35 @@ mod language {
     }
 
     #[test]
+    fn values_that_keepalived_corrects_are_corrected_the_same_way() {
+        let loaded = load("global_defs {\nsmtp_server 192.0.2.25\nvrrp_rt_priority 150\nvrrp_mcast_group6 ff05::5\n}");
+        let global = &loaded.config.global;
+        assert_eq!(global.realtime.rt_priority, Some(99));
+        assert_eq!(global.mail.from.as_deref(), Some("root@node3.example.com"));
+        assert_eq!((global.mail.connect_timeout_s, global.mail.server), (30, Some(([192, 0, 2, 25], 25).into())));
+        assert_eq!(codes(&loaded), ["number", "group-scope"]);
+    }
+
+    #[test]
+    fn an_address_is_dropped_with_what_it_cannot_have_and_kept_without_what_it_can_miss() {
+        let lines = [
+            ("192.0.2.5/24 label eth0:averyveryverylongname", 0),
+            ("192.0.2.5/24 dev", 0),
+            ("192.0.2.5/24 dev eth7", 0),
+            ("2001:db8::5/64 brd +", 0),
+            ("192.0.2.5/24 scope foo", 1),
+            ("192.0.2.5/24 frob 3", 1),
+            ("192.0.2.5/24 peer 10.0.0.1/24", 1),
+            ("192.0.2.5/31 brd +", 1),
+        ];
+        for (line, kept) in lines {
+            let loaded = load(&GOOD.replace("192.0.2.100/24", line));
+            assert_eq!(loaded.config.instances[0].addresses.len(), kept, "{line}");
+            assert_eq!(loaded.status, 5, "{line}\n{}", loaded.render());
+        }
+    }
+
+    #[test]
     fn the_command_line_beats_the_file() {
         let options = Options {
             snmp_all: true,

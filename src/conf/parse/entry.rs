@@ -225,10 +225,8 @@ impl Parser<'_> {
             if used == 0 && args.iter().any(|arg| arg.need == Need::One) {
                 good = false;
             }
-            if self.diagnostics.len() > before
-                && row.default == "none"
-                && matches!(option, "dev" | "from" | "to" | "table")
-            {
+            // Without these the line would mean something else.
+            if self.diagnostics.len() > before && matches!(option, "dev" | "label" | "from" | "to" | "table") {
                 good = false;
             }
             line.options.push(Option_ { name: option, word: word.clone(), values });
