@@ -257,6 +257,23 @@ fn the_keyword_documentation_is_the_table() {
     assert!(found == wanted, "docs/keywords.md is stale: KEEPWATCH_RENEW=1 cargo test --test conf renews it");
 }
 
+#[test]
+fn files_on_disk_are_included_relative_to_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    std::fs::create_dir_all(directory.path().join("conf.d/sub")).unwrap();
+    write("k.conf", "include conf.d/*.conf\n");
+    write("conf.d/b.conf", &instance("    priority 2").replace("VI_1", "B").replace("51", "52"));
+    write("conf.d/a.conf", "include sub/**.conf\n");
+    write("conf.d/.hidden.conf", "frob\n");
+    write("conf.d/sub/x.conf", GOOD);
+    let top = directory.path().join("k.conf");
+    let loaded = conf::load(top.to_str().unwrap(), &Options::default(), &conf::Disk, &TwoInterfaces);
+    let names: Vec<_> = loaded.config.instances.iter().map(|each| each.name.to_string()).collect();
+    assert_eq!(names, ["VI_1", "B"], "{}", loaded.render());
+    assert_eq!(conf::load("/dev/null", &Options::default(), &conf::Disk, &TwoInterfaces).status, 6);
+}
+
 const GOOD: &str = "vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    priority 100\n    \
                     virtual_ipaddress {\n        192.0.2.100/24\n    }\n}\n";
 
