@@ -257,6 +257,23 @@ fn the_keyword_documentation_is_the_table() {
     assert!(found == wanted, "docs/keywords.md is stale: KEEPWATCH_RENEW=1 cargo test --test conf renews it");
 }
 
+#[test]
+fn files_on_disk_are_included_relative_to_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    std::fs::create_dir_all(directory.path().join("conf.d/sub")).unwrap();
+    write("k.conf", "include conf.d/*.conf\n");
+    write("conf.d/b.conf", &instance("    priority 2").replace("VI_1", "B").replace("51", "52"));
+    write("conf.d/a.conf", "include sub/**.conf\n");
+    write("conf.d/.hidden.conf", "frob\n");
+    write("conf.d/sub/x.conf", GOOD);
+    let top = directory.path().join("k.conf");
+    let loaded = conf::load(top.to_str().unwrap(), &Options::default(), &conf::Disk, &TwoInterfaces);
+    let names: Vec<_> = loaded.config.instances.iter().map(|each| each.name.to_string()).collect();
+    assert_eq!(names, ["VI_1", "B"], "{}", loaded.render());
+    assert_eq!(conf::load("/dev/null", &Options::default(), &conf::Disk, &TwoInterfaces).status, 6);
+}
+
 const GOOD: &str = "vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    priority 100\n    \
                     virtual_ipaddress {\n        192.0.2.100/24\n    }\n}\n";
 
@@ -655,6 +672,53 @@ mod language {
             let bytes = postcard::to_allocvec(&config).unwrap();
             assert_eq!(postcard::from_bytes::<conf::model::Config>(&bytes).unwrap(), config);
         }
+    }
+
+    #[test]
+    fn values_that_keepalived_corrects_are_corrected_the_same_way() {
+        let loaded = load("global_defs {\nsmtp_server 192.0.2.25\nvrrp_rt_priority 150\nvrrp_mcast_group6 ff05::5\n}");
+        let global = &loaded.config.global;
+        assert_eq!(global.realtime.rt_priority, Some(99));
+        assert_eq!(global.mail.from.as_deref(), Some("root@node3.example.com"));
+        assert_eq!((global.mail.connect_timeout_s, global.mail.server), (30, Some(([192, 0, 2, 25], 25).into())));
+        assert_eq!(codes(&loaded), ["number", "group-scope"]);
+    }
+
+    #[test]
+    fn an_address_is_dropped_with_what_it_cannot_have_and_kept_without_what_it_can_miss() {
+        let lines = [
+            ("192.0.2.5/24 label eth0:averyveryverylongname", 0),
+            ("192.0.2.5/24 dev", 0),
+            ("192.0.2.5/24 dev eth7", 0),
+            ("2001:db8::5/64 brd +", 0),
+            ("192.0.2.5/24 scope foo", 1),
+            ("192.0.2.5/24 frob 3", 1),
+            ("192.0.2.5/24 peer 10.0.0.1/24", 1),
+            ("192.0.2.5/31 brd +", 1),
+        ];
+        for (line, kept) in lines {
+            let loaded = load(&GOOD.replace("192.0.2.100/24", line));
+            assert_eq!(loaded.config.instances[0].addresses.len(), kept, "{line}");
+            assert_eq!(loaded.status, 5, "{line}\n{}", loaded.render());
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_takes_its_value_with_it() {
+        let loaded = load(&GOOD.replace("192.0.2.100/24", "192.0.2.100/24 frob 3 dev eth1"));
+        assert_eq!(codes(&loaded), ["unknown-option"]);
+        assert_eq!(loaded.config.instances[0].addresses[0].interface, "eth1");
+    }
+
+    #[test]
+    fn the_legs_and_tunnels_of_a_route_are_read() {
+        let good = "10.0.0.0/8 nexthop via 192.0.2.1 dev eth0 weight 2 nexthop via 198.51.100.1 dev eth1 onlink\n\
+                    10.1.0.0/16 encap ip id 5 dst 192.0.2.9 dev eth0\n10.2.0.0/16 encap mpls 100/200 via inet 192.0.2.1";
+        let of = |lines: &str| load(&format!("static_routes {{\n{lines}\n}}"));
+        assert_eq!(codes(&of(good)), [] as [&str; 0], "{}", of(good).render());
+        assert_eq!(codes(&of("10.0.0.0/8 nexthop via 192.0.2.1 wait 2")), ["unknown-option"]);
+        assert_eq!(codes(&of("10.0.0.0/8 nexthop via 192.0.2.1 weight 300")), ["number"]);
+        assert_eq!(codes(&of("10.0.0.0/8 dev eth0 encap udp")), ["unknown-option"]);
     }
 
     #[test]

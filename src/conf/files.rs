@@ -40,7 +40,12 @@ impl Files for Disk {
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
-        let Ok(paths) = glob::glob_with(pattern, MATCH_OPTIONS) else { return Vec::new() };
+        // `**` walks whole trees for the crate, and is a plain `*` for glob(3).
+        let mut pattern = pattern.to_owned();
+        while pattern.contains("**") {
+            pattern = pattern.replace("**", "*");
+        }
+        let Ok(paths) = glob::glob_with(&pattern, MATCH_OPTIONS) else { return Vec::new() };
         let mut names: Vec<_> = paths.flatten().map(|path| path.to_string_lossy().into_owned()).collect();
         names.sort_unstable();
         names

@@ -100,4 +100,21 @@ mod local {
         };
         u8::try_from(ones).unwrap_or(0)
     }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn this_host_has_a_loopback_interface_a_root_user_and_no_nonsense() {
+            let interfaces = LocalHost.interfaces();
+            assert!(interfaces.iter().any(|interface| interface.name == "lo" && interface.loopback), "{interfaces:?}");
+            let mut names: Vec<_> = interfaces.iter().map(|interface| &interface.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), interfaces.len(), "one entry per interface");
+            assert!(LocalHost.user_exists("root") && !LocalHost.user_exists("no such user"));
+            assert_eq!(LocalHost.resolve("192.0.2.1"), Some(IpAddr::from([192, 0, 2, 1])));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::conf::Options;
 use crate::conf::diag::Diagnostic;
 use crate::conf::model::{FlushOnStop, GarpGroup, Global, ReceiveBuffers, Version};
 use crate::conf::parse::Node;
-use crate::conf::values::Value;
+use crate::conf::values::{self, Value};
 
 /// What an instance takes when it says nothing itself.
 #[derive(Debug, Clone)]
@@ -97,7 +97,8 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], options: &Options) -> (G
     // Without a relay Keepalived leaves these unset, and the MIB shows it.
     global.mail.connect_timeout_s = state.timeout.unwrap_or(if global.mail.server.is_some() { 30 } else { 0 });
     if global.mail.server.is_some() && global.mail.from.is_none() {
-        global.mail.from = Some(format!("keepalived@{}", builder.host.host_name()));
+        // Keepalived takes the user that it runs as.
+        global.mail.from = Some(format!("root@{}", builder.host.host_name()));
     }
     global.receive_buffers = match state.policy {
         None => ReceiveBuffers::System,
@@ -218,7 +219,19 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
             }
         }
         "vrrp_mcast_group4" => set(&mut defaults.group4, node.ip()),
-        "vrrp_mcast_group6" => set(&mut defaults.group6, node.ip()),
+        "vrrp_mcast_group6" => {
+            if let Some(group) = node.ip().filter(|group| !link_local(*group)) {
+                builder.report(
+                    Diagnostic::warning(
+                        "group-scope",
+                        node.span(),
+                        format!("{group} is not link-local: adverts may travel"),
+                    )
+                    .hint("use a group of ff02::/16"),
+                );
+            }
+            set(&mut defaults.group6, node.ip());
+        }
         "vrrp_garp_master_delay" => set_some(&mut defaults.garp.delay, number()),
         "vrrp_garp_master_repeat" => set_some(&mut defaults.garp.repeat, node.burst()),
         "vrrp_garp_master_refresh" => set_some(&mut defaults.garp.refresh, number()),
@@ -263,7 +276,9 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         }
         "vrrp_no_swap" => global.realtime.lock_memory = true,
         "vrrp_rt_priority" => {
-            let priority = node.int().and_then(|number| u8::try_from(number).ok());
+            // Beyond the range the nearest limit counts, after the report.
+            let written = node.values.first().and_then(|value| values::number(&value.word.text));
+            let priority = written.and_then(|number| u8::try_from(number.clamp(1, 99)).ok());
             set_some(&mut global.realtime.rt_priority, priority);
         }
         "vrrp_rlimit_rttime" => {
@@ -304,6 +319,14 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "enable_snmp_rfcv3" => global.snmp.rfcv3 = true,
         "enable_traps" => global.snmp.traps = true,
         _ => {}
+    }
+}
+
+/// Whether a multicast group stays on its link; IPv4 groups are not told apart.
+pub fn link_local(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(group) => group.segments()[0] & 0x000f == 2,
     }
 }
 

@@ -151,7 +151,11 @@ impl<'a> Expander<'a> {
                 self.missing_top(path, "it is a directory");
                 return false;
             }
-            Some(FileKind::Regular | FileKind::Other) => {}
+            Some(FileKind::Other) => {
+                self.missing_top(path, "it is not a regular file");
+                return false;
+            }
+            Some(FileKind::Regular) => {}
             None => {
                 self.missing_top(path, "no such file");
                 return false;

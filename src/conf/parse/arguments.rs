@@ -1,6 +1,6 @@
 //! What stands on the line of a directive: names of blocks, values, options, and words too many.
 
-use super::{Node, Option_, Parser, Val, fits, last, without_suffix};
+use super::{Named, Node, Parser, Val, fits, last, without_suffix};
 use crate::conf::diag::{Class, Diagnostic};
 use crate::conf::keywords::{self, Arg, Kind, Missing, Need, Opt, Row, Shape, docs};
 use crate::conf::lex::Word;
@@ -111,7 +111,7 @@ impl Parser<'_> {
         if let Some(word) = rest.first().filter(|word| options.iter().all(|option| option.word != word.text)) {
             let value = Some(Value::Text(word.text.clone()));
             let values = vec![Val { name: "instance", word: word.clone(), value }];
-            node.options.push(Option_ { name: "inst", word: word.clone(), values });
+            node.options.push(Named { name: "inst", word: word.clone(), values });
             rest = rest.get(1..).unwrap_or_default();
         }
         let found = self.options(node.row, options, rest);
@@ -231,14 +231,16 @@ impl Parser<'_> {
         }));
     }
 
-    pub(super) fn options(&mut self, row: &'static Row, options: &[Opt], words: &[Word]) -> Vec<Option_> {
+    pub(super) fn options(&mut self, row: &'static Row, options: &[Opt], words: &[Word]) -> Vec<Named> {
         let mut found = Vec::new();
         let mut at = 0;
         while let Some(word) = words.get(at) {
             at += 1;
             let Some(option) = options.iter().find(|option| option.word == word.text) else {
                 self.unknown_option(row.keyword, word, options.iter().map(|option| option.word));
-                // What follows may be its value.
+                // What follows and is no option either was meant as its value.
+                let value = words.get(at).is_some_and(|next| options.iter().all(|option| option.word != next.text));
+                at += usize::from(value);
                 continue;
             };
             let mut values = Vec::new();
@@ -251,7 +253,7 @@ impl Parser<'_> {
                 false,
             );
             at += used;
-            found.push(Option_ { name: option.word, word: word.clone(), values });
+            found.push(Named { name: option.word, word: word.clone(), values });
         }
         found
     }

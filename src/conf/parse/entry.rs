@@ -1,6 +1,6 @@
 //! Value blocks: one line of data each, with the grammar of its block.
 
-use super::{Line, Node, Option_, Parser, Val, without_suffix};
+use super::{Line, Named, Node, Parser, Val, without_suffix};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::expand::Item;
 use crate::conf::keywords::{self, Arg, Entry, Kind, Need, PEER_OPTIONS, Row, Shape};
@@ -162,11 +162,11 @@ impl Parser<'_> {
                         }
                     }
                     let values = vec![Val { name: "weight", word: weight.clone(), value }];
-                    line.options.push(Option_ { name: "weight", word: word.clone(), values });
+                    line.options.push(Named { name: "weight", word: word.clone(), values });
                 }
-                "reverse" => line.options.push(Option_ { name: "reverse", word: word.clone(), values: Vec::new() }),
+                "reverse" => line.options.push(Named { name: "reverse", word: word.clone(), values: Vec::new() }),
                 "noreverse" if noreverse => {
-                    line.options.push(Option_ { name: "noreverse", word: word.clone(), values: Vec::new() });
+                    line.options.push(Named { name: "noreverse", word: word.clone(), values: Vec::new() });
                 }
                 _ => {
                     self.unknown_option(row.keyword, word, ["weight", "reverse"].into_iter());
@@ -187,7 +187,7 @@ impl Parser<'_> {
             let action =
                 path == "<rule-entry>" && matches!(word.text.as_str(), "blackhole" | "unreachable" | "prohibit");
             if action {
-                line.options.push(Option_ { name: "type", word: word.clone(), values: Vec::new() });
+                line.options.push(Named { name: "type", word: word.clone(), values: Vec::new() });
                 continue;
             }
             let Some((row, _)) = found else {
@@ -205,6 +205,8 @@ impl Parser<'_> {
                 }
                 let known = keywords::block(path).iter().map(|row| row.keyword).filter(|word| !word.starts_with('<'));
                 self.unknown_option(place.keyword, word, known);
+                // What follows and is no option either was meant as its value.
+                at += usize::from(words.get(at).is_some_and(|next| keywords::find(path, &next.text).is_none()));
                 continue;
             };
             let option = row.keyword;
@@ -225,13 +227,11 @@ impl Parser<'_> {
             if used == 0 && args.iter().any(|arg| arg.need == Need::One) {
                 good = false;
             }
-            if self.diagnostics.len() > before
-                && row.default == "none"
-                && matches!(option, "dev" | "from" | "to" | "table")
-            {
+            // Without these the line would mean something else.
+            if self.diagnostics.len() > before && matches!(option, "dev" | "label" | "from" | "to" | "table") {
                 good = false;
             }
-            line.options.push(Option_ { name: option, word: word.clone(), values });
+            line.options.push(Named { name: option, word: word.clone(), values });
         }
         good
     }
@@ -258,15 +258,19 @@ impl Parser<'_> {
         while let Some(word) = words.get(at) {
             at += 1;
             match word.text.as_str() {
-                // Their own grammar follows; it is read when routes are built.
-                "nexthop" | "encap" => {
-                    let values = Vec::new();
-                    line.options.push(Option_ { name: "nexthop", word: word.clone(), values });
+                "nexthop" => {
+                    line.options.push(Named { name: "nexthop", word: word.clone(), values: Vec::new() });
+                    self.nexthops(row, words.get(at - 1..).unwrap_or_default());
                     break;
+                }
+                "encap" => {
+                    at += self.encap(word, words.get(at..).unwrap_or_default());
+                    line.options.push(Named { name: "encap", word: word.clone(), values: Vec::new() });
+                    continue;
                 }
                 "to" => continue,
                 "inet" | "inet6" => {
-                    line.options.push(Option_ { name: "family", word: word.clone(), values: Vec::new() });
+                    line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
                     continue;
                 }
                 text if types.contains(&text) && !destination => continue,
@@ -296,7 +300,7 @@ impl Parser<'_> {
                     let (used, fine) = self.positional(option, word.clone(), args, rest, &mut values, false);
                     at += used;
                     good &= fine;
-                    line.options.push(Option_ { name: option.keyword, word: word.clone(), values });
+                    line.options.push(Named { name: option.keyword, word: word.clone(), values });
                 }
             }
         }
@@ -307,6 +311,62 @@ impl Parser<'_> {
             );
         }
         good && destination
+    }
+
+    /// The legs of a multipath route, to the end of the line.
+    fn nexthops(&mut self, row: &'static Row, words: &[Word]) {
+        let path = "<nexthop>";
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            if word.text == "nexthop" {
+                continue;
+            }
+            if word.text == "encap" {
+                at += self.encap(word, words.get(at..).unwrap_or_default());
+                continue;
+            }
+            let Some((option, _)) = keywords::find(path, &word.text) else {
+                self.unknown_option(row.keyword, word, keywords::block(path).iter().map(|row| row.keyword));
+                return;
+            };
+            if let Shape::Words(args) = option.shape {
+                let rest = words.get(at..).unwrap_or_default();
+                let (used, _) = self.positional(option, word.clone(), args, rest, &mut Vec::new(), false);
+                at += used;
+            }
+        }
+    }
+
+    /// A tunnel: its type, and pairs of words up to the next option of the route. How many words it took.
+    fn encap(&mut self, keyword: &Word, words: &[Word]) -> usize {
+        let (kind, pairs): (_, &[&str]) = match words.first().map(|word| word.text.as_str()) {
+            None => {
+                let hint = "write its type: ip, ip6, mpls or ila";
+                let diagnostic = Diagnostic::error("missing-value", keyword.span, "`encap` needs a type");
+                self.diagnostics.push(diagnostic.hint(hint));
+                return 0;
+            }
+            Some(kind @ "ip") => (kind, &["id", "dst", "src", "tos", "ttl", "flags"]),
+            Some(kind @ "ip6") => (kind, &["id", "dst", "src", "tc", "hoplimit", "flags"]),
+            Some("mpls" | "ila") => return words.len().min(2),
+            Some(_) => {
+                if let Some(word) = words.first() {
+                    self.unknown_option("encap", word, ["ip", "ip6", "mpls", "ila"].into_iter());
+                }
+                return 1;
+            }
+        };
+        let mut at = 1;
+        while words.get(at).is_some_and(|word| pairs.contains(&word.text.as_str())) {
+            at += 2;
+        }
+        if at == 1 {
+            let diagnostic =
+                Diagnostic::error("missing-value", keyword.span, format!("`encap {kind}` needs id or dst"));
+            self.diagnostics.push(diagnostic.hint(format!("known: {}", pairs.join(", "))));
+        }
+        at.min(words.len())
     }
 
     fn group_entry(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {

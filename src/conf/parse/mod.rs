@@ -7,7 +7,7 @@ mod arguments;
 mod entry;
 mod node;
 
-pub use node::{Line, Node, Option_, Val, not_built};
+pub use node::{Line, Named, Node, Val, not_built};
 
 use super::diag::{Class, Diagnostic, Sources, Span};
 use super::expand::Item;

@@ -12,7 +12,7 @@ pub struct Node {
     pub keyword: Word,
     /// Positional values; a bad one is `None`.
     pub values: Vec<Val>,
-    pub options: Vec<Option_>,
+    pub options: Vec<Named>,
     pub children: Vec<Node>,
     pub entries: Vec<Line>,
     /// Words that the directive has no place for.
@@ -25,7 +25,7 @@ pub struct Node {
 #[derive(Debug)]
 pub struct Line {
     pub values: Vec<Val>,
-    pub options: Vec<Option_>,
+    pub options: Vec<Named>,
     pub span: Span,
 }
 
@@ -38,7 +38,7 @@ pub struct Val {
 
 /// A named value.
 #[derive(Debug)]
-pub struct Option_ {
+pub struct Named {
     pub name: &'static str,
     pub word: Word,
     pub values: Vec<Val>,
@@ -125,7 +125,7 @@ impl Line {
         find(&self.values, name)
     }
 
-    pub fn option(&self, name: &str) -> Option<&Option_> {
+    pub fn option(&self, name: &str) -> Option<&Named> {
         self.options.iter().rev().find(|option| option.name == name)
     }
 
@@ -134,7 +134,7 @@ impl Line {
     }
 }
 
-impl Option_ {
+impl Named {
     pub fn value(&self) -> Option<&Value> {
         self.values.first()?.value.as_ref()
     }

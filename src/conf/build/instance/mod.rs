@@ -118,6 +118,12 @@ impl<'a> Draft<'a> {
             Family::V4 => defaults.version.unwrap_or(Version::V2),
             Family::V6 => Version::V3,
         });
+        if let Some(child) = node.child("native_ipv6").filter(|_| family == Family::V4) {
+            builder.report(
+                Diagnostic::warning("native-ipv6", child.keyword.span, "native_ipv6 after an IPv4 address is ignored")
+                    .hint("the first address decides the family; delete the line"),
+            );
+        }
         Draft { node, defaults, group, family, version, strict, name: node.text().unwrap_or_default() }
     }
 
@@ -169,10 +175,7 @@ impl<'a> Draft<'a> {
             family: self.family,
             version: self.version,
             vrid: vrid?,
-            interface: interface.or_else(|| {
-                // Only unicast can do without.
-                matches!(transport, Transport::Unicast { .. }).then_some(()).and(None)
-            }),
+            interface,
             initial_state,
             priority,
             advert_interval,
@@ -223,7 +226,7 @@ impl<'a> Draft<'a> {
     }
 
     fn vrid(&self, builder: &mut Builder<'_>) -> Option<Vrid> {
-        let Some(child) = self.node.child("virtual_router_id") else {
+        if self.node.child("virtual_router_id").is_none() {
             builder.report(
                 Diagnostic::error(
                     "vrid-missing",
@@ -236,12 +239,11 @@ impl<'a> Draft<'a> {
                 .refuses_start(),
             );
             return None;
-        };
+        }
         let good = self.node.children("virtual_router_id").filter_map(|child| child.int()).next_back();
         let vrid = good.and_then(|number| u8::try_from(number).ok()).and_then(Vrid::new);
         // A bad one has been reported by its type; without any other the instance cannot run.
         builder.refused |= vrid.is_none();
-        let _ = child;
         vrid
     }
 

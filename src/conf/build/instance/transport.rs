@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Draft, name};
 use crate::conf::build::Builder;
+use crate::conf::build::global::link_local;
 use crate::conf::diag::{Class, Diagnostic};
 use crate::conf::model::{Family, Peer, Transport};
 use crate::conf::parse::Node;
@@ -77,6 +78,16 @@ impl Draft<'_> {
                         .hint("add unicast_peer; for the source of multicast adverts write mcast_src_ip"),
                 );
             }
+            if let Some(child) = node.child("unicast_ttl") {
+                builder.report(
+                    Diagnostic::warning(
+                        "no-peer",
+                        child.keyword.span,
+                        "unicast_ttl has no meaning without unicast peers",
+                    )
+                    .hint("delete the line, or add unicast_peer"),
+                );
+            }
             return Transport::Multicast { group: self.multicast_group(builder) };
         }
         if let Some(child) = node.child("mcast_dst_ip") {
@@ -109,6 +120,17 @@ impl Draft<'_> {
         if Family::of(group) != self.family {
             let message = format!("group {group} is of another family than the instance ({})", name(self.family));
             builder.report(Diagnostic::error("group-family", child.span(), message).hint("the line is ignored"));
+            return default;
+        }
+        if !link_local(group) {
+            builder.report(
+                Diagnostic::error(
+                    "group-scope",
+                    child.span(),
+                    format!("{group} is not link-local: the line is ignored"),
+                )
+                .hint("use a group of ff02::/16"),
+            );
             return default;
         }
         group
