@@ -63,8 +63,8 @@ pub struct WallTime(pub u64);
 /// The monotonic clock, now. Only edges call this; engines are told.
 #[cfg(feature = "daemon")]
 pub fn now() -> Instant {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .expect("CLOCK_MONOTONIC exists on every Linux");
+    let time =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
     Instant(u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0))
 }
 

@@ -81,6 +81,12 @@ impl Witness {
             "-Z",
             "root",
             "--immediate-mode",
+            // In immediate mode libpcap keeps a slot of this length for each frame: with the default, a burst of
+            // announcements finds eight.
+            "-s",
+            "2048",
+            "-B",
+            "8192",
             "--time-stamp-precision=nano",
             "-w",
             &path,

@@ -1,1 +1,67 @@
-fn main() {}
+//! `keepwatchd`: the daemon, with Keepalived's flags. The same binary is each of its processes, told apart by `argv[0]`.
+
+use std::process::ExitCode;
+
+use keepwatch::process::options::{Options, UsageError, signal_number};
+use keepwatch::process::role::{Role, exit};
+use keepwatch::process::{bridge, daemonize, load, logging, supervisor, vrrp};
+use keepwatch::sys::privileges;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args();
+    let argv0 = words.next().unwrap_or_default();
+    // Re-executed through /proc/self/exe, the kernel would call every process "exe".
+    privileges::set_name("keepwatchd");
+    let status = match Role::from_title(&argv0) {
+        Some(Role::Load) => load::run(),
+        Some(Role::Vrrp) => vrrp::run(),
+        Some(Role::Bridge) => bridge::run(),
+        None => match Options::parse_words(words) {
+            Ok(options) => start(options),
+            Err(UsageError(text)) => {
+                eprint!("{text}");
+                exit::FATAL
+            }
+        },
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+fn start(options: Options) -> i32 {
+    if options.help {
+        eprint!("{}", Options::help_text());
+        return exit::OK;
+    }
+    if options.version {
+        eprintln!("keepwatchd {}", env!("CARGO_PKG_VERSION"));
+        return exit::OK;
+    }
+    if let Some(name) = &options.signum {
+        return match signal_number(name) {
+            Some(number) => {
+                println!("{number}");
+                exit::OK
+            }
+            None => {
+                eprintln!("unknown signal name `{name}`: use STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON");
+                exit::FATAL
+            }
+        };
+    }
+    let complaints = options.complaints();
+    for complaint in &complaints {
+        eprintln!("keepwatchd: {complaint}");
+    }
+    if options.config_test.is_some() {
+        return load::test(&options, !complaints.is_empty());
+    }
+    if options.genhash {
+        eprintln!("keepwatchd: --genhash is not built");
+        return exit::FATAL;
+    }
+    if !options.dont_fork && !daemonize::is_detached() {
+        return daemonize::detach();
+    }
+    logging::start(&options.log(None), "");
+    supervisor::run(options)
+}

@@ -16,12 +16,18 @@ pub type ConfigGeneration = u64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Feed {
     /// `full`: forget everything known from this engine first.
-    Begin { generation: Generation, config: ConfigGeneration, full: bool },
+    Begin {
+        generation: Generation,
+        config: ConfigGeneration,
+        full: bool,
+    },
     Row(RowKey, Row),
     Gone(RowKey),
     Edge(Edge),
     /// `edges_dropped`: edges that did not fit the sender's ring since it started.
-    Commit { edges_dropped: u64 },
+    Commit {
+        edges_dropped: u64,
+    },
 }
 
 /// Something that happened once; traps and the event log are made of these.
@@ -52,7 +58,10 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// Carried out; `undo` is the command that takes it back. Readers see it from generation `visible_at` on.
-    Done { undo: Command, visible_at: Generation },
+    Done {
+        undo: Command,
+        visible_at: Generation,
+    },
     Refused(Refusal),
 }
 
@@ -60,4 +69,20 @@ pub enum Reply {
 pub enum Refusal {
     /// The thing is not in the configuration (any more).
     NoSuchInstance,
+}
+
+/// What an engine process writes to its bridge socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBridge {
+    Feed(Feed),
+    Reply { request: u64, reply: Reply },
+}
+
+/// What the bridge writes to an engine process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEngine {
+    /// `request` comes back in the reply.
+    Command { request: u64, command: Command },
+    /// The bridge lost track: send everything again.
+    Resync,
 }

@@ -19,8 +19,14 @@ pub enum RowKey {
     Router,
     Instance(InstanceName),
     /// `owner` is `None` for static addresses. `position` counts from 1: virtual addresses, then excluded ones.
-    Address { owner: Option<InstanceName>, position: u32 },
-    TrackedInterface { instance: InstanceName, interface: String },
+    Address {
+        owner: Option<InstanceName>,
+        position: u32,
+    },
+    TrackedInterface {
+        instance: InstanceName,
+        interface: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

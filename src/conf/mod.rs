@@ -1,3 +1,87 @@
 //! `keepalived.conf`: text to a checked [`model::Config`] and diagnostics, without any I/O but reading files.
+//!
+//! [`load`] is the way in. The steps, each with its module: [`files`] and [`lex`] read lines, `expand` resolves
+//! includes, conditions and parameters, `parse` checks lines against the table in [`keywords`], `build` makes the
+//! model. Every step goes on after a mistake, so one run shows them all. [`diff`] compares two models at reload.
 
+mod build;
+pub mod diag;
+pub mod diff;
+mod expand;
+pub mod files;
+pub mod host;
+pub mod keywords;
+mod lex;
 pub mod model;
+mod parse;
+mod values;
+
+pub use diag::{Class, Diagnostic, Severity, Sources, Span};
+pub use files::{Disk, Files};
+pub use host::Host;
+#[cfg(feature = "daemon")]
+pub use host::LocalHost;
+
+use model::Config;
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `-i`; without it the host name up to the first dot.
+    pub config_id: Option<String>,
+    /// `-e`: every include check is an error.
+    pub all_config_checks: bool,
+    /// `-x`: all SNMP parts.
+    pub snmp_all: bool,
+    /// `-A`: address of the AgentX master; `snmp_socket` is then refused.
+    pub agent_socket: Option<String>,
+    /// `-s`: network namespace; beats `net_namespace`.
+    pub namespace: Option<String>,
+    /// Seed of `${_RANDOM}` unless `random_seed` gives one.
+    pub random_seed: u64,
+}
+
+/// Everything that reading a configuration gives.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// In the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    pub sources: Sources,
+    /// Exit status of `-t`.
+    pub status: u8,
+    /// False when Keepalived would refuse to start, too.
+    pub can_start: bool,
+    /// Exit status of a daemon that does not start: 2, or 6 when files are missing.
+    pub start_status: u8,
+}
+
+impl Loaded {
+    /// All diagnostics as people read them, a blank line between two.
+    pub fn render(&self) -> String {
+        let rendered: Vec<_> = self.diagnostics.iter().map(|diagnostic| diagnostic.render(&self.sources)).collect();
+        rendered.join("\n")
+    }
+}
+
+/// Reads a configuration. Never fails: what could not be read is told by the diagnostics.
+pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> Loaded {
+    let expanded = expand::Expander::new(files, host, options).run(path);
+    let (nodes, complaints) = parse::parse(&expanded.items, &expanded.sources);
+    let built = build::build(&nodes, &expanded.sources, options, files, host);
+    let mut diagnostics = expanded.diagnostics;
+    diagnostics.extend(complaints);
+    diagnostics.extend(built.diagnostics);
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.line, diagnostic.span.column));
+    diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);
+    let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;
+    let missing = |diagnostic: &Diagnostic| matches!(diagnostic.class, Class::IncludeCheck | Class::MissingFile);
+    Loaded {
+        status: diag::status(&diagnostics),
+        can_start: expanded.opened && !built.refused && !diagnostics.iter().any(refused),
+        start_status: if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 },
+        config: built.config,
+        diagnostics,
+        sources: expanded.sources,
+    }
+}

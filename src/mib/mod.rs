@@ -1,1 +1,19 @@
 //! KEEPALIVED-MIB as data: tables over rows, in OID order.
+//!
+//! Start at [`table`]: what an object is. [`global`] and [`vrrp`] list the objects, [`tree`] answers GET, GETNEXT and
+//! the test of a SET over one snapshot, [`trap`] turns edges into notifications. How rows arrive, and that there is
+//! AgentX, is not known here.
+
+pub mod doc;
+pub mod global;
+pub mod table;
+pub mod trap;
+pub mod tree;
+pub mod value;
+pub mod vrrp;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+/// keepalived(5) of debian(9586).project(100): the root that every object stands below.
+pub const ROOT: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5];

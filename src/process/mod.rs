@@ -1,1 +1,19 @@
-//! Processes: who runs where.
+//! Processes: who runs where, and how they hear of each other.
+//!
+//! One binary, several roles by re-exec ([`role`]). The [`supervisor`] starts, wires, restarts and stops the others and
+//! parses nothing; [`load`] turns text into a sealed configuration and exits; [`vrrp`] drives the VRRP engine; the
+//! [`bridge`] keeps a copy of what the engines say and shows it to SNMP. Start reading at [`lifecycle`].
+
+pub mod bridge;
+pub mod daemonize;
+pub mod dumps;
+pub mod host;
+pub mod lifecycle;
+pub mod link;
+pub mod load;
+pub mod logging;
+pub mod options;
+pub mod pidfile;
+pub mod role;
+pub mod supervisor;
+pub mod vrrp;

@@ -1,1 +1,12 @@
 //! What the bridge knows: frames in, one immutable snapshot out.
+//!
+//! [`Store::apply`] takes frames as engines send them; at a Commit there is a new [`Snapshot`]. The [`Journal`] keeps
+//! the last edges. Who reads them, and what SNMP makes of a row number, is not known here.
+
+mod apply;
+mod journal;
+mod snapshot;
+
+pub use apply::{Applied, Resync, Store};
+pub use journal::{Entry, Journal};
+pub use snapshot::{Generations, MibIndex, RowSet, Snapshot, VrrpRows};

@@ -1,2 +1,14 @@
-//! `unsafe` and raw system calls. The only module that may.
+//! `unsafe` and raw system calls, each small and with its reason. The only module that may.
+//!
+//! What lives here knows the kernel and nothing else: no protocol, no process roles, no configuration.
 #![allow(unsafe_code)]
+
+pub mod aio;
+pub mod connect;
+pub mod log;
+pub mod memfd;
+pub mod packet;
+pub mod poll;
+pub mod privileges;
+pub mod raw;
+pub mod seqpacket;

@@ -4,6 +4,7 @@
 //! another driver. Nothing here knows sockets, netlink or a clock.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::RowKey;
@@ -79,13 +80,24 @@ pub enum Input<'a> {
     HostAddressGone(HostAddress),
     /// The kernel's answer to one [`Output::Address`]; `error` is an errno (EEXIST on adding and EADDRNOTAVAIL or
     /// ENODEV on removing are already turned into success by the driver).
-    AddressAnswer { key: AddressKey, install: bool, error: Option<i32> },
+    AddressAnswer {
+        key: AddressKey,
+        install: bool,
+        error: Option<i32>,
+    },
     /// `request` comes back in [`Output::Reply`].
-    Command { request: u64, command: Command },
+    Command {
+        request: u64,
+        command: Command,
+    },
+    /// Every counter back to zero (SIGRTMAX-1).
+    ClearCounters,
     /// Time passed: the engine's deadline was reached (or not; then nothing happens).
     Wake,
     /// Leave in good order: priority 0 adverts, addresses away (unless `keep_addresses`, `--dont-release-vrrp`).
-    Shutdown { keep_addresses: bool },
+    Shutdown {
+        keep_addresses: bool,
+    },
 }
 
 /// A VRRP datagram to send. The IP header is the driver's business: protocol 112, TOS 0xC0, these addresses, this TTL.
@@ -95,7 +107,8 @@ pub struct Send {
     pub source: IpAddr,
     pub destination: IpAddr,
     pub ttl: u8,
-    pub payload: Vec<u8>,
+    /// Shared with the engine, which encodes an advert once for as long as nothing in it changes.
+    pub payload: Arc<[u8]>,
 }
 
 /// One change of one address. Consecutive ones are sent to the kernel as one batch.
@@ -149,7 +162,10 @@ pub enum Output {
     /// Only a counter in this row changed: it may wait for the next second.
     Counted(RowKey),
     Edge(Edge),
-    Reply { request: u64, reply: Reply },
+    Reply {
+        request: u64,
+        reply: Reply,
+    },
     /// For the log, written once, by the driver.
     Log(Log),
 }

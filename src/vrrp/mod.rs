@@ -1,5 +1,19 @@
 //! VRRP (RFC 3768, RFC 9568): machines and the engine decide without I/O; the driver in `process::vrrp` does.
 //!
-//! Read [`io`] first: it is everything that goes in and comes out.
+//! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
+//! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
+//! all, `carry.rs` turns decisions into outputs and `reload.rs` goes from one configuration to the next.
 
+pub mod admit;
+pub mod announce;
+mod carry;
+pub mod engine;
+#[cfg(test)]
+mod engine_tests;
+mod host;
 pub mod io;
+pub mod machine;
+pub mod priority;
+mod reload;
+mod router;
+mod rows;

@@ -1,1 +1,12 @@
 //! Wire codecs: total functions over bytes, without meaning, I/O or time.
+//!
+//! No input panics, and nothing is allocated by a length that the bytes claim.
+
+pub mod agentx;
+pub mod arp;
+pub mod checksum;
+pub mod ip;
+pub mod ndisc;
+pub mod oid;
+pub mod value;
+pub mod vrrp;

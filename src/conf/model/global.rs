@@ -43,9 +43,13 @@ pub enum ReceiveBuffers {
     #[default]
     System,
     /// Interface MTU times the multiplier.
-    Mtu { multiplier: u32 },
+    Mtu {
+        multiplier: u32,
+    },
     /// Size of the advert times the multiplier.
-    Advert { multiplier: u32 },
+    Advert {
+        multiplier: u32,
+    },
     Bytes(u32),
 }
 

@@ -1,0 +1,47 @@
+# The only entry points. Each installs what it needs; see README.md.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+CARGO := cargo
+PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump tshark snmp snmpd keepalived smitools nftables ethtool util-linux
+DENY := $(shell command -v cargo-deny 2>/dev/null)
+
+.PHONY: help setup setup-lint build release demo test test-quick bench lint clean
+
+help: ## this text
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Debian packages for building, testing and the demo (nothing happens when they are there)
+	@missing=(); for p in $(PACKAGES); do \
+	   dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \
+	 if [ $${#missing[@]} -gt 0 ]; then \
+	   echo "installing: $${missing[*]}"; \
+	   $(SUDO) apt-get update -qq && \
+	   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+	@command -v $(CARGO) >/dev/null || { echo "a Rust toolchain is needed: https://rustup.rs"; exit 1; }
+
+setup-lint: setup
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+
+build: setup ## the daemon and the tools, optimised
+	$(CARGO) build --release --workspace
+
+demo: build ## two routers, a client, snmpd: fail over and watch (root)
+	$(SUDO) target/release/demo
+
+test: build ## every test; the end-to-end ones need root
+	$(CARGO) check --no-default-features --lib
+	$(CARGO) test --release -p keepwatch
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}" \
+	  KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests -- --test-threads=2
+
+bench: build ## side by side with Debian's keepalived (root)
+	$(SUDO) target/release/bench
+
+lint: setup-lint ## rustfmt, clippy without warnings, licences and bans
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	cargo-deny --offline check licenses bans sources
+
+clean: ## what was built
+	$(CARGO) clean

@@ -1,0 +1,289 @@
+//! Transactions against an owner that we play.
+
+use super::*;
+use crate::agentx::view::Pinned;
+use crate::bus::msg::Refusal;
+use crate::conf::model::Priority;
+use crate::mib::fixture;
+use crate::mib::tree::Tree;
+use crate::wire::agentx::Value;
+
+const T0: Instant = Instant::from_nanos(1_000_000_000);
+
+struct Lab {
+    sets: Sets,
+    packet: u32,
+}
+
+fn lab() -> Lab {
+    let mut sets = Sets::default();
+    assert_eq!(sets.store_at(1, T0), []);
+    Lab { sets, packet: 0 }
+}
+
+fn priority(value: i32) -> VarBind {
+    VarBind::new("1.3.6.1.4.1.9586.100.5.2.3.1.7.1".parse().unwrap(), Value::Integer(value))
+}
+
+fn preempt(value: i32) -> VarBind {
+    VarBind::new("1.3.6.1.4.1.9586.100.5.2.3.1.13.1".parse().unwrap(), Value::Integer(value))
+}
+
+fn set_priority(value: u8) -> Command {
+    Command::SetPriority { instance: "VI_1".into(), priority: Priority::new(value).unwrap() }
+}
+
+fn set_preempt(preempt: bool) -> Command {
+    Command::SetPreempt { instance: "VI_1".into(), preempt }
+}
+
+fn done(undo: Command, visible_at: Generation) -> Reply {
+    Reply::Done { undo, visible_at }
+}
+
+fn refused() -> Reply {
+    Reply::Refused(Refusal::NoSuchInstance)
+}
+
+impl Lab {
+    fn test(&mut self, id: u32, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u16)> {
+        let (tree, snapshot) = (Tree::new(&fixture::snmp()), fixture::seed());
+        self.sets.test(id, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
+    }
+
+    fn asked(&mut self, id: u32) -> Asked {
+        self.packet += 1;
+        Asked { order: ByteOrder::Little, transaction: id, packet: self.packet, context: None }
+    }
+
+    fn commit(&mut self, id: u32, now: Instant) -> Vec<Step> {
+        let asked = self.asked(id);
+        self.sets.commit(asked, now)
+    }
+
+    fn undo(&mut self, id: u32, now: Instant) -> Vec<Step> {
+        let asked = self.asked(id);
+        self.sets.undo(asked, now)
+    }
+
+    /// The one command among the steps.
+    #[track_caller]
+    fn command(steps: &[Step]) -> (Token, Command) {
+        match steps {
+            [Step::Command { token, command }] => (*token, command.clone()),
+            other => panic!("not one command: {other:?}"),
+        }
+    }
+
+    /// The one answer among the steps.
+    #[track_caller]
+    fn answer(steps: &[Step]) -> (u32, ErrorStatus, u16) {
+        match steps {
+            [Step::Answer { to, error, index }] => (to.transaction, *error, *index),
+            other => panic!("not one answer: {other:?}"),
+        }
+    }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn a_commit_is_answered_when_everything_is_done_and_readers_can_see_it() {
+    let mut lab = lab();
+    lab.test(7, &[priority(120), preempt(2)]).unwrap();
+    let (first, command) = Lab::command(&lab.commit(7, T0));
+    assert_eq!(command, set_priority(120));
+    let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 2), T0));
+    assert_eq!(command, set_preempt(false));
+    assert_eq!(lab.sets.reply(second, done(set_preempt(true), 3), T0), [], "generation 3 is not there yet");
+    assert_eq!(lab.sets.store_at(2, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.store_at(3, T0)), (7, ErrorStatus::NO_ERROR, 0));
+    lab.sets.clean_up(7);
+    assert_eq!(lab.sets.deadline(), None);
+}
+
+#[test]
+fn the_store_may_be_there_before_the_owners_answer() {
+    let mut lab = lab();
+    lab.test(7, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(7, T0));
+    assert_eq!(lab.sets.store_at(2, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.reply(token, done(set_priority(150), 2), T0)), (7, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn one_bad_variable_refuses_all_with_its_position() {
+    let mut lab = lab();
+    assert_eq!(lab.test(1, &[priority(130), preempt(9)]), Err((ErrorStatus::WRONG_VALUE, 2)));
+    let text = VarBind { value: Value::text("x"), ..priority(0) };
+    assert_eq!(lab.test(1, &[text, preempt(9)]), Err((ErrorStatus::WRONG_TYPE, 1)));
+    let no_row = VarBind::new(priority(0).name.with(&[1]), Value::text("x"));
+    assert_eq!(lab.test(1, &[priority(1), preempt(1), no_row]), Err((ErrorStatus::NOT_WRITABLE, 3)));
+    lab.sets.clean_up(1);
+    assert_eq!(Lab::answer(&lab.commit(1, T0)), (1, ErrorStatus::PROCESSING_ERROR, 0));
+}
+
+#[test]
+fn the_same_object_twice_is_set_twice_in_order() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141), priority(142)]).unwrap();
+    let (first, command) = Lab::command(&lab.commit(1, T0));
+    assert_eq!(command, set_priority(141));
+    let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    assert_eq!(command, set_priority(142));
+    assert_eq!(Lab::answer(&lab.sets.reply(second, done(set_priority(141), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+    // Taken back in the reverse order.
+    let (first, command) = Lab::command(&lab.undo(1, T0));
+    assert_eq!(command, set_priority(141));
+    let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(142), 1), T0));
+    assert_eq!(command, set_priority(150));
+    assert_eq!(Lab::answer(&lab.sets.reply(second, done(set_priority(141), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn a_refusal_in_the_middle_fails_the_commit_and_takes_back_what_was_done() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120), preempt(2)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    let (second, _) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    let steps = lab.sets.reply(second, refused(), T0);
+    assert_eq!(Lab::answer(&steps[..1]), (1, ErrorStatus::COMMIT_FAILED, 2));
+    let (inverse, command) = Lab::command(&steps[1..]);
+    assert_eq!(command, set_priority(150));
+    // The master's UndoSet waits for what is under way already.
+    assert_eq!(lab.undo(1, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.reply(inverse, done(set_priority(120), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn an_owner_that_is_late_fails_the_commit_and_is_undone_when_it_answers() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(1, T0));
+    let due = lab.sets.deadline().unwrap();
+    assert_eq!(due, T0 + ms(500));
+    assert_eq!(lab.sets.wake(due - Duration::from_nanos(1)), []);
+    assert_eq!(Lab::answer(&lab.sets.wake(due)), (1, ErrorStatus::COMMIT_FAILED, 1));
+    lab.sets.clean_up(1);
+    let (inverse, command) = Lab::command(&lab.sets.reply(token, done(set_priority(150), 1), due));
+    assert_eq!(command, set_priority(150));
+    assert_eq!(lab.sets.reply(inverse, done(set_priority(120), 1), due), []);
+    assert_eq!(lab.sets.deadline(), None, "then it is forgotten");
+}
+
+#[test]
+fn what_was_done_is_taken_back_without_waiting_for_an_owner_that_is_late() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141), priority(142)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    let (late, _) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    let steps = lab.sets.wake(T0 + ms(500));
+    assert_eq!(Lab::answer(&steps[..1]), (1, ErrorStatus::COMMIT_FAILED, 2));
+    let (inverse, command) = Lab::command(&steps[1..]);
+    assert_eq!(command, set_priority(150));
+    assert_eq!(lab.undo(1, T0 + ms(500)), []);
+    // The owner wakes up: it did 142, and then 150. Both inverses go once more, so that 150 is last again.
+    assert_eq!(lab.sets.reply(late, done(set_priority(141), 1), T0 + ms(510)), []);
+    let (second, command) = Lab::command(&lab.sets.reply(inverse, done(set_priority(142), 1), T0 + ms(510)));
+    assert_eq!(command, set_priority(141));
+    let (third, command) = Lab::command(&lab.sets.reply(second, done(set_priority(150), 1), T0 + ms(510)));
+    assert_eq!(command, set_priority(150));
+    let steps = lab.sets.reply(third, done(set_priority(141), 1), T0 + ms(520));
+    assert_eq!(Lab::answer(&steps), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn an_undo_does_not_say_that_all_is_well_while_a_command_may_still_be_carried_out() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141)]).unwrap();
+    let (late, _) = Lab::command(&lab.commit(1, T0));
+    Lab::answer(&lab.sets.wake(T0 + ms(500)));
+    assert_eq!(lab.undo(1, T0 + ms(500)), []);
+    assert_eq!(lab.sets.deadline(), Some(T0 + ms(800)));
+    assert_eq!(Lab::answer(&lab.sets.wake(T0 + ms(800))), (1, ErrorStatus::UNDO_FAILED, 1));
+    lab.sets.clean_up(1);
+    assert_eq!(lab.sets.reply(late, refused(), T0 + ms(1000)), []);
+    assert_eq!(lab.sets.deadline(), None);
+}
+
+#[test]
+fn a_store_that_never_gets_there_fails_the_commit_too() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(1, T0));
+    assert_eq!(lab.sets.reply(token, done(set_priority(150), 9), T0), []);
+    let steps = lab.sets.wake(T0 + ms(500));
+    assert_eq!(Lab::answer(&steps[..1]), (1, ErrorStatus::COMMIT_FAILED, 1));
+    assert_eq!(Lab::command(&steps[1..]).1, set_priority(150));
+}
+
+#[test]
+fn an_undo_that_cannot_be_done_says_so() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(1, T0));
+    Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0));
+    let (inverse, _) = Lab::command(&lab.undo(1, T0));
+    assert_eq!(Lab::answer(&lab.sets.reply(inverse, refused(), T0)), (1, ErrorStatus::UNDO_FAILED, 1));
+
+    // And one that is not answered in time.
+    lab.test(2, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(2, T0));
+    Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0));
+    Lab::command(&lab.undo(2, T0));
+    assert_eq!(Lab::answer(&lab.sets.wake(T0 + ms(300))), (2, ErrorStatus::UNDO_FAILED, 1));
+}
+
+#[test]
+fn a_master_that_does_not_wait_for_the_commit_gets_everything_undone() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120), preempt(2)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    assert_eq!(lab.undo(1, T0), []);
+    let (inverse, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    assert_eq!(command, set_priority(150));
+    assert_eq!(Lab::answer(&lab.sets.reply(inverse, done(set_priority(120), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn an_undo_of_what_was_only_tested_has_nothing_to_do() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120)]).unwrap();
+    assert_eq!(Lab::answer(&lab.undo(1, T0)), (1, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(Lab::answer(&lab.commit(1, T0)), (1, ErrorStatus::PROCESSING_ERROR, 0));
+}
+
+#[test]
+fn transactions_do_not_wait_for_each_other() {
+    let mut lab = lab();
+    lab.test(1, &[priority(120)]).unwrap();
+    lab.test(2, &[preempt(2)]).unwrap();
+    let (one, _) = Lab::command(&lab.commit(1, T0));
+    let (two, _) = Lab::command(&lab.commit(2, T0));
+    assert_ne!(one, two);
+    assert_eq!(Lab::answer(&lab.sets.reply(two, done(set_preempt(true), 1), T0)), (2, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(Lab::answer(&lab.sets.reply(one, done(set_priority(150), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn a_master_that_never_cleans_up_is_bounded_and_forgotten() {
+    let mut lab = lab();
+    for id in 0..u32::try_from(Sets::MAX).unwrap() {
+        lab.test(id, &[priority(120)]).unwrap();
+    }
+    assert_eq!(lab.test(1000, &[priority(120)]), Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0)));
+    assert_eq!(lab.sets.wake(T0 + Sets::IDLE), []);
+    assert_eq!(lab.test(1000, &[priority(120)]), Ok(()));
+}
+
+#[test]
+fn replies_to_nothing_change_nothing() {
+    let mut lab = lab();
+    assert_eq!(lab.sets.reply(Token(1), done(set_priority(1), 1), T0), []);
+    lab.test(1, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(1, T0));
+    lab.sets.clear();
+    assert_eq!(lab.sets.reply(token, done(set_priority(150), 1), T0), []);
+}

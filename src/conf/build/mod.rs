@@ -1,0 +1,118 @@
+//! From directives to the model: defaults, corrections, and the checks that need more than one line.
+//!
+//! `global_defs` are applied first wherever they stand, so the order of a file does not matter. Checks of the host are
+//! in [`held`]; those of parts that have no effect yet are in [`scripts`] and [`services`].
+
+mod address;
+mod global;
+mod held;
+mod instance;
+mod scripts;
+mod services;
+
+use super::Options;
+use super::diag::{Class, Diagnostic, Sources, Span};
+use super::files::Files;
+use super::host::{Host, Interface};
+use super::model::{Config, Location, NotBuilt};
+use super::parse::{self, Node};
+
+pub struct Built {
+    pub config: Config,
+    pub diagnostics: Vec<Diagnostic>,
+    /// Something was left out without which Keepalived does not start.
+    pub refused: bool,
+}
+
+/// Builds the model from the directives of the top level.
+pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn Files, host: &dyn Host) -> Built {
+    let mut builder = Builder {
+        sources,
+        files,
+        host,
+        interfaces: host.interfaces(),
+        dynamic_interfaces: false,
+        diagnostics: Vec::new(),
+        refused: false,
+        interface_missing: false,
+    };
+    let (global, defaults) = global::build(&mut builder, nodes, options);
+    builder.dynamic_interfaces = global.dynamic_interfaces;
+    let mut config = Config { global, ..Config::default() };
+    config.static_addresses = address::statics(&mut builder, nodes, &defaults);
+    config.instances = instance::build(&mut builder, nodes, &defaults);
+    config.has_virtual_servers = nodes.iter().any(|node| node.name() == "virtual_server");
+    let not_built = parse::not_built(nodes).into_iter();
+    config.not_built =
+        not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
+    instance::ah_is_not_built(&builder, nodes, &mut config);
+    held::interfaces(&mut builder, nodes);
+    services::check(&mut builder, nodes);
+    scripts::check(&mut builder, nodes);
+    Built { config, diagnostics: builder.diagnostics, refused: builder.refused }
+}
+
+struct Builder<'a> {
+    sources: &'a Sources,
+    files: &'a dyn Files,
+    host: &'a dyn Host,
+    interfaces: Vec<Interface>,
+    dynamic_interfaces: bool,
+    diagnostics: Vec<Diagnostic>,
+    refused: bool,
+    /// An interface is missing: Keepalived ends its checks of VRRP there.
+    interface_missing: bool,
+}
+
+impl Builder<'_> {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.refused |= diagnostic.refuses_start;
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn location(&self, span: Span) -> Location {
+        Location { file: self.sources.name(span.file).to_owned(), line: span.line }
+    }
+
+    fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// Whether an interface exists, or may come later. If neither, that is reported at `span` and the start is refused.
+    fn interface_known(&mut self, name: &str, span: Span) -> bool {
+        if self.interface(name).is_some() {
+            return true;
+        }
+        if self.dynamic_interfaces {
+            return true;
+        }
+        let diagnostic = self.no_interface(name, span).refuses_start();
+        self.report(diagnostic);
+        self.interface_missing = true;
+        false
+    }
+
+    fn no_interface(&self, name: &str, span: Span) -> Diagnostic {
+        let names: Vec<_> = self.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        Diagnostic::error("no-interface", span, format!("no interface {name} on this host")).hint(format!(
+            "this host has {}; dynamic_interfaces in global_defs accepts interfaces that come later",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        ))
+    }
+
+    /// A directive that keeps its first value.
+    fn already_set(&mut self, node: &Node) {
+        self.report(
+            Diagnostic::warning("already-set", node.keyword.span, format!("`{}` is set already", node.name()))
+                .hint("the first one counts; delete this line"),
+        );
+    }
+
+    fn deprecated(&mut self, node: &Node, hint: &str) {
+        self.report(
+            Diagnostic::warning("deprecated", node.keyword.span, format!("`{}` is deprecated", node.keyword.text))
+                .class(Class::Deprecated)
+                .hint(hint),
+        );
+    }
+}

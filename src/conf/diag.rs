@@ -1,0 +1,296 @@
+//! What is wrong with a configuration, where, and what to do about it; and how that is printed.
+//!
+//! A [`Diagnostic`] points at characters of a file in [`Sources`]. Its [`Class`] says how Keepalived counts the same
+//! mistake, because the exit status of `-t` follows from classes ([`status`]) and not from severities.
+
+use std::fmt::Write;
+
+/// Some characters of one line. Lines and columns count from 1, columns and length in characters; line 0 is the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Span {
+    /// Index into [`Sources`].
+    pub file: u32,
+    pub line: u32,
+    pub column: u32,
+    pub length: u32,
+}
+
+impl Span {
+    /// From the start of `self` to the end of `other`, when both are on one line.
+    pub fn to(self, other: Span) -> Span {
+        if (self.file, self.line) != (other.file, other.line) || other.column < self.column {
+            return self;
+        }
+        let end = (other.column + other.length).max(self.column + self.length);
+        Span { length: end - self.column, ..self }
+    }
+}
+
+/// The files that were read, in the order of their first line.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As the operator wrote it, or relative to the file that includes it.
+    pub name: String,
+    pub lines: Vec<String>,
+}
+
+impl Sources {
+    pub fn add(&mut self, source: Source) -> u32 {
+        self.files.push(source);
+        u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn get(&self, file: u32) -> Option<&Source> {
+        self.files.get(usize::try_from(file).ok()?)
+    }
+
+    pub fn name(&self, file: u32) -> &str {
+        self.get(file).map_or("", |source| &source.name)
+    }
+
+    /// A line of a file, counting from 1.
+    pub fn line(&self, span: Span) -> Option<&str> {
+        let line = usize::try_from(span.line).ok()?.checked_sub(1)?;
+        self.get(span.file)?.lines.get(line).map(String::as_str)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.files.iter()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Hint,
+    Warning,
+    Error,
+}
+
+/// How Keepalived counts a mistake for the exit status of `-t`. The last class in this order decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Keepalived says nothing, or only logs it.
+    Silent,
+    FileNotFound,
+    BadInterface,
+    Fatal,
+    MultipleFiles,
+    UnknownKeyword,
+    UnexpectedOpen,
+    MissingOpen,
+    UnexpectedClose,
+    MissingClose,
+    UnmatchedQuote,
+    MissingParameter,
+    InvalidNumber,
+    General,
+    Warning,
+    Deprecated,
+    Security,
+    /// A check of `includer` and its relatives, or `-e`.
+    IncludeCheck,
+    /// A named file that does not exist; Keepalived exits with 0, we never do.
+    MissingFile,
+    /// Ends Keepalived at once with status 2.
+    MissingArgument,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub class: Class,
+    /// Stable name of the kind of mistake, for machines.
+    pub code: &'static str,
+    pub message: String,
+    pub span: Span,
+    pub related: Vec<(Span, String)>,
+    pub hint: Option<String>,
+    /// The daemon does not start with this mistake.
+    pub refuses_start: bool,
+}
+
+impl Diagnostic {
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, Class::General, code, span, message.into())
+    }
+
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, Class::General, code, span, message.into())
+    }
+
+    /// Something that is no mistake, but may not be what was meant; never counts.
+    pub fn note(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Hint, Class::Silent, code, span, message.into())
+    }
+
+    fn new(severity: Severity, class: Class, code: &'static str, span: Span, message: String) -> Self {
+        Diagnostic { severity, class, code, message, span, related: Vec::new(), hint: None, refuses_start: false }
+    }
+
+    pub fn class(self, class: Class) -> Self {
+        Diagnostic { class, ..self }
+    }
+
+    /// Keepalived says nothing about it, so `-t` does not count it.
+    pub fn silent(self) -> Self {
+        self.class(Class::Silent)
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Diagnostic { hint: Some(hint.into()), ..self }
+    }
+
+    pub fn related(mut self, span: Span, what: impl Into<String>) -> Self {
+        self.related.push((span, what.into()));
+        self
+    }
+
+    pub fn refuses_start(self) -> Self {
+        Diagnostic { refuses_start: true, ..self }
+    }
+
+    /// The diagnostic as people read it: message, place, the line with a caret, hint. Ends with a line end.
+    pub fn render(&self, sources: &Sources) -> String {
+        let mut out = String::new();
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Hint => "hint",
+        };
+        let _ = writeln!(out, "{severity}: {}", printable(&self.message));
+        place(&mut out, sources, self.span);
+        for (span, what) in &self.related {
+            let _ = writeln!(out, "note: {}", printable(what));
+            place(&mut out, sources, *span);
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(out, "hint: {}", printable(hint));
+        }
+        out
+    }
+}
+
+/// Exit status of `-t` for what was found: Keepalived's, but that a missing file is never 0.
+pub fn status(diagnostics: &[Diagnostic]) -> u8 {
+    match diagnostics.iter().map(|diagnostic| diagnostic.class).max() {
+        None | Some(Class::Silent) => 0,
+        Some(Class::MissingArgument) => 2,
+        Some(Class::Security | Class::IncludeCheck | Class::MissingFile) => 6,
+        Some(Class::FileNotFound | Class::BadInterface | Class::Fatal) => 4,
+        Some(_) => 5,
+    }
+}
+
+fn place(out: &mut String, sources: &Sources, span: Span) {
+    let name = sources.name(span.file);
+    if span.line == 0 {
+        if !name.is_empty() {
+            let _ = writeln!(out, "  --> {name}");
+        }
+        return;
+    }
+    let _ = writeln!(out, "  --> {name}:{}:{}", span.line, span.column);
+    let Some(line) = sources.line(span) else { return };
+    let number = span.line.to_string();
+    let before = usize::try_from(span.column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let length = usize::try_from(span.length.max(1)).unwrap_or(usize::MAX);
+    // Whatever stands before the word is repeated as blanks of the same width, so that tabs and wide characters agree.
+    let mut marks = String::new();
+    for c in line.chars().take(before) {
+        match c {
+            '\t' => marks.push('\t'),
+            c => marks.extend(std::iter::repeat_n(' ', width(c))),
+        }
+    }
+    let carets: usize = line.chars().skip(before).take(length).map(|c| if c == '\t' { 1 } else { width(c) }).sum();
+    marks.extend(std::iter::repeat_n('^', carets.max(1)));
+    let _ = writeln!(out, "{number} | {}", printable(line));
+    let _ = writeln!(out, "{:indent$} | {marks}", "", indent = number.len());
+}
+
+/// Text without anything that would move the cursor.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' => c,
+            c if c.is_control() || ('\u{10FE00}'..='\u{10FFFF}').contains(&c) => '\u{FFFD}',
+            c => c,
+        })
+        .collect()
+}
+
+/// Columns a terminal gives to a character: the East Asian wide ranges and emoji two, combining marks none.
+fn width(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F => 0,
+        0x1100..=0x115F
+        | 0x2E80..=0x303E
+        | 0x3041..=0xA4CF
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1F64F
+        | 0x1F900..=0x1F9FF
+        | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(line: &str, column: u32, length: u32) -> String {
+        let mut sources = Sources::default();
+        let lines = vec![String::new(), line.to_owned()];
+        let file = sources.add(Source { name: "k.conf".to_owned(), lines });
+        let span = Span { file, line: 2, column, length };
+        Diagnostic::error("test", span, "expected a router id from 1 to 255, found `300`")
+            .hint("every router uses the same id")
+            .render(&sources)
+    }
+
+    #[test]
+    fn a_diagnostic_shows_the_line_with_a_caret_under_the_word_and_a_hint() {
+        assert_eq!(
+            rendered("    virtual_router_id 300", 23, 3),
+            "error: expected a router id from 1 to 255, found `300`\n  --> k.conf:2:23\n\
+             2 |     virtual_router_id 300\n  |                       ^^^\nhint: every router uses the same id\n"
+        );
+    }
+
+    #[test]
+    fn tabs_and_wide_characters_keep_the_caret_under_the_word() {
+        assert!(rendered("\tid\t300", 5, 3).contains("\n  | \t  \t^^^\n"));
+        assert!(rendered("名前 300", 4, 3).contains("\n  |      ^^^\n"));
+        assert!(rendered("id 名前", 4, 2).contains("\n  |    ^^^^\n"));
+    }
+
+    #[test]
+    fn a_span_outside_its_line_still_renders() {
+        assert!(rendered("x", 4_000_000, u32::MAX).contains('^'));
+    }
+
+    #[test]
+    fn the_exit_status_of_a_test_is_decided_by_the_highest_class() {
+        let of = |classes: &[Class]| {
+            let list: Vec<_> =
+                classes.iter().map(|class| Diagnostic::error("t", Span::default(), "").class(*class)).collect();
+            status(&list)
+        };
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[Class::Silent]), 0);
+        assert_eq!(of(&[Class::BadInterface]), 4);
+        assert_eq!(of(&[Class::BadInterface, Class::UnknownKeyword]), 5);
+        assert_eq!(of(&[Class::Security, Class::Deprecated]), 6);
+        assert_eq!(of(&[Class::MissingFile]), 6);
+        assert_eq!(of(&[Class::MissingArgument, Class::Security]), 2);
+    }
+}

@@ -1,0 +1,120 @@
+//! What a configuration is held against: the interfaces, users and names of this host.
+
+use std::net::IpAddr;
+
+/// Questions to the host. Checks that need an answer are separate from those of the text.
+pub trait Host {
+    fn interfaces(&self) -> Vec<Interface>;
+    fn user_exists(&self, name: &str) -> bool;
+    fn group_exists(&self, name: &str) -> bool;
+    fn host_name(&self) -> String;
+    fn environment(&self, name: &str) -> Option<String>;
+    /// The first address of a host name.
+    fn resolve(&self, name: &str) -> Option<IpAddr>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    pub name: String,
+    pub up: bool,
+    pub loopback: bool,
+    pub multicast: bool,
+    /// With prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+#[cfg(feature = "daemon")]
+pub use local::LocalHost;
+
+#[cfg(feature = "daemon")]
+mod local {
+    use std::net::{IpAddr, ToSocketAddrs};
+
+    use nix::ifaddrs::getifaddrs;
+    use nix::net::if_::InterfaceFlags;
+    use nix::sys::socket::SockaddrStorage;
+    use nix::unistd::{Group, User, gethostname};
+
+    use super::{Host, Interface};
+
+    /// The host this process runs on, in the network namespace of its thread.
+    #[derive(Debug, Clone, Copy, Default)]
+    pub struct LocalHost;
+
+    impl Host for LocalHost {
+        fn interfaces(&self) -> Vec<Interface> {
+            let mut found: Vec<Interface> = Vec::new();
+            for entry in getifaddrs().into_iter().flatten() {
+                let index = match found.iter().position(|known| known.name == entry.interface_name) {
+                    Some(index) => index,
+                    None => {
+                        found.push(Interface {
+                            name: entry.interface_name.clone(),
+                            up: entry.flags.contains(InterfaceFlags::IFF_UP),
+                            loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+                            multicast: entry.flags.contains(InterfaceFlags::IFF_MULTICAST),
+                            addresses: Vec::new(),
+                        });
+                        found.len() - 1
+                    }
+                };
+                let address = entry.address.as_ref().and_then(ip);
+                let mask = entry.netmask.as_ref().and_then(ip);
+                if let (Some(interface), Some(address), Some(mask)) = (found.get_mut(index), address, mask) {
+                    interface.addresses.push((address, ones(mask)));
+                }
+            }
+            found
+        }
+
+        fn user_exists(&self, name: &str) -> bool {
+            name.parse::<u32>().is_ok() || matches!(User::from_name(name), Ok(Some(_)))
+        }
+
+        fn group_exists(&self, name: &str) -> bool {
+            name.parse::<u32>().is_ok() || matches!(Group::from_name(name), Ok(Some(_)))
+        }
+
+        fn host_name(&self) -> String {
+            gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        }
+
+        fn environment(&self, name: &str) -> Option<String> {
+            std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        }
+
+        fn resolve(&self, name: &str) -> Option<IpAddr> {
+            (name, 25).to_socket_addrs().ok()?.next().map(|address| address.ip())
+        }
+    }
+
+    fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    }
+
+    fn ones(mask: IpAddr) -> u8 {
+        let ones = match mask {
+            IpAddr::V4(mask) => mask.to_bits().count_ones(),
+            IpAddr::V6(mask) => mask.to_bits().count_ones(),
+        };
+        u8::try_from(ones).unwrap_or(0)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn this_host_has_a_loopback_interface_a_root_user_and_no_nonsense() {
+            let interfaces = LocalHost.interfaces();
+            assert!(interfaces.iter().any(|interface| interface.name == "lo" && interface.loopback), "{interfaces:?}");
+            let mut names: Vec<_> = interfaces.iter().map(|interface| &interface.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), interfaces.len(), "one entry per interface");
+            assert!(LocalHost.user_exists("root") && !LocalHost.user_exists("no such user"));
+            assert_eq!(LocalHost.resolve("192.0.2.1"), Some(IpAddr::from([192, 0, 2, 1])));
+        }
+    }
+}

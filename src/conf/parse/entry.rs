@@ -1,0 +1,455 @@
+//! Value blocks: one line of data each, with the grammar of its block.
+
+use super::{Line, Named, Node, Parser, Val, without_suffix};
+use crate::conf::diag::{Class, Diagnostic, Span};
+use crate::conf::expand::Item;
+use crate::conf::keywords::{self, Arg, Entry, Kind, Need, PEER_OPTIONS, Row, Shape};
+use crate::conf::lex::{self, Text, Word};
+use crate::conf::values::{self, Value};
+
+impl Parser<'_> {
+    pub(super) fn entries(&mut self, parent: &str, entry: Entry, open: Span, node: &mut Node) {
+        while let Some(item) = self.items.get(self.at) {
+            match item {
+                Item::Close(span) => {
+                    self.at += 1;
+                    self.last_close = Some(*span);
+                    return;
+                }
+                Item::Open(span) => {
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            "unexpected-brace",
+                            *span,
+                            format!("`{{` opens no block in `{}`", node.name()),
+                        )
+                        .class(Class::UnexpectedOpen)
+                        .hint("this block holds one entry per line"),
+                    );
+                    self.skip_block();
+                }
+                Item::Line(text) => {
+                    if self.ends_here(parent, entry, text, open) {
+                        return;
+                    }
+                    self.at += 1;
+                    if let Some(words) = self.split(text, false) {
+                        let line = text.span(0, text.len());
+                        self.entry(node.row, entry, &words, line, &mut node.entries);
+                    }
+                }
+            }
+        }
+        self.never_closed(open, None);
+    }
+
+    /// A directive of an outer block among data, in a text that lacks a `}`.
+    fn ends_here(&mut self, parent: &str, entry: Entry, text: &Text, open: Span) -> bool {
+        if self.unclosed == 0 {
+            return false;
+        }
+        let Some(word) = lex::plain(text).words.into_iter().next() else { return false };
+        let addresses = matches!(entry, Entry::Addresses | Entry::Peers | Entry::Routes);
+        let opens = matches!(self.items.get(self.at + 1), Some(Item::Open(_)));
+        if parent != "/" && (addresses || opens) && keywords::find(parent, &word.text).is_some() {
+            self.unclosed -= 1;
+            self.never_closed(open, Some((&word, word.span)));
+            return true;
+        }
+        opens && self.belongs_to_top(parent, text, Some(open))
+    }
+
+    fn entry(&mut self, row: &'static Row, entry: Entry, words: &[Word], span: Span, out: &mut Vec<Line>) {
+        let Some(first) = words.first() else { return };
+        let mut line = Line { values: Vec::new(), options: Vec::new(), span };
+        match entry {
+            Entry::EachWord(name, kind) => {
+                for word in words {
+                    let value = values::read(kind, word, row.keyword, &mut self.diagnostics);
+                    let values = vec![Val { name, word: word.clone(), value }];
+                    out.push(Line { values, options: Vec::new(), span: word.span });
+                }
+                return;
+            }
+            Entry::Line(args) => {
+                let (used, _) = self.positional(row, first.clone(), args, words, &mut line.values, false);
+                if let Some(extra) = words.get(used) {
+                    self.extra_entry(row, extra);
+                }
+            }
+            Entry::Addresses => {
+                let value = values::read(Kind::Prefix, first, row.keyword, &mut self.diagnostics);
+                if value.is_none() {
+                    return;
+                }
+                line.values.push(Val { name: "addr", word: first.clone(), value });
+                if !self.row_options("<addr-entry>", row, words.get(1..).unwrap_or_default(), &mut line) {
+                    return;
+                }
+            }
+            Entry::Routes => {
+                if !self.route(row, words, &mut line) {
+                    return;
+                }
+            }
+            Entry::Rules => {
+                if !self.row_options("<rule-entry>", row, words, &mut line) {
+                    return;
+                }
+                if line.option("preference").is_none() {
+                    self.diagnostics.push(
+                        Diagnostic::warning(
+                            "rule-preference",
+                            first.span,
+                            "the rule has no preference: one is assigned, from 16384 down",
+                        )
+                        .hint("add `preference N`"),
+                    );
+                }
+            }
+            Entry::Track { name, min, max, noreverse } => {
+                line.values.push(Val { name, word: first.clone(), value: Some(Value::Text(first.text.clone())) });
+                self.track(row, words, (min, max, noreverse), &mut line);
+            }
+            Entry::Peers => {
+                let value = values::read(Kind::Ip, first, row.keyword, &mut self.diagnostics);
+                if value.is_none() {
+                    return;
+                }
+                line.values.push(Val { name: "addr", word: first.clone(), value });
+                line.options = self.options(row, PEER_OPTIONS, words.get(1..).unwrap_or_default());
+            }
+            Entry::VirtualServerGroup => {
+                if !self.group_entry(row, words, &mut line) {
+                    return;
+                }
+            }
+        }
+        out.push(line);
+    }
+
+    fn extra_entry(&mut self, row: &Row, word: &Word) {
+        self.diagnostics.push(
+            Diagnostic::warning("extra-word", word.span, format!("the extra word `{}` is ignored", word.text))
+                .silent()
+                .hint(format!("`{}` holds one entry per line", row.keyword)),
+        );
+    }
+
+    fn track(&mut self, row: &'static Row, words: &[Word], (min, max, noreverse): (i64, i64, bool), line: &mut Line) {
+        let mut at = 1;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            match word.text.as_str() {
+                "weight" => {
+                    let Some(weight) = words.get(at) else {
+                        self.missing(row, word, &format!("a number from {min} to {max}"));
+                        return;
+                    };
+                    at += 1;
+                    let mut value = None;
+                    match values::number(&weight.text) {
+                        Some(number) if (min..=max).contains(&number) => value = Some(Value::Int(number)),
+                        Some(number) if number.abs() == 254 => {
+                            let message = format!("weight {number} is read as {}", number.signum() * 253);
+                            self.diagnostics.push(
+                                Diagnostic::warning("weight", weight.span, message).hint("weights go from -253 to 253"),
+                            );
+                            value = Some(Value::Int(number.signum() * 253));
+                        }
+                        _ => {
+                            values::read(Kind::Int(min, max), weight, "weight", &mut self.diagnostics);
+                        }
+                    }
+                    let values = vec![Val { name: "weight", word: weight.clone(), value }];
+                    line.options.push(Named { name: "weight", word: word.clone(), values });
+                }
+                "reverse" => line.options.push(Named { name: "reverse", word: word.clone(), values: Vec::new() }),
+                "noreverse" if noreverse => {
+                    line.options.push(Named { name: "noreverse", word: word.clone(), values: Vec::new() });
+                }
+                _ => {
+                    self.unknown_option(row.keyword, word, ["weight", "reverse"].into_iter());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Options that are rows of the table; false when one is so wrong that the line is dropped.
+    fn row_options(&mut self, path: &str, place: &'static Row, words: &[Word], line: &mut Line) -> bool {
+        let mut at = 0;
+        let mut good = true;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            let found = keywords::find(path, &word.text).filter(|(row, _)| !row.keyword.starts_with('<'));
+            // The word `type` is optional before the action of a rule.
+            let action =
+                path == "<rule-entry>" && matches!(word.text.as_str(), "blackhole" | "unreachable" | "prohibit");
+            if action {
+                line.options.push(Named { name: "type", word: word.clone(), values: Vec::new() });
+                continue;
+            }
+            let Some((row, _)) = found else {
+                // `ip_proto` is the manual page's name.
+                if path == "<rule-entry>" && word.text == "ip_proto" {
+                    at += 1;
+                    continue;
+                }
+                if path == "<addr-entry>" && values::address(without_suffix(&word.text).as_str()).is_ok() {
+                    self.diagnostics.push(
+                        Diagnostic::error("two-addresses", word.span, "a second address on the line is ignored")
+                            .hint("write one address per line"),
+                    );
+                    continue;
+                }
+                let known = keywords::block(path).iter().map(|row| row.keyword).filter(|word| !word.starts_with('<'));
+                self.unknown_option(place.keyword, word, known);
+                // What follows and is no option either was meant as its value.
+                at += usize::from(words.get(at).is_some_and(|next| keywords::find(path, &next.text).is_none()));
+                continue;
+            };
+            let option = row.keyword;
+            let args: &'static [Arg] = match row.shape {
+                Shape::Words(args) => args,
+                _ => &[],
+            };
+            let before = self.diagnostics.len();
+            let mut values = Vec::new();
+            let rest = words.get(at..).unwrap_or_default();
+            // An option in place of the value means that the value is missing.
+            let rest = match (args.first(), rest.first()) {
+                (Some(arg), Some(next)) if arg.need == Need::One && keywords::find(path, &next.text).is_some() => &[],
+                _ => rest,
+            };
+            let (used, _) = self.positional(row, word.clone(), args, rest, &mut values, false);
+            at += used;
+            if used == 0 && args.iter().any(|arg| arg.need == Need::One) {
+                good = false;
+            }
+            // Without these the line would mean something else.
+            if self.diagnostics.len() > before && matches!(option, "dev" | "label" | "from" | "to" | "table") {
+                good = false;
+            }
+            line.options.push(Named { name: option, word: word.clone(), values });
+        }
+        good
+    }
+
+    fn route(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {
+        let path = "<route-entry>";
+        let types = [
+            "unicast",
+            "local",
+            "broadcast",
+            "brd",
+            "anycast",
+            "multicast",
+            "throw",
+            "unreachable",
+            "prohibit",
+            "blackhole",
+            "nat",
+            "xresolve",
+        ];
+        let mut at = 0;
+        let mut destination = false;
+        let mut good = true;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            match word.text.as_str() {
+                "nexthop" => {
+                    line.options.push(Named { name: "nexthop", word: word.clone(), values: Vec::new() });
+                    self.nexthops(row, words.get(at - 1..).unwrap_or_default());
+                    break;
+                }
+                "encap" => {
+                    at += self.encap(word, words.get(at..).unwrap_or_default());
+                    line.options.push(Named { name: "encap", word: word.clone(), values: Vec::new() });
+                    continue;
+                }
+                "to" => continue,
+                "inet" | "inet6" => {
+                    line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
+                    continue;
+                }
+                text if types.contains(&text) && !destination => continue,
+                text => {
+                    let option = keywords::find(path, text).filter(|(row, _)| !row.keyword.starts_with('<'));
+                    let Some((option, _)) = option else {
+                        if destination {
+                            let known = keywords::block(path).iter().map(|row| row.keyword);
+                            self.unknown_option(row.keyword, word, known.filter(|word| !word.starts_with('<')));
+                            return false;
+                        }
+                        destination = true;
+                        let value = match text {
+                            "default" | "any" | "all" | "default6" => Some(Value::Text(text.to_owned())),
+                            _ => values::read(Kind::Prefix, word, row.keyword, &mut self.diagnostics),
+                        };
+                        good &= value.is_some();
+                        line.values.push(Val { name: "destination", word: word.clone(), value });
+                        continue;
+                    };
+                    let args: &'static [Arg] = match option.shape {
+                        Shape::Words(args) => args,
+                        _ => &[],
+                    };
+                    let mut values = Vec::new();
+                    let rest = words.get(at..).unwrap_or_default();
+                    let (used, fine) = self.positional(option, word.clone(), args, rest, &mut values, false);
+                    at += used;
+                    good &= fine;
+                    line.options.push(Named { name: option.keyword, word: word.clone(), values });
+                }
+            }
+        }
+        if !destination && let Some(first) = words.first().filter(|_| good) {
+            self.diagnostics.push(
+                Diagnostic::error("route-destination", first.span, "the route has no destination")
+                    .hint("write a prefix or `default` first"),
+            );
+        }
+        good && destination
+    }
+
+    /// The legs of a multipath route, to the end of the line.
+    fn nexthops(&mut self, row: &'static Row, words: &[Word]) {
+        let path = "<nexthop>";
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            if word.text == "nexthop" {
+                continue;
+            }
+            if word.text == "encap" {
+                at += self.encap(word, words.get(at..).unwrap_or_default());
+                continue;
+            }
+            let Some((option, _)) = keywords::find(path, &word.text) else {
+                self.unknown_option(row.keyword, word, keywords::block(path).iter().map(|row| row.keyword));
+                return;
+            };
+            if let Shape::Words(args) = option.shape {
+                let rest = words.get(at..).unwrap_or_default();
+                let (used, _) = self.positional(option, word.clone(), args, rest, &mut Vec::new(), false);
+                at += used;
+            }
+        }
+    }
+
+    /// A tunnel: its type, and pairs of words up to the next option of the route. How many words it took.
+    fn encap(&mut self, keyword: &Word, words: &[Word]) -> usize {
+        let (kind, pairs): (_, &[&str]) = match words.first().map(|word| word.text.as_str()) {
+            None => {
+                let hint = "write its type: ip, ip6, mpls or ila";
+                let diagnostic = Diagnostic::error("missing-value", keyword.span, "`encap` needs a type");
+                self.diagnostics.push(diagnostic.hint(hint));
+                return 0;
+            }
+            Some(kind @ "ip") => (kind, &["id", "dst", "src", "tos", "ttl", "flags"]),
+            Some(kind @ "ip6") => (kind, &["id", "dst", "src", "tc", "hoplimit", "flags"]),
+            Some("mpls" | "ila") => return words.len().min(2),
+            Some(_) => {
+                if let Some(word) = words.first() {
+                    self.unknown_option("encap", word, ["ip", "ip6", "mpls", "ila"].into_iter());
+                }
+                return 1;
+            }
+        };
+        let mut at = 1;
+        while words.get(at).is_some_and(|word| pairs.contains(&word.text.as_str())) {
+            at += 2;
+        }
+        if at == 1 {
+            let diagnostic =
+                Diagnostic::error("missing-value", keyword.span, format!("`encap {kind}` needs id or dst"));
+            self.diagnostics.push(diagnostic.hint(format!("known: {}", pairs.join(", "))));
+        }
+        at.min(words.len())
+    }
+
+    fn group_entry(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {
+        let Some(first) = words.first() else { return false };
+        if first.text == "fwmark" {
+            let Some(mark) = words.get(1) else {
+                self.diagnostics.push(
+                    Diagnostic::error("missing-value", first.span, "`fwmark` needs a mark")
+                        .class(Class::MissingArgument)
+                        .refuses_start(),
+                );
+                return false;
+            };
+            let value = values::read(Kind::Int(0, 4_294_967_295), mark, "fwmark", &mut self.diagnostics);
+            let family = words.get(2).is_none_or(|word| {
+                values::read(Kind::Word(&["inet", "inet6"]), word, "fwmark", &mut self.diagnostics).is_some()
+            });
+            let good = value.is_some() && family;
+            line.values.push(Val { name: "fwmark", word: mark.clone(), value });
+            return good;
+        }
+        let (host, range) = match (first.text.split_once('-'), first.text.split_once('/')) {
+            (Some((host, range)), _) => (host, Some(('-', range))),
+            (None, Some((host, length))) => (host, Some(('/', length))),
+            (None, None) => (first.text.as_str(), None),
+        };
+        let host_word = Word { text: host.to_owned(), ..first.clone() };
+        let Some(Value::Ip(address)) = values::read(Kind::Ip, &host_word, row.keyword, &mut self.diagnostics) else {
+            return false;
+        };
+        if let Some(problem) = range.and_then(|(sign, text)| bad_range(address, sign, text)) {
+            self.diagnostics.push(Diagnostic::error("range", first.span, problem).hint("the line is ignored"));
+            return false;
+        }
+        let port = match words.get(1) {
+            Some(port) => {
+                let Some(value) = self.port(port, row.keyword) else { return false };
+                Some(Val { name: "port", word: port.clone(), value: Some(value) })
+            }
+            None => None,
+        };
+        line.values.push(Val { name: "addr", word: first.clone(), value: Some(Value::Ip(address)) });
+        line.values.extend(port);
+        if let Some(extra) = words.get(2) {
+            self.extra_entry(row, extra);
+        }
+        true
+    }
+}
+
+fn bad_range(address: std::net::IpAddr, sign: char, text: &str) -> Option<String> {
+    use std::net::IpAddr;
+    if sign == '/' {
+        let (full, bits) = match address {
+            IpAddr::V4(v4) => (32, u128::from(v4.to_bits())),
+            IpAddr::V6(v6) => (128, v6.to_bits()),
+        };
+        let Some(length) = values::number(text).filter(|length| (1..=full).contains(length)) else {
+            return Some(format!("expected a prefix length from 1 to {full}, found `{text}`"));
+        };
+        let host = u32::try_from(full - length).unwrap_or(0);
+        let host_bits = if host >= 128 { u128::MAX } else { (1 << host) - 1 };
+        return (bits & host_bits != 0).then(|| format!("{address}/{length} has host bits set"));
+    }
+    if let Ok(end) = values::address(text) {
+        return match (address, end) {
+            (IpAddr::V4(start), IpAddr::V4(end)) if end >= start => None,
+            (IpAddr::V6(start), IpAddr::V6(end)) if end >= start => None,
+            _ => Some(format!("range end {end} is below its start {address}, or of another family")),
+        };
+    }
+    let (start, end) = match address {
+        IpAddr::V4(v4) => (u32::from(v4.octets()[3]), text.parse::<u8>().ok().map(u32::from)),
+        IpAddr::V6(v6) => (u32::from(v6.segments()[7]), u16::from_str_radix(text, 16).ok().map(u32::from)),
+    };
+    match end {
+        Some(end) if end > start => None,
+        Some(_) => Some(format!("range end {text} is below its start {}", address_end(address))),
+        None => Some(format!("`{text}` cannot end a range")),
+    }
+}
+
+fn address_end(address: std::net::IpAddr) -> String {
+    let text = address.to_string();
+    text.rsplit(['.', ':']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,390 @@
+//! From lines to a tree of directives, checked against the keyword table: nesting, arity, types.
+//!
+//! One mistake is one diagnostic: an unknown block is skipped as a unit, a word that is reported is not reported again
+//! further on. What the values mean together is not known here.
+
+mod arguments;
+mod entry;
+mod node;
+
+pub use node::{Line, Named, Node, Val, not_built};
+
+use super::diag::{Class, Diagnostic, Sources, Span};
+use super::expand::Item;
+use super::keywords::{self, Arg, Kind, Row, Shape, Synonym};
+use super::lex::{self, Split, Text, Word};
+use super::values;
+
+/// The directives of the top level, and every complaint.
+pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) {
+    let opens = items.iter().filter(|item| matches!(item, Item::Open(_))).count();
+    let closes = items.iter().filter(|item| matches!(item, Item::Close(_))).count();
+    let mut parser = Parser {
+        items,
+        at: 0,
+        sources,
+        diagnostics: Vec::new(),
+        unclosed: opens.saturating_sub(closes),
+        depth: 0,
+        last_close: None,
+        to_top: false,
+    };
+    let mut nodes = Vec::new();
+    while parser.at < items.len() {
+        nodes.extend(parser.block("/", None));
+        parser.to_top = false;
+    }
+    nodes.retain(|node: &Node| !node.skipped);
+    (nodes, parser.diagnostics)
+}
+
+struct Parser<'a> {
+    items: &'a [Item],
+    at: usize,
+    sources: &'a Sources,
+    diagnostics: Vec<Diagnostic>,
+    /// How many `}` the text lacks.
+    unclosed: usize,
+    depth: usize,
+    last_close: Option<Span>,
+    /// A top-level block was found inside others: all of them end here.
+    to_top: bool,
+}
+
+impl Parser<'_> {
+    fn block(&mut self, path: &str, open: Option<Span>) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        while let Some(item) = self.items.get(self.at) {
+            match item {
+                Item::Close(span) => {
+                    self.at += 1;
+                    if open.is_some() {
+                        self.last_close = Some(*span);
+                        return nodes;
+                    }
+                    self.extra_close(*span);
+                }
+                Item::Open(span) => {
+                    self.diagnostics.push(
+                        Diagnostic::error("unexpected-brace", *span, "`{` opens no block here")
+                            .class(Class::UnexpectedOpen)
+                            .hint("a brace follows the name of a block; this one and its contents are skipped"),
+                    );
+                    self.skip_block();
+                }
+                Item::Line(text) => {
+                    if open.is_some() && self.belongs_to_top(path, text, open) {
+                        return nodes;
+                    }
+                    self.at += 1;
+                    nodes.extend(self.directive(path, text));
+                    if self.to_top {
+                        return nodes;
+                    }
+                }
+            }
+        }
+        if let Some(open) = open {
+            self.never_closed(open, None);
+        }
+        nodes
+    }
+
+    fn extra_close(&mut self, span: Span) {
+        let mut diagnostic =
+            Diagnostic::error("unmatched-brace", span, "this `}` closes nothing").class(Class::UnexpectedClose);
+        if let Some(last) = self.last_close {
+            diagnostic = diagnostic.related(last, "the last block was closed here");
+        }
+        self.diagnostics.push(diagnostic.hint("delete it, or look for a `{` that is missing before it"));
+    }
+
+    fn never_closed(&mut self, open: Span, before: Option<(&Word, Span)>) {
+        let mut diagnostic = Diagnostic::error("unclosed-block", open, "the block opened here is never closed")
+            .class(Class::MissingClose);
+        diagnostic = match before {
+            Some((word, span)) => diagnostic
+                .related(span, format!("`{}` cannot stand inside it", word.text))
+                .hint(format!("a `}}` is probably missing before line {}", span.line)),
+            None => diagnostic.hint("add a `}` after its last line"),
+        };
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// A block of the top level inside another, in a text that lacks a `}`: the brace is missing before it.
+    fn belongs_to_top(&mut self, path: &str, text: &Text, open: Option<Span>) -> bool {
+        if self.unclosed == 0 {
+            return false;
+        }
+        let Some(word) = lex::plain(text).words.into_iter().next() else { return false };
+        let is_block = |path: &str| {
+            keywords::find(path, &word.text)
+                .is_some_and(|(row, _)| matches!(row.shape, Shape::Block(_) | Shape::Entries(..)))
+        };
+        if keywords::find(path, &word.text).is_some() || !is_block("/") {
+            return false;
+        }
+        if let Some(open) = open {
+            self.never_closed(open, Some((&word, word.span)));
+        }
+        self.unclosed = self.unclosed.saturating_sub(self.depth);
+        self.to_top = true;
+        true
+    }
+
+    /// Skips from `{` to its `}`.
+    fn skip_block(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(item) = self.items.get(self.at) {
+            self.at += 1;
+            match item {
+                Item::Open(_) => depth += 1,
+                Item::Close(span) => {
+                    depth = depth.saturating_sub(1);
+                    self.last_close = Some(*span);
+                }
+                Item::Line(_) => {}
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    fn opens_next(&self) -> Option<Span> {
+        match self.items.get(self.at) {
+            Some(Item::Open(span)) => Some(*span),
+            _ => None,
+        }
+    }
+
+    fn directive(&mut self, path: &str, text: &Text) -> Option<Node> {
+        let keyword = lex::plain(&text.first_word()).words.into_iter().next().unwrap_or_else(|| Word {
+            text: text.first_word().to_string(),
+            span: text.span(0, text.first_word().len()),
+            quoted: true,
+        });
+        let Some((row, synonym)) = keywords::find(path, &keyword.text).filter(|(row, _)| !row.keyword.starts_with('<'))
+        else {
+            self.unknown(path, &keyword);
+            if self.opens_next().is_some() {
+                self.skip_block();
+            }
+            return None;
+        };
+        self.synonym(row, synonym, &keyword);
+        let split = self.split(text, is_script(row));
+        let broken = split.is_none();
+        // What was meant by half a command nobody knows; half a line of plain words is used.
+        let words = split.unwrap_or_else(|| if is_script(row) { Vec::new() } else { lex::plain(text).words });
+        let words = words.get(1..).unwrap_or_default();
+        let inner = if path == "/" { row.keyword.to_owned() } else { format!("{path}/{}", row.keyword) };
+        let mut node = Node {
+            row,
+            keyword,
+            values: Vec::new(),
+            options: Vec::new(),
+            children: Vec::new(),
+            entries: Vec::new(),
+            extra: Vec::new(),
+            skipped: false,
+        };
+        match row.shape {
+            Shape::Block(head) | Shape::Entries(head, _) => {
+                let named = self.head(&mut node, head, words, broken);
+                let open = match self.opens_next() {
+                    Some(open) => {
+                        self.at += 1;
+                        open
+                    }
+                    None => {
+                        let last = words.last().map_or(node.keyword.span, |word| word.span);
+                        self.diagnostics.push(
+                            Diagnostic::error("missing-brace", last, format!("expected `{{` after `{}`", node.name()))
+                                .class(Class::MissingOpen)
+                                .hint("the lines up to the next `}` are read as its block"),
+                        );
+                        last
+                    }
+                };
+                if !named {
+                    // Skipped as a unit, `{` included when there is one.
+                    if matches!(self.items.get(self.at.wrapping_sub(1)), Some(Item::Open(_))) {
+                        self.at -= 1;
+                        self.skip_block();
+                    }
+                    node.skipped = true;
+                    return Some(node);
+                }
+                self.depth += 1;
+                match row.shape {
+                    Shape::Entries(_, entry) => self.entries(path, entry, open, &mut node),
+                    _ => node.children = self.block(&inner, Some(open)),
+                }
+                self.depth -= 1;
+                self.required(&inner, &node);
+            }
+            _ => {
+                self.arguments(path, &mut node, words, broken);
+                if let Some(open) = self.opens_next() {
+                    if !broken && !node.values.is_empty() || matches!(row.shape, Shape::Flag) {
+                        let message = format!("`{}` is not a block: `{{` cannot stand here", node.name());
+                        self.diagnostics.push(
+                            Diagnostic::error("unexpected-brace", open, message)
+                                .class(Class::UnexpectedOpen)
+                                .hint("values stand on the line of the directive"),
+                        );
+                    }
+                    self.skip_block();
+                }
+            }
+        }
+        Some(node)
+    }
+
+    fn synonym(&mut self, row: &'static Row, synonym: Option<Synonym>, keyword: &Word) {
+        let (class, word) = match synonym {
+            Some(Synonym::Deprecated(word)) => (Class::Silent, word),
+            Some(Synonym::DeprecatedQuietly(word)) => (Class::Silent, word),
+            _ => return,
+        };
+        let class = if matches!(word, "vrrp_vmac_garp_intvl" | "vmac_garp_intvl" | "thread_timer_expired") {
+            Class::Deprecated
+        } else {
+            class
+        };
+        self.diagnostics.push(
+            Diagnostic::warning("deprecated", keyword.span, format!("`{word}` is an old name"))
+                .class(class)
+                .hint(format!("write `{}`", row.keyword)),
+        );
+    }
+
+    /// The words of a line; `None` after a complaint about a quote that is not closed.
+    fn split(&mut self, text: &Text, script: bool) -> Option<Vec<Word>> {
+        let Split { words, open } = if script { lex::script(text) } else { lex::plain(text) };
+        let Some((quote, span)) = open else { return Some(words) };
+        let column = usize::try_from(span.column).unwrap_or_default();
+        let rest: String = self.sources.line(span).map(|line| line.chars().skip(column).collect()).unwrap_or_default();
+        let diagnostic = if quote == '\'' && rest.contains(['#', '!']) && rest.contains('\'') {
+            let sign = if rest.contains('#') { '#' } else { '!' };
+            Diagnostic::error("unclosed-quote", span, format!("`{sign}` starts a comment even inside single quotes"))
+                .hint("use double quotes")
+        } else {
+            Diagnostic::error("unclosed-quote", span, "the string opened here is not closed before the end of the line")
+                .hint(format!("add a {quote}"))
+        };
+        self.diagnostics.push(diagnostic.class(Class::UnmatchedQuote));
+        None
+    }
+
+    fn unknown(&mut self, path: &str, word: &Word) {
+        let text = word.text.as_str();
+        if word.is_undefined() {
+            return;
+        }
+        let place = if path == "/" { "at the top level".to_owned() } else { format!("in {}", last(path)) };
+        let unknown =
+            |message: String| Diagnostic::error("unknown-keyword", word.span, message).class(Class::UnknownKeyword);
+        if let Some(message) = keywords::removed(text) {
+            let diagnostic = Diagnostic::warning("removed-keyword", word.span, message);
+            self.diagnostics
+                .push(diagnostic.class(Class::UnknownKeyword).hint("it belongs to old releases of Keepalived"));
+            return;
+        }
+        let same = keywords::block(path).iter().find(|row| row.keyword.eq_ignore_ascii_case(text));
+        let homes = keywords::homes(text);
+        self.diagnostics.push(if let Some(row) = same {
+            unknown(format!("unknown directive `{text}` {place}: keywords are case-sensitive"))
+                .hint(format!("did you mean `{}`?", row.keyword))
+        } else if let Some(home) = homes.first() {
+            let home = match *home {
+                "/" => "the top level".to_owned(),
+                home => home.to_owned(),
+            };
+            let more = if homes.len() > 1 { " and others" } else { "" };
+            unknown(format!("`{text}` cannot stand {place}")).hint(format!("it belongs in {home}{more}"))
+        } else if let Some(near) = keywords::nearest(path, text) {
+            unknown(format!("unknown directive `{text}` {place}")).hint(format!("did you mean `{near}`?"))
+        } else if let Some(near) = keywords::closest(text, keywords::rows().map(|row| row.keyword)) {
+            let home = keywords::homes(near).first().copied().unwrap_or("/");
+            let home = if home == "/" { "the top level" } else { home };
+            unknown(format!("unknown directive `{text}` {place}"))
+                .hint(format!("did you mean `{near}`? It belongs in {home}"))
+        } else if text.starts_with('$') {
+            unknown(format!("`{text}` is not a definition or a known parameter")).hint("write `$NAME=value`")
+        } else {
+            unknown(format!("unknown directive `{text}` {place}")).hint("docs/keywords.md lists what may stand where")
+        });
+    }
+
+    /// The names of a block; false when the block has to be skipped.
+    fn head(&mut self, node: &mut Node, head: &'static [Arg], words: &[Word], broken: bool) -> bool {
+        if node.name() == "virtual_server" {
+            return self.virtual_server(node, words);
+        }
+        let (used, good) = self.positional(node.row, node.keyword.clone(), head, words, &mut node.values, broken);
+        let extra = words.get(used..).unwrap_or_default();
+        let Some(first) = extra.first() else { return good };
+        if !head.is_empty() && node.name() != "real_server" {
+            self.diagnostics.push(
+                Diagnostic::error("extra-name", first.span, format!("`{}` takes one name only", node.name()))
+                    .hint("put a name with blanks in double quotes; the block is skipped"),
+            );
+            return false;
+        }
+        let counted =
+            if node.name() == "global_defs" || node.name() == "real_server" { Class::Silent } else { Class::General };
+        self.diagnostics.push(
+            Diagnostic::warning("extra-word", first.span, format!("`{}` takes nothing before its `{{`", node.name()))
+                .class(counted)
+                .hint("the word is ignored"),
+        );
+        good
+    }
+
+    /// Blocks that are nothing without a certain directive.
+    fn required(&mut self, path: &str, node: &Node) {
+        let needs: &[&str] = match path {
+            "vrrp_script" => &["script"],
+            "vrrp_track_process" => &["process"],
+            "track_file" | "vrrp_track_file" => &["file"],
+            "bfd_instance" => &["neighbor_ip"],
+            "vrrp_sync_group" => &["group"],
+            "virtual_server/real_server/HTTP_GET" | "virtual_server/real_server/SSL_GET" => &["url"],
+            "virtual_server/real_server/HTTP_GET/url" | "virtual_server/real_server/SSL_GET/url" => &["path"],
+            "virtual_server/real_server/MISC_CHECK" => &["misc_path"],
+            "virtual_server/real_server/FILE_CHECK" => &["track_file"],
+            "virtual_server/real_server/BFD_CHECK" => &["name"],
+            _ => &[],
+        };
+        for need in needs {
+            if !node.wrote(need) {
+                let name = node.word("name").map(|word| format!(" {}", word.text)).unwrap_or_default();
+                let place = format!("{}{name}", node.name());
+                self.diagnostics.push(
+                    Diagnostic::error("missing-directive", node.span(), format!("`{need}` is missing in {place}"))
+                        .hint("without it the block has no effect"),
+                );
+            }
+        }
+    }
+}
+
+fn is_script(row: &Row) -> bool {
+    matches!(row.shape, Shape::Words([Arg { kind: Kind::Script | Kind::Regex, .. }, ..]))
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether an optional value that others follow is this word.
+fn fits(kind: Kind, word: &Word) -> bool {
+    word.is_undefined() || values::read(kind, word, "", &mut Vec::new()).is_some()
+}
+
+/// An address without the `/len` or `-range` that has no meaning where it stands.
+fn without_suffix(text: &str) -> String {
+    text.split(['/', '-']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,178 @@
+//! The tree: directives with their values, checked against the table.
+
+use crate::conf::diag::Span;
+use crate::conf::keywords::{self, Effect, Entry, Row, Shape};
+use crate::conf::lex::Word;
+use crate::conf::values::Value;
+
+/// A directive with everything that belongs to it.
+#[derive(Debug)]
+pub struct Node {
+    pub row: &'static Row,
+    pub keyword: Word,
+    /// Positional values; a bad one is `None`.
+    pub values: Vec<Val>,
+    pub options: Vec<Named>,
+    pub children: Vec<Node>,
+    pub entries: Vec<Line>,
+    /// Words that the directive has no place for.
+    pub extra: Vec<Word>,
+    /// The block was refused, with a report: there is nothing in it.
+    pub skipped: bool,
+}
+
+/// A line of a value block.
+#[derive(Debug)]
+pub struct Line {
+    pub values: Vec<Val>,
+    pub options: Vec<Named>,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub struct Val {
+    pub name: &'static str,
+    pub word: Word,
+    pub value: Option<Value>,
+}
+
+/// A named value.
+#[derive(Debug)]
+pub struct Named {
+    pub name: &'static str,
+    pub word: Word,
+    pub values: Vec<Val>,
+}
+
+impl Node {
+    pub fn name(&self) -> &'static str {
+        self.row.keyword
+    }
+
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        find(&self.values, name)
+    }
+
+    pub fn word(&self, name: &str) -> Option<&Word> {
+        self.values.iter().find(|value| value.name == name).map(|value| &value.word)
+    }
+
+    /// The first positional value as text, whatever it is called.
+    pub fn text(&self) -> Option<&str> {
+        match self.values.first()?.value.as_ref()? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn int(&self) -> Option<i64> {
+        self.values.iter().find_map(|value| match value.value {
+            Some(Value::Int(number)) => Some(number),
+            _ => None,
+        })
+    }
+
+    /// Messages in a burst: Keepalived takes 0 for 1, after a report.
+    pub fn burst(&self) -> Option<u32> {
+        let zero = self.values.first().is_some_and(|value| value.word.text == "0");
+        if zero { Some(1) } else { self.int().and_then(|number| u32::try_from(number).ok()) }
+    }
+
+    pub fn micros(&self) -> Option<u64> {
+        self.values.iter().find_map(|value| match value.value {
+            Some(Value::Micros(micros)) => Some(micros),
+            _ => None,
+        })
+    }
+
+    pub fn ip(&self) -> Option<std::net::IpAddr> {
+        self.values.iter().find_map(|value| match value.value {
+            Some(Value::Ip(address)) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// A switch: a bare word means on; `None` when its value was refused.
+    pub fn switch(&self) -> Option<bool> {
+        match self.values.first() {
+            None => Some(true),
+            Some(Val { value: Some(Value::Bool(on)), .. }) => Some(*on),
+            Some(_) => None,
+        }
+    }
+
+    /// Where the first value stands, else the keyword.
+    pub fn span(&self) -> Span {
+        self.values.first().map_or(self.keyword.span, |value| value.word.span)
+    }
+
+    pub fn children(&self, name: &str) -> impl DoubleEndedIterator<Item = &Node> {
+        self.children.iter().filter(move |node| node.row.keyword == name && !node.skipped)
+    }
+
+    pub fn child(&self, name: &str) -> Option<&Node> {
+        self.children(name).next_back()
+    }
+
+    /// Whether a directive was written, even if it was refused.
+    pub fn wrote(&self, name: &str) -> bool {
+        self.children.iter().any(|node| node.row.keyword == name)
+    }
+}
+
+impl Line {
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        find(&self.values, name)
+    }
+
+    pub fn option(&self, name: &str) -> Option<&Named> {
+        self.options.iter().rev().find(|option| option.name == name)
+    }
+
+    pub fn first(&self) -> Option<&Val> {
+        self.values.first()
+    }
+}
+
+impl Named {
+    pub fn value(&self) -> Option<&Value> {
+        self.values.first()?.value.as_ref()
+    }
+}
+
+fn find<'a>(values: &'a [Val], name: &str) -> Option<&'a Value> {
+    values.iter().find(|value| value.name == name)?.value.as_ref()
+}
+
+/// The directives that are understood but do nothing yet: each path once, with the place of its first use.
+pub fn not_built(nodes: &[Node]) -> Vec<(String, Span)> {
+    let mut found: Vec<(String, Span)> = Vec::new();
+    for node in nodes {
+        collect_not_built(node, "", &mut found);
+    }
+    found
+}
+
+fn collect_not_built(node: &Node, path: &str, found: &mut Vec<(String, Span)>) {
+    let path = if path.is_empty() { node.name().to_owned() } else { format!("{path}/{}", node.name()) };
+    let mut add = |path: String, span: Span| {
+        if found.iter().all(|(known, _)| *known != path) {
+            found.push((path, span));
+        }
+    };
+    if node.row.effect == Effect::NotBuilt {
+        // What stands inside has no effect either; one line says it for all.
+        add(path, node.keyword.span);
+        return;
+    }
+    if matches!(node.row.shape, Shape::Entries(_, Entry::Addresses)) {
+        for option in node.entries.iter().flat_map(|line| &line.options) {
+            if keywords::find("<addr-entry>", option.name).is_some_and(|(row, _)| row.effect == Effect::NotBuilt) {
+                add(format!("{path}/{}", option.name), option.word.span);
+            }
+        }
+    }
+    for child in &node.children {
+        collect_not_built(child, &path, found);
+    }
+}

@@ -1,0 +1,76 @@
+//! `docs/mib.md`, from the tables.
+
+use std::fmt::Write;
+
+use super::ROOT;
+use super::table::{Part, Syntax};
+use super::tree::PARTS;
+
+/// The page; `docs/mib.md` is this text, and a test renews it (`KEEPWATCH_RENEW=1`).
+pub fn page() -> String {
+    let mut out = String::from(
+        "# KEEPALIVED-MIB as keepwatch serves it\n\n\
+         Generated from the tables in `src/mib`; do not edit. The module itself is `mibs/KEEPALIVED-MIB.txt`. Objects of \
+         the module that are not listed here are not served yet. `global` is served with `enable_snmp_vrrp` or \
+         `enable_snmp_checker`, `vrrp` with `enable_snmp_vrrp`; `-x` sets both. Index columns are never served. A SET \
+         lasts until the next reload. Numbers that begin with a dot stand below 1.3.6.1.4.1.9586.100.5.\n",
+    );
+    for part in PARTS {
+        write_part(&mut out, part).expect("a String takes any text");
+    }
+    out
+}
+
+fn write_part(out: &mut String, part: &Part) -> std::fmt::Result {
+    let oid = |below: &[u32]| {
+        let ids: Vec<String> = ROOT.iter().chain(below).map(u32::to_string).collect();
+        ids.join(".")
+    };
+    writeln!(out, "\n## {} ({})", part.name, oid(part.root))?;
+    if !part.scalars.is_empty() {
+        writeln!(out, "\n| scalar | oid | syntax | shows |\n|---|---|---|---|")?;
+        for scalar in part.scalars {
+            let (name, id, syntax) = (scalar.name, dotted(scalar.id), syntax(scalar.syntax));
+            writeln!(out, "| {name} | .{id}.0 | {syntax} | {} |", scalar.help)?;
+        }
+    }
+    for table in part.tables {
+        writeln!(out, "\n### {} (.{})\n", table.name(), dotted(table.entry()))?;
+        writeln!(out, "{} Index: {}.\n", table.help(), table.index().join(", "))?;
+        writeln!(out, "| column | id | syntax | access | shows |\n|---|---|---|---|---|")?;
+        for column in table.columns() {
+            let access = column.access.text();
+            let syntax = syntax(column.syntax);
+            writeln!(out, "| {} | {} | {syntax} | {access} | {} |", column.name, column.id, column.help)?;
+        }
+    }
+    for notification in part.notifications {
+        writeln!(out, "\n### {} (notification .{})\n", notification.name, dotted(notification.id))?;
+        writeln!(out, "{} Needs `enable_traps`. Objects: {}.", notification.help, notification.objects.join(", "))?;
+    }
+    Ok(())
+}
+
+fn dotted(ids: &[u32]) -> String {
+    ids.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// The convention's name alone, or the enumeration with room to break lines.
+fn syntax(syntax: Syntax) -> String {
+    let text = syntax.text.split_once('=').map_or(syntax.text, |(name, _)| name);
+    text.replace("INTEGER{", "").replace('}', "").replace(',', ", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_in_docs_is_the_one_that_the_tables_give() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mib.md");
+        let page = super::page();
+        if std::env::var_os("KEEPWATCH_RENEW").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let on_disk = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(on_disk == page, "docs/mib.md is out of date: run the tests with KEEPWATCH_RENEW=1");
+    }
+}

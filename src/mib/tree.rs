@@ -1,0 +1,124 @@
+//! All served objects in OID order: GET, GETNEXT, the test of a SET, and what to register.
+
+use super::ROOT;
+use super::global::GLOBAL;
+use super::table::{AnyTable, Part, Scalar, SetError};
+use super::vrrp::VRRP;
+use crate::bus::msg::Command;
+use crate::conf::model::Snmp;
+use crate::store::Snapshot;
+use crate::wire::oid::Oid;
+use crate::wire::value::{Value, VarBind};
+
+/// The objects that one configuration switches on.
+#[derive(Debug, Default)]
+pub struct Tree {
+    parts: Vec<&'static Part>,
+    /// Ascending; no object stands below another.
+    objects: Vec<(Oid, Object)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Object {
+    Scalar(&'static Scalar),
+    Column(&'static dyn AnyTable, usize),
+}
+
+/// Every part there is, in OID order.
+pub static PARTS: [&Part; 2] = [&GLOBAL, &VRRP];
+
+impl Tree {
+    /// `global` is there with either of `enable_snmp_vrrp` and `enable_snmp_checker`, as in Keepalived; the RFC
+    /// modules alone show nothing of KEEPALIVED-MIB.
+    pub fn new(snmp: &Snmp) -> Self {
+        let mut parts: Vec<&'static Part> = vec![];
+        if snmp.vrrp || snmp.checker {
+            parts.push(&GLOBAL);
+        }
+        if snmp.vrrp {
+            parts.push(&VRRP);
+        }
+        let root = Oid::new(ROOT);
+        let mut objects = vec![];
+        for part in &parts {
+            objects.extend(part.scalars.iter().map(|scalar| (root.with(scalar.id), Object::Scalar(scalar))));
+            for table in part.tables {
+                let entry = root.with(table.entry());
+                let columns = table.columns().into_iter().enumerate();
+                objects.extend(columns.map(|(at, column)| (entry.with(&[column.id]), Object::Column(*table, at))));
+            }
+        }
+        objects.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Tree { parts, objects }
+    }
+
+    /// What to register: one subtree per scalar and per column, index columns left out, as Keepalived does.
+    pub fn registrations(&self) -> Vec<Oid> {
+        self.objects.iter().map(|(oid, _)| oid.clone()).collect()
+    }
+
+    /// Lines for sysORTable.
+    pub fn capabilities(&self) -> Vec<(Oid, String)> {
+        self.parts.iter().map(|part| (Oid::new(ROOT).with(part.root), part.capability.to_owned())).collect()
+    }
+
+    /// The value, or which exception stands in its place.
+    pub fn get(&self, snapshot: &Snapshot, name: &Oid) -> Value {
+        let Some((object, instance)) = self.find(name) else { return Value::NoSuchObject };
+        let value = match object {
+            Object::Scalar(scalar) if *instance == [0] => (scalar.get)(snapshot),
+            Object::Scalar(_) => None,
+            Object::Column(table, column) => table.get(snapshot, column, instance),
+        };
+        value.unwrap_or(Value::NoSuchInstance)
+    }
+
+    /// The first variable behind `name`, or at it with `include`; nothing at or behind `end`, unless that is empty.
+    pub fn next(&self, snapshot: &Snapshot, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
+        // The object that `name` may lie in, then those behind it.
+        let behind = self.objects.partition_point(|(oid, _)| oid <= name);
+        let within = self.objects.get(behind.checked_sub(1).unwrap_or(usize::MAX)).and_then(|(oid, object)| {
+            let (instance, value) = object.next(snapshot, name.below(oid)?, include)?;
+            Some(VarBind::new(oid.with(&instance), value))
+        });
+        let found = within.or_else(|| {
+            let objects = self.objects.get(behind..).unwrap_or_default();
+            let before_end = objects.iter().take_while(|(oid, _)| end.is_empty() || oid < end);
+            before_end.into_iter().find_map(|(oid, object)| {
+                let (instance, value) = object.next(snapshot, &[], true)?;
+                Some(VarBind::new(oid.with(&instance), value))
+            })
+        });
+        found.filter(|found| end.is_empty() || found.name < *end)
+    }
+
+    /// What to ask the owner for, so that the variable has this value. First comes whether it can be written at all,
+    /// then the type, then the value.
+    pub fn test_set(&self, snapshot: &Snapshot, varbind: &VarBind) -> Result<Command, SetError> {
+        match self.find(&varbind.name) {
+            Some((Object::Column(table, column), instance)) => table.set(snapshot, column, instance, &varbind.value),
+            Some((Object::Scalar(_), _)) | None => Err(SetError::NotWritable),
+        }
+    }
+
+    fn find<'n>(&self, name: &'n Oid) -> Option<(Object, &'n [u32])> {
+        let behind = self.objects.partition_point(|(oid, _)| oid <= name);
+        let (oid, object) = self.objects.get(behind.checked_sub(1)?)?;
+        Some((*object, name.below(oid)?))
+    }
+}
+
+impl Object {
+    fn next(self, snapshot: &Snapshot, instance: &[u32], include: bool) -> Option<(crate::store::MibIndex, Value)> {
+        match self {
+            Object::Scalar(scalar) if instance.is_empty() || include && *instance == [0] => {
+                Some((smallvec::smallvec![0], (scalar.get)(snapshot)?))
+            }
+            Object::Scalar(_) => None,
+            Object::Column(table, column) => table.next(snapshot, column, instance, include),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Files that people ask for by signal.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use crate::bus::rows::{Counters, RouterCounters};
+use crate::store::Snapshot;
+
+/// Where dumps go: TMPDIR if it names an absolute directory, else /tmp.
+pub fn directory() -> PathBuf {
+    env::var_os("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute()).unwrap_or_else(|| "/tmp".into())
+}
+
+/// Counters of every instance, in the layout of Keepalived's `keepalived.stats`, with the router's own at the end.
+pub fn stats(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    for (_, row) in snapshot.vrrp.instances.iter() {
+        instance(&mut text, &row.config.name.0, &row.counters);
+    }
+    router(&mut text, &snapshot.vrrp.router);
+    text
+}
+
+fn instance(text: &mut String, name: &str, c: &Counters) {
+    let _ = writeln!(text, "VRRP Instance: {name}");
+    section(text, "Advertisements", &[("Received", c.adverts_received), ("Sent", c.adverts_sent)]);
+    let _ = writeln!(text, "  Became master: {}\n  Released master: {}", c.became_master, c.released_master);
+    section(
+        text,
+        "Packet Errors",
+        &[
+            ("Length", c.packet_length_errors),
+            ("TTL", c.ttl_errors),
+            ("Invalid Type", c.invalid_type),
+            ("Advertisement Interval", c.advert_interval_errors),
+            ("Address List", c.address_list_errors),
+            ("Unknown Source", c.unknown_source),
+        ],
+    );
+    section(
+        text,
+        "Authentication Errors",
+        &[("Invalid Type", c.invalid_auth_type), ("Type Mismatch", c.auth_type_mismatch), ("Failure", c.auth_failures)],
+    );
+    section(text, "Priority Zero", &[("Received", c.priority_zero_received), ("Sent", c.priority_zero_sent)]);
+}
+
+fn router(text: &mut String, c: &RouterCounters) {
+    let _ = writeln!(text, "VRRP Router:");
+    section(
+        text,
+        "Packet Errors",
+        &[
+            ("Checksum", c.checksum_errors),
+            ("Version", c.version_errors),
+            ("Virtual Router ID", c.vrid_errors),
+            ("Truncated", c.truncated),
+        ],
+    );
+}
+
+fn section(text: &mut String, title: &str, lines: &[(&str, u64)]) {
+    let _ = writeln!(text, "  {title}:");
+    for (name, value) in lines {
+        let _ = writeln!(text, "    {name}: {value}");
+    }
+}
+
+/// Replaces a file whole. A link that somebody put in its place is replaced, never followed.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(&temporary, path).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}

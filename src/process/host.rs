@@ -1,0 +1,50 @@
+//! The host as the configuration's checks should see it: without the addresses that this daemon itself put there.
+
+use std::net::IpAddr;
+
+use crate::conf::host::Interface;
+use crate::conf::{Host, LocalHost};
+use crate::netlink::route::Monitor;
+
+/// This host, less the addresses that carry our mark: a virtual address that we hold now is no address of the host.
+pub struct HostWithoutOurs {
+    interfaces: Vec<Interface>,
+}
+
+impl HostWithoutOurs {
+    pub fn look() -> HostWithoutOurs {
+        let mut interfaces = LocalHost.interfaces();
+        if let Ok(mut monitor) = Monitor::open(None) {
+            let mut events = Vec::new();
+            // Without an answer nothing is left out, and a check may warn of what is ours.
+            let _ = monitor.dump(&mut events);
+            let links: Vec<_> = monitor.links().map(|link| (link.name.clone(), link.index)).collect();
+            for interface in &mut interfaces {
+                let Some((_, index)) = links.iter().find(|(name, _)| *name == interface.name) else { continue };
+                interface.addresses.retain(|(address, prefix)| !monitor.is_marked(*index, *address, *prefix));
+            }
+        }
+        HostWithoutOurs { interfaces }
+    }
+}
+
+impl Host for HostWithoutOurs {
+    fn interfaces(&self) -> Vec<Interface> {
+        self.interfaces.clone()
+    }
+    fn user_exists(&self, name: &str) -> bool {
+        LocalHost.user_exists(name)
+    }
+    fn group_exists(&self, name: &str) -> bool {
+        LocalHost.group_exists(name)
+    }
+    fn host_name(&self) -> String {
+        LocalHost.host_name()
+    }
+    fn environment(&self, name: &str) -> Option<String> {
+        LocalHost.environment(name)
+    }
+    fn resolve(&self, name: &str) -> Option<IpAddr> {
+        LocalHost.resolve(name)
+    }
+}

@@ -1,0 +1,172 @@
+//! What the supervisor and its children say to each other, over one socket per child.
+//!
+//! A child finds its end as standard input. Neither side ever blocks: the supervisor queues what a stopped child does
+//! not read, and a child that falls too far behind is killed. When the supervisor dies, children read the end of
+//! their socket and stop in good order.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::options::Options;
+use super::role::Role;
+use crate::bus::frame;
+use crate::bus::msg::ConfigGeneration;
+use crate::sys::seqpacket::{self, Received, Seqpacket};
+
+/// Supervisor to child. The comments name the descriptor that travels along.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToChild {
+    /// The first message. With the sealed configuration (load: the empty memory file to fill and seal).
+    /// `restarted`: this process replaces one that died.
+    Start {
+        options: Box<Options>,
+        config: ConfigGeneration,
+        restarted: bool,
+    },
+    /// With the new sealed configuration.
+    Reload {
+        config: ConfigGeneration,
+    },
+    /// With a new socket to that process; an earlier one is dead.
+    Peer(Role),
+    /// An answer to [`ToSupervisor::ConnectAgentX`]: with a connecting socket, or an errno.
+    AgentX {
+        error: Option<i32>,
+    },
+    Signal(UserSignal),
+    /// Stop in good order.
+    Stop,
+}
+
+/// Child to supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSupervisor {
+    /// This configuration is in force here.
+    Ready { config: ConfigGeneration },
+    /// The bridge has no right to open the master agent's Unix socket itself.
+    ConnectAgentX,
+}
+
+/// Signals that children act on, passed on by the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserSignal {
+    /// SIGUSR1.
+    Data,
+    /// SIGUSR2.
+    Stats,
+    /// SIGRTMAX-1.
+    StatsClear,
+}
+
+/// What the supervisor must know of a configuration; the load process puts it before the configuration itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sheet {
+    pub wants_vrrp: bool,
+    pub snmp: bool,
+    /// `snmp_socket`, unless the command line has one.
+    pub snmp_socket: Option<String>,
+    pub net_namespace: Option<String>,
+    pub instance: Option<String>,
+    pub use_pid_dir: bool,
+}
+
+/// How many messages may wait for a child that does not read.
+const QUEUE_MAX: usize = 64;
+
+/// One end of a lifecycle socket.
+#[derive(Debug)]
+pub struct Channel {
+    socket: Seqpacket,
+    waiting: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    buffer: Vec<u8>,
+}
+
+/// The other end is gone, or is stuck.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("the other end is gone")]
+    Gone,
+    #[error("the other end has not read {QUEUE_MAX} messages")]
+    Stuck,
+    #[error("{0}")]
+    Frame(#[from] frame::FrameError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Channel {
+    pub fn new(socket: Seqpacket) -> Channel {
+        Channel { socket, waiting: VecDeque::new(), buffer: vec![0; seqpacket::FRAME_MAX] }
+    }
+
+    /// The child's end: standard input.
+    pub fn from_stdin() -> io::Result<Channel> {
+        let fd = io::stdin().as_fd().try_clone_to_owned()?;
+        crate::sys::poll::set_nonblocking(&fd)?;
+        Ok(Channel::new(Seqpacket::from_fd(fd)))
+    }
+
+    /// Queues a message and writes what fits.
+    pub fn send<T: Serialize>(&mut self, message: &T, fd: Option<OwnedFd>) -> Result<(), ChannelError> {
+        if self.waiting.len() >= QUEUE_MAX {
+            return Err(ChannelError::Stuck);
+        }
+        self.waiting.push_back((frame::encode(message)?, fd));
+        self.flush()
+    }
+
+    pub fn flush(&mut self) -> Result<(), ChannelError> {
+        while let Some((bytes, fd)) = self.waiting.front() {
+            let fds: Vec<BorrowedFd<'_>> = fd.iter().map(AsFd::as_fd).collect();
+            match self.socket.send(bytes, &fds)? {
+                seqpacket::Sent::Yes => self.waiting.pop_front(),
+                seqpacket::Sent::Full => return Ok(()),
+                seqpacket::Sent::Gone => return Err(ChannelError::Gone),
+            };
+        }
+        Ok(())
+    }
+
+    pub fn wants_write(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next message, or `None` when there is none now.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Option<OwnedFd>)>, ChannelError> {
+        match self.socket.receive(&mut self.buffer)? {
+            Received::Nothing => Ok(None),
+            Received::Gone => Err(ChannelError::Gone),
+            Received::Frame(length, fds) => {
+                let message = frame::decode(&self.buffer[..length])?.into_iter().next();
+                match message {
+                    Some(message) => Ok(Some((message, fds.into_iter().next()))),
+                    None => Err(ChannelError::Gone),
+                }
+            }
+        }
+    }
+
+    /// Waits for the first message; for a child that can do nothing before it.
+    pub fn wait<T: DeserializeOwned>(&mut self) -> Result<(T, Option<OwnedFd>), ChannelError> {
+        loop {
+            if let Some(message) = self.receive()? {
+                return Ok(message);
+            }
+            let mut poll = [nix::poll::PollFd::new(self.socket.as_fd(), nix::poll::PollFlags::POLLIN)];
+            match nix::poll::poll(&mut poll, nix::poll::PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

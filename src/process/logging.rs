@@ -1,0 +1,80 @@
+//! tracing in front, [`sys::log`](crate::sys::log) behind: events become lines, and no line makes a process wait.
+//!
+//! A line reads `(VI_1) Entering MASTER STATE` as operators know it: fields named `instance` come first, in
+//! parentheses; other fields follow the text as `name=value`.
+
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::options::LogOptions;
+use crate::sys::log::{Severity, Sink};
+
+/// Starts logging for this process. `role` is added to the ident.
+pub fn start(options: &LogOptions, role: &str) {
+    let sink = Sink::open(&format!("{}{role}", options.ident), options.facility, options.console);
+    let subscriber = tracing_subscriber::registry().with(Lines { sink, level: options.level() });
+    // A second call (in tests) changes nothing.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(|panic| tracing::error!("this is a fault in keepwatch: {panic}")));
+}
+
+struct Lines {
+    sink: Sink,
+    level: Level,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.level && metadata.target().starts_with("keepwatch")
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let severity = match *event.metadata().level() {
+            Level::ERROR => Severity::Error,
+            Level::WARN => Severity::Warning,
+            Level::INFO => Severity::Info,
+            _ => Severity::Debug,
+        };
+        // A log is read line by line; control characters of an outsider must not forge another one.
+        let text: String = line.finish().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.sink.line(severity, &text);
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    instance: String,
+    message: String,
+    fields: String,
+}
+
+impl Line {
+    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = match field.name() {
+            "message" => self.message.write_fmt(value),
+            "instance" => self.instance.write_fmt(value),
+            name => write!(self.fields, " {name}={value}"),
+        };
+    }
+
+    fn finish(self) -> String {
+        let Line { instance, message, fields } = self;
+        if instance.is_empty() { message + &fields } else { format!("({instance}) {message}{fields}") }
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, format_args!("{value}"));
+    }
+}

@@ -1,0 +1,305 @@
+//! The command line of `keepwatchd`: Keepalived's, option for option (keepalived(8)).
+//!
+//! What getopt_long does and clap does not is done before clap sees the words: values glued to `-t`, `-g` and `-M`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use serde::{Deserialize, Serialize};
+use tracing::Level;
+
+/// Runs VRRP (and, later, IPVS health checks) as `keepalived.conf` says.
+///
+/// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
+#[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
+#[command(name = "keepwatchd", version, disable_version_flag = true, disable_help_flag = true, infer_long_args = true)]
+pub struct Options {
+    /// Configuration file (a glob pattern)
+    #[arg(short = 'f', long, value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    pub use_file: String,
+    /// Only run VRRP, no checker
+    #[arg(short = 'P', long)]
+    pub vrrp: bool,
+    /// Only run the checkers, no VRRP
+    #[arg(short = 'C', long)]
+    pub check: bool,
+    /// No BFD
+    #[arg(short = 'B', long = "no_bfd")]
+    pub no_bfd: bool,
+    /// Run every process, even without configuration for it
+    #[arg(long)]
+    pub all: bool,
+    /// Log to the console (standard error) besides syslog
+    #[arg(short = 'l', long)]
+    pub log_console: bool,
+    /// Detailed log; twice for more
+    #[arg(short = 'D', long, action = ArgAction::Count)]
+    pub log_detail: u8,
+    /// Syslog facility: 0-7, local0-local7, user or daemon
+    #[arg(short = 'S', long, value_name = "FACILITY")]
+    pub log_facility: Option<String>,
+    /// Log to a file too (not built)
+    #[arg(short = 'g', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub log_file: Option<String>,
+    /// Flush the log file after each line (not built)
+    #[arg(long)]
+    pub flush_log_file: bool,
+    /// No syslog
+    #[arg(short = 'G', long)]
+    pub no_syslog: bool,
+    /// File creation mask, octal
+    #[arg(short = 'u', long, value_name = "MASK")]
+    pub umask: Option<String>,
+    /// Drop addresses on a transition caused by a signal
+    #[arg(short = 'X', long)]
+    pub release_vips: bool,
+    /// Keep addresses when stopping
+    #[arg(short = 'V', long)]
+    pub dont_release_vrrp: bool,
+    /// Keep the IPVS table when stopping
+    #[arg(short = 'I', long)]
+    pub dont_release_ipvs: bool,
+    /// Do not restart processes that die
+    #[arg(short = 'R', long)]
+    pub dont_respawn: bool,
+    /// Stay in the foreground
+    #[arg(short = 'n', long)]
+    pub dont_fork: bool,
+    /// Write the parsed configuration to the log
+    #[arg(short = 'd', long)]
+    pub dump_conf: bool,
+    /// Pid file of the daemon
+    #[arg(short = 'p', long, value_name = "FILE")]
+    pub pid: Option<PathBuf>,
+    /// Pid file of the VRRP process
+    #[arg(short = 'r', long = "vrrp_pid", value_name = "FILE")]
+    pub vrrp_pid: Option<PathBuf>,
+    /// Pid file of the checker process
+    #[arg(short = 'c', long = "checkers_pid", value_name = "FILE")]
+    pub checkers_pid: Option<PathBuf>,
+    /// Pid file of the BFD process
+    #[arg(short = 'b', long = "bfd_pid", value_name = "FILE")]
+    pub bfd_pid: Option<PathBuf>,
+    /// Log every address that comes or goes
+    #[arg(short = 'a', long)]
+    pub address_monitoring: bool,
+    /// Run in this network namespace
+    #[arg(short = 's', long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Every include check is an error
+    #[arg(short = 'e', long)]
+    pub all_config: bool,
+    /// Name of this node for @ID lines; the host name up to the first dot by default
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Option<String>,
+    /// Enable every part of SNMP
+    #[arg(short = 'x', long)]
+    pub snmp: bool,
+    /// AgentX master: unix:PATH, PATH or tcp:HOST:PORT
+    #[arg(short = 'A', long, value_name = "ADDRESS")]
+    pub snmp_agent_socket: Option<String>,
+    /// Allow core dumps
+    #[arg(short = 'm', long)]
+    pub core_dump: bool,
+    /// Allow core dumps and set their pattern
+    #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "core")]
+    pub core_dump_pattern: Option<String>,
+    /// Act as genhash(1) (not built)
+    #[arg(short = 'T', long)]
+    pub genhash: bool,
+    /// Print the number of the signal for STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON
+    #[arg(long, value_name = "NAME")]
+    pub signum: Option<String>,
+    /// Check the configuration and exit; complaints go to standard error or FILE
+    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub config_test: Option<String>,
+    /// Ignore SIGINT
+    #[arg(long)]
+    pub ignore_sigint: bool,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    pub version: bool,
+    /// Print this help
+    #[arg(short = 'h', long)]
+    pub help: bool,
+}
+
+/// How a process logs.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    pub ident: String,
+    /// `None`: no syslog.
+    pub facility: Option<u8>,
+    pub console: bool,
+    detail: u8,
+}
+
+impl LogOptions {
+    pub fn level(&self) -> Level {
+        if self.detail >= 2 { Level::DEBUG } else { Level::INFO }
+    }
+}
+
+/// A command line that cannot be used: a message for standard error, and exit status 1.
+#[derive(Debug)]
+pub struct UsageError(pub String);
+
+impl Options {
+    /// Parses the words after the program's name.
+    pub fn parse_words(words: impl IntoIterator<Item = String>) -> Result<Options, UsageError> {
+        let words = std::iter::once("keepwatchd".to_owned()).chain(words.into_iter().flat_map(unglue));
+        let matches = Options::command().try_get_matches_from(words).map_err(|error| UsageError(error.to_string()))?;
+        Options::from_arg_matches(&matches).map_err(|error| UsageError(error.to_string()))
+    }
+
+    pub fn help_text() -> String {
+        Options::command().render_long_help().to_string()
+    }
+
+    /// Complaints that do not stop the daemon, as Keepalived's do not.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.log_facility.as_deref().is_some_and(|text| facility(text).is_none()) {
+            complaints.push(format!(
+                "invalid log facility `{}`: use 0-7, local0-local7, user or daemon",
+                self.log_facility.as_deref().unwrap_or_default()
+            ));
+        }
+        if self.umask.as_deref().is_some_and(|text| umask(text).is_none()) {
+            complaints.push(format!("invalid umask `{}`: use octal digits", self.umask.as_deref().unwrap_or_default()));
+        }
+        complaints
+    }
+
+    /// Options that are understood and have no effect yet.
+    pub fn not_built(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for (given, name) in [
+            (self.log_file.is_some(), "--log-file"),
+            (self.flush_log_file, "--flush-log-file"),
+            (self.release_vips, "--release-vips"),
+            (self.dump_conf, "--dump-conf"),
+            (self.core_dump, "--core-dump"),
+            (self.core_dump_pattern.is_some(), "--core-dump-pattern"),
+            (self.genhash, "--genhash"),
+        ] {
+            if given {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    pub fn log(&self, instance: Option<&str>) -> LogOptions {
+        LogOptions {
+            ident: instance.map_or("keepwatch".to_owned(), |name| format!("keepwatch_{name}")),
+            facility: (!self.no_syslog)
+                .then(|| self.log_facility.as_deref().and_then(facility).unwrap_or(FACILITY_DAEMON)),
+            console: self.log_console,
+            detail: self.log_detail,
+        }
+    }
+
+    /// The mask for files that we create; Keepalived's default is 0177.
+    pub fn file_mask(&self) -> u32 {
+        self.umask.as_deref().and_then(umask).unwrap_or(0o177)
+    }
+}
+
+const FACILITY_DAEMON: u8 = 3;
+
+fn facility(text: &str) -> Option<u8> {
+    const LOCAL0: u8 = 16;
+    match text {
+        "user" => Some(1),
+        "daemon" => Some(FACILITY_DAEMON),
+        _ => {
+            let number: u8 = text.strip_prefix("local").unwrap_or(text).parse().ok()?;
+            (number < 8).then_some(LOCAL0 + number)
+        }
+    }
+}
+
+fn umask(text: &str) -> Option<u32> {
+    let mask = u32::from_str_radix(text, 8).ok()?;
+    (mask <= 0o777).then_some(mask)
+}
+
+/// Splits `-tFILE` (and `-g`, `-M`) so that clap sees an optional value only where getopt would: glued on.
+fn unglue(word: String) -> Vec<String> {
+    const TAKE_NEXT: &str = "fSuprcbsiA";
+    let Some(cluster) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !rest.is_empty()) else {
+        return vec![word];
+    };
+    for (at, option) in cluster.char_indices() {
+        if TAKE_NEXT.contains(option) {
+            return vec![word];
+        }
+        let long = match option {
+            't' => "--config-test",
+            'g' => "--log-file",
+            'M' => "--core-dump-pattern",
+            _ => continue,
+        };
+        let (before, value) = (&cluster[..at], &cluster[at + option.len_utf8()..]);
+        let mut words = Vec::new();
+        if !before.is_empty() {
+            words.push(format!("-{before}"));
+        }
+        words.push(if value.is_empty() { long.to_owned() } else { format!("{long}={value}") });
+        return words;
+    }
+    vec![word]
+}
+
+/// Signal numbers by Keepalived's names for them.
+pub fn signal_number(name: &str) -> Option<i32> {
+    match name {
+        "STOP" => Some(libc::SIGTERM),
+        "RELOAD" => Some(libc::SIGHUP),
+        "DATA" => Some(libc::SIGUSR1),
+        "STATS" => Some(libc::SIGUSR2),
+        "STATS_CLEAR" => Some(libc::SIGRTMAX() - 1),
+        "JSON" => Some(libc::SIGRTMIN() + 2),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, UsageError> {
+        Options::parse_words(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn short_options_combine_and_values_may_be_glued() {
+        let options = parse("-nlDD -f/etc/k.conf -xA unix:/run/agentx -p /run/a.pid").unwrap();
+        assert!(options.dont_fork && options.log_console && options.snmp);
+        assert_eq!(options.log_detail, 2);
+        assert_eq!(options.use_file, "/etc/k.conf");
+        assert_eq!(options.snmp_agent_socket.as_deref(), Some("unix:/run/agentx"));
+    }
+
+    #[test]
+    fn a_config_test_takes_a_log_file_only_when_glued() {
+        assert_eq!(parse("-t -f x").unwrap().config_test.as_deref(), Some(""));
+        assert_eq!(parse("-t/tmp/log -f x").unwrap().config_test.as_deref(), Some("/tmp/log"));
+        assert_eq!(parse("-nt/tmp/log").unwrap().config_test.as_deref(), Some("/tmp/log"));
+        assert_eq!(parse("--config-test=/tmp/log").unwrap().config_test.as_deref(), Some("/tmp/log"));
+    }
+
+    #[test]
+    fn long_options_may_be_abbreviated_as_getopt_allows() {
+        assert!(parse("--log-con --dont-f").is_ok_and(|o| o.log_console && o.dont_fork));
+        assert_eq!(parse("--log-facility=6").unwrap().log(None).facility, Some(16 + 6));
+    }
+
+    #[test]
+    fn stray_words_and_unknown_options_are_errors() {
+        assert!(parse("-t some.conf").is_err());
+        assert!(parse("--no-such-option").is_err());
+        assert!(parse("-f").is_err());
+    }
+}

@@ -1,0 +1,619 @@
+//! The process that stays: starts the others, wires them together, restarts what dies, passes signals on, stops in order.
+//!
+//! It parses nothing: a configuration is a sealed file that it hands around, with a [`Sheet`] of the few facts that
+//! decide which processes to start. It waits for signals and sockets only, never for a child to answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
+use super::options::Options;
+use super::pidfile::{self, PidFile};
+use super::role::{Role, exit};
+use crate::bus::msg::ConfigGeneration;
+use crate::clock::{self, Instant};
+use crate::sys::poll::{Poller, Ready, Signals, Token};
+use crate::sys::seqpacket::Seqpacket;
+use crate::sys::{connect, memfd};
+
+/// A child that lived this long is started again at once; others wait, twice as long each time.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+const RESPAWN_FIRST: Duration = Duration::from_millis(50);
+const RESPAWN_MAX: Duration = Duration::from_secs(8);
+
+/// How long children may take to stop in good order (Keepalived's `child_wait_time` default).
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The bridge only says good-bye to the master agent; a master that does not listen does not hold us up.
+const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
+
+const SIGNALS: Token = 0;
+
+/// Runs the daemon until it stops, and returns the exit status.
+pub fn run(options: Options) -> i32 {
+    let mut supervisor = match Supervisor::new(options) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            error!("cannot start: {error}");
+            return exit::FATAL;
+        }
+    };
+    supervisor.run()
+}
+
+struct Supervisor {
+    options: Options,
+    poller: Poller,
+    signals: Signals,
+    children: BTreeMap<Role, Running>,
+    /// Roles that died, and when to start them again.
+    respawn: BTreeMap<Role, (Instant, Duration)>,
+    config: Option<InForce>,
+    generation: ConfigGeneration,
+    loading: Option<Loading>,
+    reload_again: bool,
+    stopping: Option<Stopping>,
+    pid_file: Option<PidFile>,
+    entered_namespace: bool,
+    announced_start: bool,
+    next_token: Token,
+}
+
+struct InForce {
+    sheet: Sheet,
+    file: OwnedFd,
+}
+
+struct Running {
+    process: Child,
+    channel: Channel,
+    token: Token,
+    started: Instant,
+    backoff: Duration,
+    ready: ConfigGeneration,
+    watching_write: bool,
+    _pid_file: Option<PidFile>,
+}
+
+struct Loading {
+    file: OwnedFd,
+    /// The channel stays open while the load process runs; it says nothing on it.
+    _channel: Channel,
+    process: Child,
+}
+
+struct Stopping {
+    status: i32,
+    deadline: Instant,
+    bridge_told: bool,
+}
+
+impl Supervisor {
+    fn new(options: Options) -> io::Result<Supervisor> {
+        let signals = Signals::new(&[
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGCHLD,
+            libc::SIGPIPE,
+            libc::SIGRTMIN() + 2,
+            libc::SIGRTMAX() - 1,
+        ])?;
+        let poller = Poller::new()?;
+        poller.add(signals.fd(), SIGNALS, false)?;
+        Ok(Supervisor {
+            options,
+            poller,
+            signals,
+            children: BTreeMap::new(),
+            respawn: BTreeMap::new(),
+            config: None,
+            generation: 0,
+            loading: None,
+            reload_again: false,
+            stopping: None,
+            pid_file: None,
+            entered_namespace: false,
+            announced_start: false,
+            next_token: 1,
+        })
+    }
+
+    fn run(&mut self) -> i32 {
+        if let Some(name) = self.options.namespace.clone()
+            && let Err(status) = self.enter_namespace(&name)
+        {
+            return status;
+        }
+        if let Err(error) = self.load() {
+            error!("cannot start the load process: {error}");
+            return exit::FATAL;
+        }
+        let mut ready: Vec<Ready> = Vec::new();
+        let mut finished = None;
+        while finished.is_none() {
+            if let Err(error) = self.poller.wait(self.deadline(), &mut ready) {
+                error!("cannot wait for events: {error}");
+                return exit::SOFTWARE;
+            }
+            for event in &ready {
+                if event.token == SIGNALS {
+                    finished = finished.or_else(|| self.take_signals());
+                } else {
+                    self.serve_child(event.token);
+                }
+            }
+            finished = finished.or_else(|| self.act_on_time(clock::now()));
+            self.watch_writers();
+        }
+        finished.unwrap_or(exit::OK)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let respawn = self.respawn.values().map(|(at, _)| *at).min();
+        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        respawn.into_iter().chain(stop).min()
+    }
+
+    // --- configurations
+
+    /// Starts the load process; its end decides what happens next.
+    fn load(&mut self) -> io::Result<()> {
+        let file = memfd::create("keepwatch-config")?;
+        let (mut channel, process) = self.spawn(Role::Load)?;
+        let start =
+            ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
+        channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
+        self.loading = Some(Loading { file, _channel: channel, process });
+        Ok(())
+    }
+
+    fn loaded(&mut self, loading: Loading, status: i32) -> Option<i32> {
+        let first = self.config.is_none();
+        if status != exit::OK {
+            if first {
+                error!("the configuration cannot be used; not starting");
+                return Some(status);
+            }
+            error!("reload refused: the configuration that is in force stays in force");
+            return self.loading_done();
+        }
+        let sheet = match read_sheet(&loading.file) {
+            Ok(sheet) => sheet,
+            Err(error) if first => {
+                error!("the load process left nothing usable: {error}");
+                return Some(exit::SOFTWARE);
+            }
+            Err(error) => {
+                error!("reload refused: the load process left nothing usable: {error}");
+                return self.loading_done();
+            }
+        };
+        if first {
+            if let Some(name) = sheet.net_namespace.clone()
+                && self.options.namespace.is_none()
+                && !self.entered_namespace
+            {
+                // Interfaces must be looked up where the daemon will run: read the file once more, over there.
+                return match self.enter_namespace(&name) {
+                    Ok(()) => self.load().err().map(|_| exit::FATAL),
+                    Err(status) => Some(status),
+                };
+            }
+            if let Err(status) = self.claim(&sheet) {
+                return Some(status);
+            }
+        }
+        self.generation += 1;
+        self.config = Some(InForce { sheet, file: loading.file });
+        self.apply();
+        self.loading_done()
+    }
+
+    fn loading_done(&mut self) -> Option<i32> {
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
+        None
+    }
+
+    fn reload(&mut self) {
+        if self.loading.is_some() {
+            self.reload_again = true;
+            return;
+        }
+        info!("Reloading");
+        if let Err(error) = self.load() {
+            error!("reload refused: cannot start the load process: {error}");
+        }
+    }
+
+    /// Hands the configuration in force to every process that should run; starts and stops what differs.
+    fn apply(&mut self) {
+        let Some(config) = &self.config else { return };
+        let wanted = roles(&config.sheet, &self.options);
+        // Owners before the bridge: rows of the new configuration follow from them.
+        for role in [Role::Vrrp, Role::Bridge] {
+            match (wanted.contains(&role), self.children.contains_key(&role)) {
+                (true, true) => {
+                    let message = ToChild::Reload { config: self.generation };
+                    let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
+                    self.tell(role, &message, file);
+                }
+                (true, false) => self.start(role, RESPAWN_FIRST),
+                (false, true) => self.tell(role, &ToChild::Stop, None),
+                (false, false) => {
+                    self.respawn.remove(&role);
+                }
+            }
+        }
+    }
+
+    // --- children
+
+    fn spawn(&self, role: Role) -> io::Result<(Channel, Child)> {
+        let (ours, theirs) = Seqpacket::pair()?;
+        #[allow(clippy::disallowed_methods)]
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(role.title()).stdin(Stdio::from(theirs.into_fd())).stdout(Stdio::null());
+        if !self.options.log_console {
+            command.stderr(Stdio::null());
+        }
+        Ok((Channel::new(ours), command.spawn()?))
+    }
+
+    fn start(&mut self, role: Role, backoff: Duration) {
+        let restarted = self.respawn.remove(&role).is_some();
+        if let Err(error) = self.try_start(role, backoff, restarted) {
+            error!("cannot start the {} process: {error}", role.name());
+            self.respawn.insert(role, (clock::now() + backoff, (backoff * 2).min(RESPAWN_MAX)));
+        }
+    }
+
+    fn try_start(&mut self, role: Role, backoff: Duration, restarted: bool) -> io::Result<()> {
+        let Some(config) = &self.config else { return Ok(()) };
+        let file = config.file.try_clone()?;
+        let pid_path = (role == Role::Vrrp).then(|| self.pid_path("vrrp", self.options.vrrp_pid.clone()));
+        let (mut channel, process) = self.spawn(role)?;
+        let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
+        channel.send(&start, Some(file)).map_err(io::Error::other)?;
+        let token = self.next_token;
+        self.next_token += 1;
+        self.poller.add(&channel, token, false)?;
+        info!("Starting {} process, pid={}", role.name(), process.id());
+        let pid_file = pid_path.and_then(|path| {
+            PidFile::create(&path, process.id())
+                .inspect_err(|error| warn!("cannot write the pid file {}: {error}", path.display()))
+                .ok()
+        });
+        let running = Running {
+            process,
+            channel,
+            token,
+            started: clock::now(),
+            backoff,
+            ready: 0,
+            watching_write: false,
+            _pid_file: pid_file,
+        };
+        self.children.insert(role, running);
+        self.wire(role)
+    }
+
+    /// Gives `role` and each process that it speaks with a new socket.
+    fn wire(&mut self, role: Role) -> io::Result<()> {
+        let peers: Vec<Role> = self
+            .children
+            .keys()
+            .copied()
+            .filter(|&peer| (peer == Role::Bridge && role.is_engine()) || (role == Role::Bridge && peer.is_engine()))
+            .collect();
+        for peer in peers {
+            let (one, other) = Seqpacket::pair()?;
+            self.tell(role, &ToChild::Peer(peer), Some(one.into_fd()));
+            self.tell(peer, &ToChild::Peer(role), Some(other.into_fd()));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, role: Role, message: &ToChild, fd: Option<OwnedFd>) {
+        let Some(child) = self.children.get_mut(&role) else { return };
+        match child.channel.send(message, fd) {
+            Ok(()) | Err(ChannelError::Gone) => {} // a child that is gone is reaped in a moment
+            Err(error) => {
+                error!("the {} process does not listen ({error}); killing it", role.name());
+                let _ = child.process.kill();
+            }
+        }
+    }
+
+    fn serve_child(&mut self, token: Token) {
+        let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
+        let mut connect_agentx = false;
+        let _ = child.channel.flush();
+        loop {
+            match child.channel.receive::<ToSupervisor>() {
+                Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
+                Ok(Some((ToSupervisor::ConnectAgentX, _))) => connect_agentx = true,
+                Ok(None) => break,
+                Err(error) => {
+                    if !matches!(error, ChannelError::Gone) {
+                        error!("the {} process speaks nonsense ({error}); killing it", role.name());
+                        let _ = child.process.kill();
+                    }
+                    // SIGCHLD tells the rest; until then this end would stay readable.
+                    let _ = self.poller.remove(&child.channel);
+                    child.token = Token::MAX - 1;
+                    break;
+                }
+            }
+        }
+        if connect_agentx {
+            self.connect_agentx(role);
+        }
+        self.announce_start();
+    }
+
+    fn announce_start(&mut self) {
+        if !self.announced_start
+            && self.stopping.is_none()
+            && !self.children.is_empty()
+            && self.children.values().all(|child| child.ready == self.generation)
+        {
+            self.announced_start = true;
+            info!("Startup complete");
+        }
+    }
+
+    fn watch_writers(&mut self) {
+        for child in self.children.values_mut() {
+            let wants = child.channel.wants_write();
+            if wants != child.watching_write && self.poller.modify(&child.channel, child.token, wants).is_ok() {
+                child.watching_write = wants;
+            }
+        }
+    }
+
+    /// Opens the master agent's socket on behalf of the bridge, which has no right to. Never waits: a listener that
+    /// does not accept gives an error at once.
+    fn connect_agentx(&mut self, role: Role) {
+        let sheet = self.config.as_ref().and_then(|config| config.sheet.snmp_socket.as_deref());
+        let address = self.options.snmp_agent_socket.as_deref().or(sheet).unwrap_or(DEFAULT_AGENTX);
+        let path = PathBuf::from(address.strip_prefix("unix:").unwrap_or(address));
+        match connect::unix_stream(&path) {
+            Ok(socket) => self.tell(role, &ToChild::AgentX { error: None }, Some(socket)),
+            Err(error) => {
+                self.tell(role, &ToChild::AgentX { error: Some(error.raw_os_error().unwrap_or(libc::EIO)) }, None);
+            }
+        }
+    }
+
+    // --- signals
+
+    fn take_signals(&mut self) -> Option<i32> {
+        let mut finished = None;
+        while let Ok(Some(signal)) = self.signals.take() {
+            match signal {
+                libc::SIGCHLD => finished = finished.or_else(|| self.reap()),
+                libc::SIGINT if self.options.ignore_sigint => {}
+                libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
+                libc::SIGHUP if self.stopping.is_none() && self.config.is_some() => self.reload(),
+                libc::SIGUSR1 => self.pass_on(UserSignal::Data),
+                libc::SIGUSR2 => self.pass_on(UserSignal::Stats),
+                signal if signal == libc::SIGRTMAX() - 1 => self.pass_on(UserSignal::StatsClear),
+                signal if signal == libc::SIGRTMIN() + 2 => warn!("the JSON dump is not built yet"),
+                _ => {}
+            }
+        }
+        finished
+    }
+
+    fn pass_on(&mut self, signal: UserSignal) {
+        for role in [Role::Vrrp, Role::Bridge] {
+            self.tell(role, &ToChild::Signal(signal), None);
+        }
+    }
+
+    fn reap(&mut self) -> Option<i32> {
+        if let Some(mut loading) = self.loading.take() {
+            match loading.process.try_wait() {
+                Ok(None) => self.loading = Some(loading),
+                Ok(Some(status)) => {
+                    let status = status.code().unwrap_or(exit::SOFTWARE);
+                    if self.stopping.is_none()
+                        && let Some(status) = self.loaded(loading, status)
+                    {
+                        return Some(status);
+                    }
+                }
+                Err(error) => error!("cannot wait for the load process: {error}"),
+            }
+        }
+        let mut dead = VecDeque::new();
+        for (&role, child) in &mut self.children {
+            if let Ok(Some(status)) = child.process.try_wait() {
+                dead.push_back((role, status));
+            }
+        }
+        for (role, status) in dead {
+            self.died(role, status);
+        }
+        None
+    }
+
+    fn died(&mut self, role: Role, status: std::process::ExitStatus) {
+        let Some(child) = self.children.remove(&role) else { return };
+        let _ = self.poller.remove(&child.channel);
+        if self.stopping.is_some() {
+            return;
+        }
+        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet, &self.options).contains(&role));
+        if !wanted {
+            info!("The {} process has stopped: nothing is configured for it", role.name());
+            return;
+        }
+        if let Some(code) = status.code().filter(|&code| exit::is_permanent(code)) {
+            error!(
+                "The {} process (pid {}) exited with permanent error {code}. Terminating",
+                role.name(),
+                child.process.id()
+            );
+            self.stop(code);
+            return;
+        }
+        if self.options.dont_respawn {
+            error!("The {} process died ({status}), and --dont-respawn is given. Terminating", role.name());
+            self.stop(exit::SOFTWARE);
+            return;
+        }
+        let now = clock::now();
+        let stable = now.since(child.started) >= STABLE_AFTER;
+        let (delay, next) = if stable {
+            (Duration::ZERO, RESPAWN_FIRST)
+        } else {
+            (child.backoff, (child.backoff * 2).min(RESPAWN_MAX))
+        };
+        error!("The {} process (pid {}) died: {status}. Starting it again", role.name(), child.process.id());
+        self.respawn.insert(role, (now + delay, next));
+    }
+
+    // --- stopping
+
+    fn stop(&mut self, status: i32) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.status = stopping.status.max(status);
+            return;
+        }
+        info!("Stopping");
+        if let Some(loading) = &mut self.loading {
+            let _ = loading.process.kill();
+        }
+        self.respawn.clear();
+        let engines: Vec<Role> = self.children.keys().copied().filter(|role| role.is_engine()).collect();
+        for role in engines {
+            self.tell(role, &ToChild::Stop, None);
+        }
+        self.stopping = Some(Stopping { status, deadline: clock::now() + STOP_PATIENCE, bridge_told: false });
+    }
+
+    fn act_on_time(&mut self, now: Instant) -> Option<i32> {
+        if self.stopping.is_none() {
+            let due: Vec<(Role, Duration)> =
+                self.respawn.iter().filter(|(_, (at, _))| *at <= now).map(|(&role, &(_, next))| (role, next)).collect();
+            for (role, backoff) in due {
+                self.start(role, backoff);
+            }
+            return None;
+        }
+        // Engines first; the bridge hears their last words, and goes then.
+        let engines_gone = !self.children.keys().any(|role| role.is_engine());
+        let stopping = self.stopping.as_mut()?;
+        if engines_gone && !stopping.bridge_told {
+            stopping.bridge_told = true;
+            stopping.deadline = now + BRIDGE_PATIENCE;
+            self.tell(Role::Bridge, &ToChild::Stop, None);
+        }
+        let stopping = self.stopping.as_mut()?;
+        if now >= stopping.deadline {
+            for (role, child) in &mut self.children {
+                if role.is_engine() || stopping.bridge_told {
+                    if role.is_engine() {
+                        error!("The {} process does not stop; killing it", role.name());
+                    }
+                    let _ = child.process.kill();
+                    let _ = child.process.wait();
+                }
+            }
+            let bridge_told = stopping.bridge_told;
+            self.children.retain(|role, _| !role.is_engine() && !bridge_told);
+            if !self.children.is_empty() {
+                return self.act_on_time(now);
+            }
+        }
+        if self.children.is_empty() {
+            info!("Stopped");
+            return self.stopping.as_ref().map(|stopping| stopping.status);
+        }
+        None
+    }
+
+    // --- places
+
+    fn enter_namespace(&mut self, name: &str) -> Result<(), i32> {
+        let path = format!("/run/netns/{name}");
+        let result = std::fs::File::open(&path)
+            .and_then(|file| Ok(nix::sched::setns(file.as_fd(), nix::sched::CloneFlags::CLONE_NEWNET)?));
+        match result {
+            Ok(()) => {
+                self.entered_namespace = true;
+                Ok(())
+            }
+            Err(error) => {
+                error!("cannot enter the network namespace {name}: {error}");
+                // Keepalived's status here.
+                Err(if error.kind() == io::ErrorKind::NotFound { exit::OK } else { exit::PERMISSION })
+            }
+        }
+    }
+
+    /// Makes sure that no other daemon runs here, and says that we do.
+    fn claim(&mut self, sheet: &Sheet) -> Result<(), i32> {
+        let path = self.options.pid.clone().unwrap_or_else(|| {
+            pidfile::default_path("keepalived", sheet.instance.as_deref(), sheet.use_pid_dir || self.entered_namespace)
+        });
+        if let Some(pid) = pidfile::running(&path) {
+            error!("daemon is already running (pid {pid}, according to {})", path.display());
+            return Err(exit::OK);
+        }
+        match PidFile::create(&path, std::process::id()) {
+            Ok(file) => self.pid_file = Some(file),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                error!("cannot write the pid file {}: {error}; keepwatchd must run as root", path.display());
+                return Err(exit::PERMISSION);
+            }
+            Err(error) => {
+                error!("cannot write the pid file {}: {error}", path.display());
+                return Err(exit::FATAL);
+            }
+        }
+        Ok(())
+    }
+
+    fn pid_path(&self, name: &str, given: Option<PathBuf>) -> PathBuf {
+        let sheet = self.config.as_ref().map(|config| &config.sheet);
+        given.unwrap_or_else(|| {
+            pidfile::default_path(
+                name,
+                sheet.and_then(|sheet| sheet.instance.as_deref()),
+                self.entered_namespace || sheet.is_some_and(|sheet| sheet.use_pid_dir),
+            )
+        })
+    }
+}
+
+/// net-snmp's default for both sides.
+pub const DEFAULT_AGENTX: &str = "/var/agentx/master";
+
+fn roles(sheet: &Sheet, options: &Options) -> Vec<Role> {
+    let mut roles = Vec::new();
+    if (sheet.wants_vrrp || options.all) && (!options.check || options.vrrp) {
+        roles.push(Role::Vrrp);
+    }
+    roles.push(Role::Bridge);
+    roles
+}
+
+fn read_sheet(file: &OwnedFd) -> io::Result<Sheet> {
+    let bytes = memfd::read_sealed(file.as_fd())?;
+    let (sheet, _) = postcard::take_from_bytes(&bytes).map_err(io::Error::other)?;
+    Ok(sheet)
+}

@@ -1,0 +1,433 @@
+//! The vrrp process: the one that must never be late.
+//!
+//! A plain loop over epoll. Each turn reads what has arrived, at most one batch per socket, so that a flood cannot
+//! starve deadlines; tells the engine; carries its outputs out in one system call per kind; and sleeps until the next
+//! packet or the engine's deadline. Packets are read before the engine is woken: a process that overslept must hear the
+//! adverts that wait for it before it concludes that the master is dead. It waits for no other process, ever: the
+//! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
+
+mod perform;
+mod sockets;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use self::perform::World;
+use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
+use super::logging;
+use super::options::Options;
+use super::role::{Role, exit};
+use crate::bus::frame;
+use crate::bus::msg::{ConfigGeneration, ToEngine};
+use crate::bus::outbox::{self, Outbox};
+use crate::bus::rows::{Row, RowKey};
+use crate::clock::{self, Instant};
+use crate::conf::model::{Config, Global};
+use crate::netlink::route::{Monitor, NetEvent, Status};
+use crate::sys::poll::{Poller, Ready, Signals, Token};
+use crate::sys::privileges::{self, Capability};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
+use crate::vrrp::engine::{Engine, EngineOptions};
+use crate::vrrp::io::{Input, Output};
+
+const CHANNEL: Token = 0;
+const SIGNALS: Token = 1;
+const BUS: Token = 2;
+const MONITOR: Token = 3;
+const ADDRESSES: Token = 4;
+const FIREWALL: Token = 5;
+/// Receiving sockets count from here.
+const SOCKETS: Token = 16;
+
+/// How long the last words (addresses away, edges to the bridge) may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A wake-up this late may have missed adverts that wait in a receive buffer.
+const LATE: Duration = Duration::from_millis(2);
+
+/// Reads the first message from standard input and runs until told to stop. Returns the exit status.
+pub fn run() -> i32 {
+    let mut channel = match Channel::from_stdin() {
+        Ok(channel) => channel,
+        Err(_) => return exit::SOFTWARE,
+    };
+    let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
+        return exit::SOFTWARE;
+    };
+    let config = match decode(&file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    logging::start(&options.log(config.global.instance.as_deref()), "_vrrp");
+    for (capability, name) in [(Capability::NetAdmin, "CAP_NET_ADMIN"), (Capability::NetRaw, "CAP_NET_RAW")] {
+        if !privileges::has(capability) {
+            error!("VRRP needs {name}: run keepwatchd as root, or give it that capability");
+            return exit::PERMISSION;
+        }
+    }
+    schedule(&config.global);
+    match Driver::start(channel, *options, config, generation, restarted) {
+        Ok(mut driver) => driver.run(),
+        Err(error) => {
+            error!("VRRP cannot start: {error}");
+            if error.kind() == std::io::ErrorKind::PermissionDenied { exit::PERMISSION } else { exit::SOFTWARE }
+        }
+    }
+}
+
+/// Reads a sealed configuration: the supervisor's sheet, then the model.
+pub(super) fn decode(file: &OwnedFd) -> Result<Config, i32> {
+    let bytes = crate::sys::memfd::read_sealed(file.as_fd()).map_err(|_| exit::SOFTWARE)?;
+    let (_, rest) = postcard::take_from_bytes::<Sheet>(&bytes).map_err(|_| exit::SOFTWARE)?;
+    postcard::from_bytes(rest).map_err(|_| exit::SOFTWARE)
+}
+
+/// Scheduling as the configuration asks; what the host refuses is said and lived without.
+fn schedule(global: &Global) {
+    let realtime = &global.realtime;
+    let mut tried = Vec::new();
+    if realtime.nice != 0 {
+        tried.push(("vrrp_priority", privileges::nice(realtime.nice)));
+    }
+    if !realtime.cpus.is_empty() {
+        tried.push(("vrrp_cpu_affinity", privileges::affinity(&realtime.cpus)));
+    }
+    if let Some(priority) = realtime.rt_priority {
+        tried.push(("vrrp_rt_priority", privileges::real_time(priority, realtime.rlimit_rttime_us)));
+    }
+    if realtime.lock_memory {
+        tried.push(("vrrp_no_swap", privileges::lock_memory()));
+    }
+    for (directive, result) in tried {
+        if let Err(error) = result {
+            warn!("{directive} has no effect: {error}");
+        }
+    }
+    if let Err(error) = privileges::keep(&[Capability::NetAdmin, Capability::NetRaw]) {
+        warn!("cannot drop capabilities that are not needed: {error}");
+    }
+}
+
+struct Driver {
+    options: Options,
+    channel: Channel,
+    watching_channel: bool,
+    signals: Signals,
+    poller: Poller,
+    monitor: Monitor,
+    bus: Option<Seqpacket>,
+    watching_bus: bool,
+    outbox: Outbox,
+    engine: Engine,
+    world: World,
+    outputs: Vec<Output>,
+    news: Vec<NetEvent>,
+    buffer: Vec<u8>,
+    /// Set once the engine was told to shut down: when to go at the latest.
+    leaving: Option<Instant>,
+}
+
+/// The engine's rows, as the outbox asks for them.
+struct EngineRows<'a>(&'a Engine);
+
+impl outbox::Rows for EngineRows<'_> {
+    fn row(&self, key: &RowKey) -> Option<Row> {
+        self.0.row(key)
+    }
+    fn keys(&self) -> Vec<RowKey> {
+        self.0.keys()
+    }
+}
+
+impl Driver {
+    fn start(
+        channel: Channel,
+        options: Options,
+        config: Config,
+        generation: ConfigGeneration,
+        restarted: bool,
+    ) -> std::io::Result<Driver> {
+        // The terminal's signals reach the whole group, and only the supervisor acts on them. TERM sent to this process
+        // alone means: stop in good order.
+        let signals =
+            Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGPIPE])?;
+        let poller = Poller::new()?;
+        let mut monitor = Monitor::open(config.global.netlink_monitor_buffer)?;
+        let mut news = Vec::new();
+        monitor.dump(&mut news)?;
+        let mut world = World::open(&config.global, &poller)?;
+        world.remove_leftovers(&config, &monitor, restarted);
+        poller.add(&channel, CHANNEL, false)?;
+        poller.add(signals.fd(), SIGNALS, false)?;
+        poller.add(&monitor, MONITOR, false)?;
+
+        let now = clock::now();
+        let mut engine = Engine::new(&config, EngineOptions { restarted }, now, clock::wall());
+        let mut outputs = Vec::new();
+        for event in news.drain(..) {
+            engine.handle(input(event), now, &mut outputs);
+        }
+        engine.handle(Input::Wake, now, &mut outputs);
+        let mut driver = Driver {
+            options,
+            channel,
+            watching_channel: false,
+            signals,
+            poller,
+            monitor,
+            bus: None,
+            watching_bus: false,
+            outbox: Outbox::new(generation),
+            engine,
+            world,
+            outputs,
+            news,
+            buffer: vec![0; FRAME_MAX],
+            leaving: None,
+        };
+        driver.world.configure(&config, &driver.poller);
+        driver.perform(now);
+        driver.ready(generation);
+        Ok(driver)
+    }
+
+    fn run(&mut self) -> i32 {
+        let mut ready: Vec<Ready> = Vec::new();
+        loop {
+            if let Err(error) = self.poller.wait(self.deadline(), &mut ready) {
+                error!("cannot wait for events: {error}");
+                return exit::SOFTWARE;
+            }
+            self.engine.set_wall(clock::now(), clock::wall());
+            for event in &ready {
+                self.serve(*event);
+            }
+            let now = clock::now();
+            if self.engine.overdue(now) > LATE {
+                // This process was held up. The adverts that came meanwhile decide, not its own silence.
+                self.world.drain(&mut self.engine, now, &mut self.outputs);
+            }
+            if self.engine.deadline().is_some_and(|at| at <= now) {
+                self.engine.handle(Input::Wake, now, &mut self.outputs);
+            }
+            self.perform(now);
+            if let Some(latest) = self.leaving
+                && (now >= latest || (self.world.idle() && self.outbox.is_empty()))
+            {
+                self.world.close();
+                info!("Stopped");
+                return exit::OK;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [self.engine.deadline(), self.outbox.deadline(), self.leaving, self.world.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn serve(&mut self, event: Ready) {
+        match event.token {
+            CHANNEL => self.read_channel(),
+            SIGNALS => {
+                while let Ok(Some(signal)) = self.signals.take() {
+                    if signal == libc::SIGTERM {
+                        self.leave();
+                    }
+                }
+            }
+            BUS => self.read_bus(),
+            MONITOR => self.read_monitor(),
+            ADDRESSES => self.read_answers(),
+            FIREWALL => self.world.read_firewall(),
+            token => {
+                let now = clock::now();
+                self.world.receive(token, &mut self.engine, now, &mut self.outputs);
+            }
+        }
+    }
+
+    // --- the supervisor
+
+    fn ready(&mut self, config: ConfigGeneration) {
+        // A supervisor that cannot be told is gone, and the next read says so.
+        let _ = self.channel.send(&ToSupervisor::Ready { config }, None);
+    }
+
+    fn read_channel(&mut self) {
+        let _ = self.channel.flush();
+        loop {
+            match self.channel.receive::<ToChild>() {
+                Ok(Some((message, fd))) => self.told(message, fd),
+                Ok(None) => break,
+                Err(error) => {
+                    if !matches!(error, ChannelError::Gone) {
+                        error!("the supervisor cannot be understood: {error}");
+                    } else if self.leaving.is_none() {
+                        error!("the supervisor is gone; stopping");
+                    }
+                    let _ = self.poller.remove(&self.channel);
+                    self.leave();
+                    return;
+                }
+            }
+        }
+        let wants = self.channel.wants_write();
+        if wants != self.watching_channel && self.poller.modify(&self.channel, CHANNEL, wants).is_ok() {
+            self.watching_channel = wants;
+        }
+    }
+
+    fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
+        match (message, fd) {
+            (ToChild::Stop, _) => self.leave(),
+            (ToChild::Peer(Role::Bridge), Some(fd)) => self.meet_bridge(Seqpacket::from_fd(fd)),
+            (ToChild::Reload { config }, Some(file)) => match decode(&file) {
+                Ok(new) => {
+                    let now = clock::now();
+                    self.engine.apply(&new, now, &mut self.outputs);
+                    self.world.configure(&new, &self.poller);
+                    self.outbox.configuration(config);
+                    self.ready(config);
+                }
+                Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
+            },
+            (ToChild::Signal(UserSignal::StatsClear), _) => {
+                self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
+            }
+            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. }, _) => {}
+            (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {
+                error!("the supervisor said {message:?} at the wrong time");
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            let now = clock::now();
+            self.leaving = Some(now + STOP_PATIENCE);
+            let keep_addresses = self.options.dont_release_vrrp;
+            self.engine.handle(Input::Shutdown { keep_addresses }, now, &mut self.outputs);
+        }
+    }
+
+    // --- the bridge
+
+    fn meet_bridge(&mut self, socket: Seqpacket) {
+        if let Some(old) = self.bus.take() {
+            let _ = self.poller.remove(&old);
+        }
+        self.watching_bus = false;
+        match self.poller.add(&socket, BUS, false) {
+            Ok(()) => {
+                self.bus = Some(socket);
+                self.outbox.connected();
+            }
+            Err(error) => error!("cannot watch the bridge's socket: {error}"),
+        }
+    }
+
+    fn read_bus(&mut self) {
+        loop {
+            let Some(bus) = &self.bus else { return };
+            match bus.receive(&mut self.buffer) {
+                Ok(Received::Nothing) => return,
+                Ok(Received::Frame(length, _)) => match frame::decode::<ToEngine>(&self.buffer[..length]) {
+                    Ok(messages) => messages.into_iter().for_each(|message| self.asked(message)),
+                    Err(error) => warn!("the bridge cannot be understood: {error}"),
+                },
+                Ok(Received::Gone) | Err(_) => {
+                    // A new bridge comes with a new socket; this one only wakes us for nothing.
+                    if let Some(bus) = self.bus.take() {
+                        let _ = self.poller.remove(&bus);
+                    }
+                    self.outbox.disconnected();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn asked(&mut self, message: ToEngine) {
+        match message {
+            ToEngine::Command { request, command } => {
+                self.engine.handle(Input::Command { request, command }, clock::now(), &mut self.outputs);
+            }
+            ToEngine::Resync => self.outbox.connected(),
+        }
+    }
+
+    fn feed(&mut self, now: Instant) {
+        if let Some(bus) = &self.bus {
+            self.outbox.pump(&EngineRows(&self.engine), now, |bytes| match bus.send(bytes, &[]) {
+                Ok(Sent::Yes) => outbox::Sent::Yes,
+                Ok(Sent::Full) => outbox::Sent::Full,
+                Ok(Sent::Gone) | Err(_) => outbox::Sent::Gone,
+            });
+            let wants = self.outbox.wants_write();
+            if wants != self.watching_bus && self.poller.modify(bus, BUS, wants).is_ok() {
+                self.watching_bus = wants;
+            }
+        }
+    }
+
+    // --- the kernel
+
+    fn read_monitor(&mut self) {
+        let status = match self.monitor.read(&mut self.news) {
+            Ok(status) => status,
+            Err(error) => {
+                warn!("cannot read the kernel's news of interfaces: {error}");
+                Status::Drained
+            }
+        };
+        if status == Status::Overrun {
+            warn!("the kernel's news of interfaces came faster than they were read; reading everything again");
+            if let Err(error) = self.monitor.dump(&mut self.news) {
+                error!("cannot read the interfaces: {error}");
+            }
+        }
+        let now = clock::now();
+        for event in self.news.drain(..) {
+            if self.options.address_monitoring {
+                match &event {
+                    NetEvent::Address(a) => {
+                        info!("Netlink: added {}/{} on interface {}", a.address, a.prefix, a.interface)
+                    }
+                    NetEvent::AddressGone(a) => {
+                        info!("Netlink: removed {}/{} from interface {}", a.address, a.prefix, a.interface);
+                    }
+                    NetEvent::Link(_) | NetEvent::LinkGone(_) => {}
+                }
+            }
+            self.world.note(&event);
+            self.engine.handle(input(event), now, &mut self.outputs);
+        }
+    }
+
+    fn read_answers(&mut self) {
+        let now = clock::now();
+        for answer in self.world.read_answers() {
+            self.engine.handle(answer, now, &mut self.outputs);
+        }
+    }
+
+    /// Carries out what the engine wants. Outputs may beget inputs (a refused send), so until it wants no more.
+    fn perform(&mut self, now: Instant) {
+        self.world.perform(&mut self.outputs, &mut self.outbox, &self.poller, now);
+        self.feed(now);
+    }
+}
+
+fn input(event: NetEvent) -> Input<'static> {
+    match event {
+        NetEvent::Link(link) => Input::Link(link),
+        NetEvent::LinkGone(index) => Input::LinkGone(index),
+        NetEvent::Address(address) => Input::HostAddress(address),
+        NetEvent::AddressGone(address) => Input::HostAddressGone(address),
+    }
+}

@@ -1,0 +1,386 @@
+//! Carrying out what the engine wants: adverts, then addresses, then announcements, each kind in as few system calls as
+//! it takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::sockets::Sockets;
+use super::{ADDRESSES, FIREWALL};
+use crate::bus::outbox::Outbox;
+use crate::clock::{self, Instant};
+use crate::conf::model::{Address, Config, Family, Global, ReceiveBuffers};
+use crate::netlink::nft::Firewall;
+use crate::netlink::route::{Addresses, Monitor, NetEvent};
+use crate::sys::packet::Frames;
+use crate::sys::poll::{Poller, Token};
+use crate::sys::raw::{Outgoing, Sender};
+use crate::vrrp::engine::Engine;
+use crate::vrrp::io::{
+    AddressChange, AddressKey, Announce, Block, IfIndex, Input, Level, Link, Listen, Log, Output, Send,
+};
+use crate::wire::{arp, ndisc};
+
+/// A full address queue is tried again this soon.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// The same complaint about sending is made once in this time.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+
+/// Everything outside the engine that it can change, and what is needed to do so.
+pub struct World {
+    sockets: Sockets,
+    senders: BTreeMap<Family, Sender>,
+    frames: Option<Frames>,
+    addresses: Addresses,
+    /// Opened when an instance has `no_accept`.
+    firewall: Option<Firewall>,
+    blocked: BTreeSet<Block>,
+    links: BTreeMap<IfIndex, Link>,
+    wanted: Vec<Listen>,
+    buffers: ReceiveBuffers,
+    /// Largest `kernel_rx_buf_size` of any instance.
+    buffer_of_instances: Option<u32>,
+    /// Interfaces on which we set promote_secondaries, and what it was.
+    promoted: BTreeMap<String, String>,
+    retry_at: Option<Instant>,
+    complained: BTreeMap<Option<IfIndex>, Instant>,
+}
+
+impl World {
+    pub fn open(global: &Global, poller: &Poller) -> io::Result<World> {
+        let addresses = Addresses::open(global.netlink_command_buffer)?;
+        poller.add(&addresses, ADDRESSES, false)?;
+        Ok(World {
+            sockets: Sockets::default(),
+            senders: BTreeMap::new(),
+            frames: None,
+            addresses,
+            firewall: None,
+            blocked: BTreeSet::new(),
+            links: BTreeMap::new(),
+            wanted: Vec::new(),
+            buffers: global.receive_buffers,
+            buffer_of_instances: None,
+            promoted: BTreeMap::new(),
+            retry_at: None,
+            complained: BTreeMap::new(),
+        })
+    }
+
+    /// Settings that are not the engine's business.
+    pub fn configure(&mut self, config: &Config, poller: &Poller) {
+        if self.firewall.is_none() && config.instances.iter().any(|instance| !instance.accept) {
+            match open_firewall(&config.global, poller) {
+                Ok(firewall) => self.firewall = Some(firewall),
+                Err(error) => error!("no_accept has no effect, nftables cannot be reached: {error}"),
+            }
+        }
+        self.buffers = config.global.receive_buffers;
+        self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
+        for name in config.instances.iter().filter(|i| i.promote_secondaries).filter_map(|i| i.interface.as_deref()) {
+            let path = promote_path(name);
+            let Ok(before) = std::fs::read_to_string(&path) else { continue };
+            match std::fs::write(&path, "1") {
+                Ok(()) => {
+                    self.promoted.entry(name.to_owned()).or_insert(before);
+                }
+                Err(error) => warn!("cannot set promote_secondaries on {name}: {error}"),
+            }
+        }
+    }
+
+    /// A predecessor that crashed may have left addresses behind. They go before the engine starts, as nobody answers
+    /// for them; an address owner's stay, and so do addresses that somebody else configured, where the kernel can tell.
+    pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, restarted: bool) {
+        let any = restarted || !kernel_marks_addresses();
+        self.links = monitor.links().map(|link| (link.index, link.clone())).collect();
+        let mut changes = Vec::new();
+        for instance in config.instances.iter().filter(|instance| instance.priority.get() < 255) {
+            for (address, position) in instance.addresses.iter().chain(&instance.excluded).zip(1..) {
+                let key = AddressKey { owner: Some(instance.name.clone()), position };
+                if let Some(interface) = self.leftover(address, monitor, any) {
+                    changes.push(AddressChange { key, interface, address: address.clone(), install: false });
+                }
+            }
+        }
+        if !changes.is_empty() {
+            info!("removing {} addresses that an earlier run left behind", changes.len());
+            if let Err(error) = self.addresses.submit(&changes) {
+                warn!("cannot remove them: {error}");
+            }
+        }
+    }
+
+    fn leftover(&self, address: &Address, monitor: &Monitor, any: bool) -> Option<IfIndex> {
+        let index = self.links.values().find(|link| link.name == address.interface)?.index;
+        let (ip, prefix) = (address.address, address.prefix);
+        (monitor.is_marked(index, ip, prefix) || any && monitor.has(index, ip, prefix)).then_some(index)
+    }
+
+    /// Keeps what sending needs to know of interfaces.
+    pub fn note(&mut self, event: &NetEvent) {
+        match event {
+            NetEvent::Link(link) => {
+                self.links.insert(link.index, link.clone());
+            }
+            NetEvent::LinkGone(index) => {
+                self.links.remove(index);
+            }
+            NetEvent::Address(_) | NetEvent::AddressGone(_) => {}
+        }
+    }
+
+    pub fn receive(&mut self, token: Token, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        self.sockets.receive(token, engine, now, outputs);
+    }
+
+    pub fn drain(&mut self, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        self.sockets.drain(engine, now, outputs);
+    }
+
+    /// Empties `outputs`. For each instance the order that matters is that of the kinds: an advert before the addresses it
+    /// speaks of, addresses before what announces them.
+    pub fn perform(&mut self, outputs: &mut Vec<Output>, outbox: &mut Outbox, poller: &Poller, now: Instant) {
+        let (mut sends, mut changes, mut announcements) = (Vec::new(), Vec::new(), Vec::new());
+        let mut listen = None;
+        let mut block = None;
+        for output in outputs.drain(..) {
+            match output {
+                Output::Send(send) => sends.push(send),
+                Output::Address(change) => changes.push(change),
+                Output::Announce(announce) => announcements.push(announce),
+                Output::Listen(wanted) => listen = Some(wanted),
+                Output::Block(wanted) => block = Some(wanted),
+                Output::Changed(key) => outbox.changed(key),
+                Output::Counted(key) => outbox.counted(key, now),
+                Output::Edge(edge) => outbox.edge(edge),
+                Output::Reply { request, reply } => outbox.reply(request, reply),
+                Output::Log(line) => log(&line),
+            }
+        }
+        if let Some(wanted) = listen {
+            self.listen(wanted, poller);
+        }
+        self.send(&sends, now);
+        // Never a moment in which an address is there and unguarded.
+        let block: Option<BTreeSet<Block>> = block.map(|block| block.into_iter().collect());
+        let grows = block.as_ref().is_some_and(|block| !block.is_subset(&self.blocked));
+        if grows {
+            self.block(block.as_ref());
+        }
+        self.change(&changes, now);
+        if !grows {
+            self.block(block.as_ref());
+        }
+        self.announce(&announcements);
+    }
+
+    fn listen(&mut self, wanted: Vec<Listen>, poller: &Poller) {
+        self.wanted = wanted;
+        let links = &self.links;
+        let (policy, largest) = (self.buffers, self.buffer_of_instances);
+        let mtu = links.values().map(|link| link.mtu).max().unwrap_or(1500);
+        let buffer = |family: Family| {
+            let policy = match policy {
+                ReceiveBuffers::System => None,
+                ReceiveBuffers::Mtu { multiplier } => Some(mtu.saturating_mul(multiplier)),
+                ReceiveBuffers::Advert { multiplier } => {
+                    let advert: u32 = if family == Family::V6 { 8 + 40 * 16 } else { 20 + 16 + 20 * 4 };
+                    Some(advert.saturating_mul(multiplier))
+                }
+                ReceiveBuffers::Bytes(bytes) => Some(bytes),
+            };
+            policy.max(largest)
+        };
+        self.sockets.listen(&self.wanted, poller, buffer, |index| links.get(&index).map(|link| link.name.clone()));
+    }
+
+    fn send(&mut self, sends: &[Send], now: Instant) {
+        let mut errors = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let batch: Vec<Outgoing<'_>> = sends
+                .iter()
+                .filter(|send| Family::of(send.destination) == family)
+                .map(|send| Outgoing {
+                    interface: send.interface,
+                    source: send.source,
+                    destination: send.destination,
+                    ttl: send.ttl,
+                    payload: &send.payload,
+                })
+                .collect();
+            if batch.is_empty() {
+                continue;
+            }
+            let sender = match self.senders.entry(family) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => match Sender::open(family == Family::V6) {
+                    Ok(sender) => entry.insert(sender),
+                    Err(error) => {
+                        error!("cannot open a socket to send adverts: {error}");
+                        continue;
+                    }
+                },
+            };
+            errors.clear();
+            sender.send(&batch, &mut errors);
+            for (index, error) in &errors {
+                let Some(message) = batch.get(*index) else { continue };
+                complain(&mut self.complained, message, error, now);
+            }
+        }
+    }
+
+    fn change(&mut self, changes: &[AddressChange], now: Instant) {
+        if !changes.is_empty()
+            && let Err(error) = self.addresses.submit(changes)
+        {
+            error!("cannot ask the kernel to change addresses: {error}");
+        } else if self.retry_at.is_some_and(|at| at <= now)
+            && let Err(error) = self.addresses.flush()
+        {
+            error!("cannot ask the kernel to change addresses: {error}");
+        }
+        self.retry_at = self.addresses.stalled().then(|| now + RETRY);
+    }
+
+    fn block(&mut self, wanted: Option<&BTreeSet<Block>>) {
+        let Some(wanted) = wanted.filter(|wanted| **wanted != self.blocked) else { return };
+        let list: Vec<Block> = wanted.iter().copied().collect();
+        if let Some(firewall) = &mut self.firewall
+            && let Err(error) = firewall.set(&list)
+        {
+            error!("cannot tell nftables what to drop (no_accept): {error}");
+        }
+        self.blocked.clone_from(wanted);
+        // Refusals that came with the call are told only now; the socket need not become readable for them.
+        self.read_firewall();
+    }
+
+    fn announce(&mut self, announcements: &[Announce]) {
+        if announcements.is_empty() {
+            return;
+        }
+        if self.frames.is_none() {
+            self.frames = Frames::open().inspect_err(|error| error!("cannot open a packet socket: {error}")).ok();
+        }
+        let Some(frames) = &self.frames else { return };
+        let mut routers: BTreeMap<IfIndex, bool> = BTreeMap::new();
+        let batch: Vec<(u32, Vec<u8>)> = announcements
+            .iter()
+            .map(|announce| {
+                let frame = match announce.address {
+                    IpAddr::V4(address) => arp::gratuitous(announce.mac, address).to_vec(),
+                    IpAddr::V6(address) => {
+                        let router = *routers
+                            .entry(announce.interface)
+                            .or_insert_with(|| self.links.get(&announce.interface).is_some_and(forwards));
+                        ndisc::unsolicited(announce.mac, address, router).to_vec()
+                    }
+                };
+                (announce.interface, frame)
+            })
+            .collect();
+        let sent = frames.send(&batch);
+        if sent < batch.len() {
+            debug!("{} of {} announcements were not taken by the kernel", batch.len() - sent, batch.len());
+        }
+    }
+
+    /// The kernel's answers to address changes, as inputs.
+    pub fn read_answers(&mut self) -> Vec<Input<'static>> {
+        let mut answers = Vec::new();
+        if let Err(error) = self.addresses.read_answers(&mut answers) {
+            error!("cannot read the kernel's answers: {error}");
+        }
+        self.retry_at = self.addresses.stalled().then(|| clock::now() + RETRY);
+        let inputs = answers.into_iter().map(|(key, install, error)| Input::AddressAnswer { key, install, error });
+        inputs.collect()
+    }
+
+    pub fn read_firewall(&mut self) {
+        let Some(firewall) = &mut self.firewall else { return };
+        let mut texts = Vec::new();
+        if let Err(error) = firewall.read_answers(&mut texts) {
+            error!("cannot read the answers of nftables: {error}");
+        }
+        for text in texts {
+            error!("nftables refused what no_accept needs: {text}");
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Whether every change was answered.
+    pub fn idle(&self) -> bool {
+        self.addresses.waiting() == 0
+    }
+
+    /// Takes back what is not addresses.
+    pub fn close(&mut self) {
+        if let Some(firewall) = &mut self.firewall
+            && let Err(error) = firewall.remove()
+        {
+            warn!("cannot remove our nftables rules: {error}");
+        }
+        for (name, before) in std::mem::take(&mut self.promoted) {
+            let _ = std::fs::write(promote_path(&name), before);
+        }
+    }
+}
+
+/// Opens nftables and deletes what a crashed predecessor left there.
+fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
+    let mut firewall = Firewall::open(&global.nftables_table, global.nftables_priority, global.nftables_counters)?;
+    firewall.remove()?;
+    poller.add(&firewall, FIREWALL, false)?;
+    Ok(firewall)
+}
+
+/// IFA_PROTO came with Linux 5.18; before it, addresses do not tell who put them there, and we do as Keepalived does:
+/// what is configured here and present at start is taken for ours.
+fn kernel_marks_addresses() -> bool {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let release = release.unwrap_or_default();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (5, 18)
+}
+
+fn promote_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/promote_secondaries")
+}
+
+/// Whether a neighbour advertisement from here is one of a router.
+fn forwards(link: &Link) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{}/forwarding", link.name))
+        .is_ok_and(|text| text.trim() != "0")
+}
+
+fn complain(
+    complained: &mut BTreeMap<Option<IfIndex>, Instant>,
+    message: &Outgoing<'_>,
+    error: &io::Error,
+    now: Instant,
+) {
+    let last = complained.entry(message.interface).or_insert(Instant::ZERO);
+    if *last == Instant::ZERO || now.since(*last) >= COMPLAIN_EVERY {
+        *last = now;
+        warn!("cannot send an advert from {} to {}: {error}", message.source, message.destination);
+    }
+}
+
+/// The engine's texts name their instance, as operators are used to read it.
+fn log(line: &Log) {
+    match line.level {
+        Level::Debug => debug!("{}", line.text),
+        Level::Info => info!("{}", line.text),
+        Level::Warn => warn!("{}", line.text),
+        Level::Error => error!("{}", line.text),
+    }
+}

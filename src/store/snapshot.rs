@@ -1,0 +1,128 @@
+//! One consistent state, shared by whoever reads.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::bus::msg::{ConfigGeneration, Generation};
+use crate::bus::rows::{AddressRow, InstanceRow, RouterCounters, TrackedInterfaceRow};
+use crate::conf::model::Global;
+
+/// The numbers of a row: what follows the column in the name of a variable.
+pub type MibIndex = SmallVec<[u32; 4]>;
+
+/// Everything known at one moment. Cheap to clone: parts that a batch did not touch are shared with the one before.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub vrrp: Arc<VrrpRows>,
+    pub generations: Generations,
+}
+
+/// What the vrrp process said.
+#[derive(Debug, Clone, Default)]
+pub struct VrrpRows {
+    /// `None` until the first batch.
+    pub global: Option<Arc<Global>>,
+    /// Addressees of mails, numbered from 1.
+    pub mail_to: RowSet<String>,
+    pub router: RouterCounters,
+    pub instances: RowSet<InstanceRow>,
+    pub addresses: RowSet<AddressRow>,
+    /// Only rows whose interface exists: its number is part of the index.
+    pub tracked_interfaces: RowSet<TrackedInterfaceRow>,
+}
+
+/// How old the parts of a snapshot are. Zero: nothing was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Generations {
+    pub vrrp: Generation,
+    pub config: ConfigGeneration,
+    /// Edges that the sender could not keep.
+    pub edges_dropped: u64,
+}
+
+/// Rows in the order of their index; a clone shares them.
+#[derive(Debug)]
+pub struct RowSet<R> {
+    sorted: Arc<Vec<(MibIndex, Arc<R>)>>,
+}
+
+impl<R> Default for RowSet<R> {
+    fn default() -> Self {
+        RowSet { sorted: Arc::default() }
+    }
+}
+
+impl<R> Clone for RowSet<R> {
+    fn clone(&self) -> Self {
+        RowSet { sorted: Arc::clone(&self.sorted) }
+    }
+}
+
+impl<R> RowSet<R> {
+    /// Of rows with the same index the first stays.
+    pub fn new(rows: impl IntoIterator<Item = (MibIndex, Arc<R>)>) -> Self {
+        let mut sorted: Vec<_> = rows.into_iter().collect();
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sorted.dedup_by(|(a, _), (b, _)| a == b);
+        RowSet { sorted: Arc::new(sorted) }
+    }
+
+    pub fn get(&self, index: &[u32]) -> Option<&Arc<R>> {
+        let at = self.sorted.binary_search_by(|(have, _)| have.as_slice().cmp(index)).ok()?;
+        self.sorted.get(at).map(|(_, row)| row)
+    }
+
+    /// The rows at and behind `index`; without the one at `index` itself unless `include`.
+    pub fn from(&self, index: &[u32], include: bool) -> impl Iterator<Item = (&[u32], &R)> {
+        let start = self.sorted.partition_point(|(have, _)| match have.as_slice().cmp(index) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => !include,
+            std::cmp::Ordering::Greater => false,
+        });
+        self.sorted.iter().skip(start).map(|(index, row)| (index.as_slice(), &**row))
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u32], &R)> {
+        self.sorted.iter().map(|(index, row)| (index.as_slice(), &**row))
+    }
+
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+
+    fn rows(indexes: &[&[u32]]) -> RowSet<usize> {
+        RowSet::new(indexes.iter().enumerate().map(|(n, index)| (MibIndex::from_slice(index), Arc::new(n))))
+    }
+
+    #[test]
+    fn rows_are_found_and_followed_in_the_order_of_their_index_whatever_order_they_came_in() {
+        let rows = rows(&[&[2, 1], &[1, 10], &[1, 9]]);
+        assert_eq!(rows.get(&[1, 10]).map(|row| **row), Some(1));
+        assert_eq!(rows.get(&[1]), None);
+        let after = |index: &[u32], include| rows.from(index, include).map(|(_, n)| *n).collect::<Vec<_>>();
+        assert_eq!(after(&[], false), [2, 1, 0]);
+        assert_eq!(after(&[1, 9], false), [1, 0]);
+        assert_eq!(after(&[1, 9], true), [2, 1, 0]);
+        assert_eq!(after(&[1, 9, 5], true), [1, 0]);
+        assert_eq!(after(&[3], true), [0; 0]);
+    }
+
+    #[test]
+    fn two_rows_with_one_index_show_the_first() {
+        let rows = RowSet::new([(smallvec![1], Arc::new("first")), (smallvec![1], Arc::new("second"))]);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows.get(&[1]).map(|row| **row), Some("first"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What a process keeps of root, and how it is scheduled.
+
+use std::io;
+
+/// Capabilities by their kernel numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Capability {
+    NetAdmin = 12,
+    NetRaw = 13,
+    SysNice = 23,
+}
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const VERSION_3: u32 = 0x2008_0522;
+
+/// Whether this process has `capability` now.
+pub fn has(capability: Capability) -> bool {
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let mut data = [Data::default(); 2];
+    // SAFETY: capget fills two Data for version 3; both pointers are to live values of that layout.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    result == 0 && data[0].effective & (1 << capability as u32) != 0
+}
+
+/// Drops every capability but these, for good.
+pub fn keep(capabilities: &[Capability]) -> io::Result<()> {
+    let mask = capabilities.iter().fold(0, |mask, &capability| mask | 1 << capability as u32);
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let data = [Data { effective: mask, permitted: mask, inheritable: 0 }, Data::default()];
+    // SAFETY: capset reads two Data for version 3; both pointers are to live values of that layout.
+    if unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    no_new_privileges()
+}
+
+/// Becomes `nobody` with no capability at all.
+pub fn become_nobody() -> io::Result<()> {
+    const NOBODY: u32 = 65534;
+    let group = nix::unistd::Gid::from_raw(NOBODY);
+    let user = nix::unistd::Uid::from_raw(NOBODY);
+    nix::unistd::setgroups(&[])?;
+    nix::unistd::setresgid(group, group, group)?;
+    nix::unistd::setresuid(user, user, user)?;
+    keep(&[])
+}
+
+fn no_new_privileges() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_no_new_privs()?)
+}
+
+/// Names the process as `ps` and `pgrep` show it (15 bytes).
+pub fn set_name(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+/// Locks all memory, present and future.
+pub fn lock_memory() -> io::Result<()> {
+    use nix::sys::mman::{MlockAllFlags, mlockall};
+    Ok(mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
+}
+
+/// Real-time round-robin scheduling at `priority` (1 to 99); the process may run `rttime_us` without sleeping.
+pub fn real_time(priority: u8, rttime_us: u32) -> io::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+    if rttime_us > 0 {
+        setrlimit(Resource::RLIMIT_RTTIME, u64::from(rttime_us), u64::from(rttime_us))?;
+    }
+    let parameters = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: the pointer is to a live sched_param.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameters) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Nice value, -20 to 19.
+pub fn nice(value: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Runs on these processors only.
+pub fn affinity(cpus: &[u32]) -> io::Result<()> {
+    let mut set = nix::sched::CpuSet::new();
+    for &cpu in cpus {
+        set.set(usize::try_from(cpu).unwrap_or(usize::MAX))?;
+    }
+    Ok(nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)?)
+}

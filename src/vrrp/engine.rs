@@ -1,0 +1,666 @@
+//! All virtual routers of this host: one door in, one list of things to do out, one deadline.
+//!
+//! Start at [`Engine::handle`]. The engine finds whom an input concerns ([`Engine::receive`] for datagrams), lets the
+//! [`Machine`](super::machine::Machine) decide, and turns its actions into outputs (`carry.rs`). It reads no clock and
+//! does no I/O; the same inputs at the same times give the same outputs.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::admit::{self, Rejected};
+use super::announce::Announcer;
+use super::host::Host;
+use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
+use super::machine::{Event, OWNER};
+use super::router::{Held, LOG_PAUSE, Router};
+use crate::bus::msg::{Command, Refusal, Reply};
+use crate::bus::rows::{Reason, RouterCounters, RowKey};
+use crate::clock::{Instant, WallTime};
+use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Transport};
+use crate::wire::vrrp;
+
+/// How an engine starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineOptions {
+    /// The process replaces one that died: `vrrp_startup_delay` was waited for already.
+    pub restarted: bool,
+}
+
+/// Number of an instance within the engine; never leaves it.
+pub(super) type Slot = u32;
+
+/// Stands for the static addresses, and for orphans, among the timers.
+pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Positions from here on are those of orphans, in questions to the kernel and its answers.
+pub(super) const ORPHANS: u32 = 1 << 31;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Hearing of links and addresses; the first `Wake` starts the machines.
+    Waiting,
+    Running,
+    Stopped,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) global: Global,
+    pub(super) host: Host,
+    pub(super) slots: Vec<Option<Box<Router>>>,
+    pub(super) names: BTreeMap<InstanceName, Slot>,
+    pub(super) statics: Vec<Held>,
+    pub(super) statics_retry: Option<Instant>,
+    pub(super) statics_refusals: u32,
+    /// Addresses that left the configuration and not yet the host, by position.
+    pub(super) orphans: BTreeMap<u32, Held>,
+    pub(super) orphans_made: u32,
+    pub(super) index: Index,
+    /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
+    pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
+    pub(super) timers: BTreeSet<(Instant, Slot)>,
+    pub(super) announcer: Announcer,
+    pub(super) counters: RouterCounters,
+    pub(super) counted: Cell<bool>,
+    pub(super) listening: BTreeSet<Listen>,
+    /// Interfaces appeared or went: `dispatch` and `listening` must be made again.
+    pub(super) sockets_stale: bool,
+    /// Blocked traffic.
+    pub(super) blocks: BTreeSet<Block>,
+    /// Where in the outputs the new set belongs, if it changed.
+    pub(super) block_at: Option<usize>,
+    pub(super) phase: Phase,
+    options: EngineOptions,
+    /// When machines may start.
+    start_at: Instant,
+    /// Wall clock minus monotonic clock, nanoseconds.
+    epoch: u64,
+    quiet_until: Instant,
+}
+
+/// Who cares about what; made from the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// Instances by the interfaces they name anywhere.
+    users: HashMap<String, Vec<Slot>>,
+    /// Instances without an interface.
+    floating: Vec<Slot>,
+    /// Who may hold an address: slot (or [`STATICS`]) and position from 1.
+    pub(super) holders: HashMap<IpAddr, SmallVec<[(Slot, u32); 1]>>,
+    /// Instances by their configured source address.
+    sources: HashMap<IpAddr, Vec<Slot>>,
+    /// Interfaces of static addresses.
+    static_users: BTreeSet<String>,
+}
+
+impl Engine {
+    /// An engine that waits for what [`Input`] says is sent before the first `Wake`.
+    pub fn new(config: &Config, options: EngineOptions, now: Instant, wall: WallTime) -> Engine {
+        let mut engine = Engine {
+            global: config.global.clone(),
+            host: Host::default(),
+            slots: Vec::new(),
+            names: BTreeMap::new(),
+            statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
+            statics_retry: None,
+            statics_refusals: 0,
+            orphans: BTreeMap::new(),
+            orphans_made: 0,
+            index: Index::default(),
+            dispatch: HashMap::new(),
+            timers: BTreeSet::new(),
+            announcer: Announcer::default(),
+            counters: RouterCounters::default(),
+            counted: Cell::new(false),
+            listening: BTreeSet::new(),
+            sockets_stale: true,
+            blocks: BTreeSet::new(),
+            block_at: None,
+            phase: Phase::Waiting,
+            options,
+            start_at: now,
+            epoch: 0,
+            quiet_until: Instant::ZERO,
+        };
+        engine.set_wall(now, wall);
+        let since = engine.wall(now);
+        for (position, instance) in config.instances.iter().enumerate() {
+            engine.adopt(Router::new(instance, position as u32 + 1, since));
+        }
+        engine.reindex();
+        engine
+    }
+
+    /// Tells what the wall clock shows; call it again when the clock was set. Only rows and edges carry wall time.
+    pub fn set_wall(&mut self, now: Instant, wall: WallTime) {
+        self.epoch = wall.0.wrapping_sub(now.nanos());
+    }
+
+    /// Takes one input in and appends what must be done, in order.
+    ///
+    /// A driver that wakes up late reads its sockets first and says `Wake` after: a machine whose deadline has passed
+    /// acts on it, although its master's adverts may wait in a receive buffer ([`Engine::overdue`] tells). Several
+    /// inputs may be handed over before the outputs are carried out.
+    pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Output>) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        match input {
+            Input::Datagram(datagram) => self.receive(&datagram, now, out),
+            Input::Link(link) => self.put_link(link, now, out),
+            Input::LinkGone(index) => {
+                if let Some(link) = self.host.remove_link(index) {
+                    self.lost_link(index, now, out);
+                    self.link_changed(&link.name, now, out);
+                }
+            }
+            Input::HostAddress(address) => {
+                self.host.put_address(address);
+                self.host_address_changed(&address, now, out);
+            }
+            Input::HostAddressGone(address) => {
+                self.host.remove_address(&address);
+                self.restore(&address, now, out);
+                self.host_address_changed(&address, now, out);
+            }
+            Input::AddressAnswer { key, install, error } => self.address_answer(&key, install, error, now, out),
+            Input::Command { request, command } => {
+                let reply = self.command(command, now, out);
+                out.push(Output::Reply { request, reply });
+            }
+            Input::ClearCounters => self.clear_counters(out),
+            Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
+            Input::Wake => self.wake(now, out),
+            Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
+        }
+        self.settle(out);
+    }
+
+    fn clear_counters(&mut self, out: &mut Vec<Output>) {
+        self.counters = Default::default();
+        out.push(Output::Changed(RowKey::Router));
+        for router in self.slots.iter_mut().flatten() {
+            router.counters = Default::default();
+            out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
+        }
+    }
+
+    /// When to say `Wake` if nothing else happens before. O(1).
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting => Some(Instant::ZERO),
+            Phase::Running => {
+                let timer = self.timers.first().map(|(at, _)| *at);
+                timer.into_iter().chain(self.announcer.deadline()).min()
+            }
+            Phase::Stopped => None,
+        }
+    }
+
+    /// How far behind its deadline the driver is. When this is more than a few milliseconds, sockets are to be read
+    /// until they are empty before `Wake`.
+    pub fn overdue(&self, now: Instant) -> std::time::Duration {
+        self.deadline().map_or(std::time::Duration::ZERO, |deadline| now.since(deadline))
+    }
+
+    pub(super) fn wall(&self, now: Instant) -> WallTime {
+        WallTime(self.epoch.wrapping_add(now.nanos()))
+    }
+
+    pub(super) fn routers(&self) -> impl Iterator<Item = &Router> {
+        self.slots.iter().flatten().map(|router| &**router)
+    }
+
+    pub(super) fn router(&self, slot: Slot) -> Option<&Router> {
+        self.slots.get(slot as usize)?.as_deref()
+    }
+
+    pub(super) fn router_mut(&mut self, slot: Slot) -> Option<&mut Router> {
+        self.slots.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    pub(super) fn router_named(&self, name: &InstanceName) -> Option<&Router> {
+        self.router(*self.names.get(name)?)
+    }
+
+    pub(super) fn each_slot(&self) -> Vec<Slot> {
+        (0..self.slots.len() as Slot).filter(|slot| self.router(*slot).is_some()).collect()
+    }
+
+    /// Gives a router a slot. [`Self::reindex`] must follow.
+    pub(super) fn adopt(&mut self, router: Router) -> Slot {
+        let free = self.slots.iter().position(Option::is_none);
+        let at = free.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.names.insert(router.config.name.clone(), at as Slot);
+        self.slots[at] = Some(Box::new(router));
+        at as Slot
+    }
+
+    /// Makes the index again: after the configuration changed.
+    pub(super) fn reindex(&mut self) {
+        let mut index = Index::default();
+        for slot in self.each_slot() {
+            let Some(router) = self.router(slot) else { continue };
+            let config = &router.config;
+            if config.interface.is_none() {
+                index.floating.push(slot);
+            }
+            if let Some(source) = config.source {
+                index.sources.entry(source).or_default().push(slot);
+            }
+            let tracked = config.tracked_interfaces.iter().map(|tracked| &tracked.interface);
+            let held = router.held.iter().map(|held| &held.address.interface);
+            let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
+            for name in named {
+                index.users.entry(name.clone()).or_default().push(slot);
+            }
+            for (position, held) in router.held.iter().enumerate() {
+                index.holders.entry(held.address.address).or_default().push((slot, position as u32 + 1));
+            }
+        }
+        for (position, held) in self.statics.iter().enumerate() {
+            index.static_users.insert(held.address.interface.clone());
+            index.holders.entry(held.address.address).or_default().push((STATICS, position as u32 + 1));
+        }
+        self.index = index;
+        self.sockets_stale = true;
+    }
+
+    /// The first `Wake`: what is known of the host now is all of it.
+    fn begin(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.phase = Phase::Running;
+        let delay = if self.options.restarted { 0 } else { self.global.startup_delay_ns };
+        let after_boot = Instant::from_nanos(self.global.delay_after_boot_ns);
+        self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
+        self.install_statics(out);
+        for slot in self.each_slot() {
+            self.clear_leftovers(slot, out);
+            self.refresh(slot, now, out);
+        }
+        // Sockets before machines: what is sent or due at once must find them.
+        self.settle(out);
+        for slot in self.each_slot() {
+            self.launch(slot, now, out);
+        }
+    }
+
+    /// Starts a machine, or lets it wait for the startup delay.
+    pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let start_at = self.start_at;
+        let Some(router) = self.router(slot) else { return };
+        let event = match router.faults.first() {
+            Some(fault) if start_at <= now => Event::Fault(fault.reason()),
+            _ => Event::Start { at: start_at },
+        };
+        self.drive(slot, event, now, out);
+    }
+
+    fn wake(&mut self, now: Instant, out: &mut Vec<Output>) {
+        // Collected first: a machine that is due again at once waits for the next `Wake`, so that this ends.
+        let mut due: SmallVec<[Slot; 8]> = SmallVec::new();
+        while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, slot));
+            if let Some(router) = self.router_mut(slot) {
+                router.armed = None;
+            }
+            due.push(slot);
+        }
+        for slot in due {
+            if slot == STATICS {
+                self.statics_retry = None;
+                self.install_statics(out);
+                self.remove_orphans(out);
+                continue;
+            }
+            let Some(router) = self.router(slot) else { continue };
+            if router.machine.deadline().is_some_and(|at| at <= now) {
+                if router.machine.started() {
+                    self.drive(slot, Event::Wake, now, out);
+                } else {
+                    self.launch(slot, now, out);
+                }
+            }
+            self.announce_due(slot, now);
+            self.retry_due(slot, now, out);
+            self.arm(slot);
+        }
+        self.announce(now, out);
+    }
+
+    /// Keeps the router's entry among the timers true.
+    pub(super) fn arm(&mut self, slot: Slot) {
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let deadline = router.deadline();
+        if deadline == router.armed {
+            return;
+        }
+        if let Some(old) = router.armed {
+            self.timers.remove(&(old, slot));
+        }
+        if let Some(new) = deadline {
+            self.timers.insert((new, slot));
+        }
+        router.armed = deadline;
+    }
+
+    /// An advert came in.
+    fn receive(&mut self, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
+        let Ok(header) = vrrp::peek(datagram.payload) else {
+            self.counters.truncated += 1;
+            self.count_router(out);
+            return;
+        };
+        let Some(slot) = self.addressee(datagram, header.vrid) else {
+            self.counters.vrid_errors += 1;
+            self.count_router(out);
+            if self.global.log_unknown_vrids && now >= self.quiet_until {
+                self.quiet_until = now + LOG_PAUSE;
+                out.push(Output::Log(Log {
+                    level: Level::Info,
+                    instance: None,
+                    text: format!("received an advert for unknown VRID {} from {}", header.vrid, datagram.source),
+                }));
+            }
+            return;
+        };
+        let Some(router) = self.router(slot) else { return };
+        let machine = &router.machine;
+        let own = machine.primary() == Some(datagram.source);
+        if own || !router.faults.is_empty() || !machine.started() {
+            return;
+        }
+        let followed = machine.master();
+        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
+        let advert = match verdict {
+            Ok(advert) => advert,
+            Err(rejected) => return self.reject(slot, rejected, datagram, now, out),
+        };
+        let Some(router) = self.router_mut(slot) else { return };
+        router.counters.adverts_received += 1;
+        if advert.priority == 0 {
+            router.counters.priority_zero_received += 1;
+        }
+        self.count(slot, out);
+        self.drive(slot, Event::Advert(advert), now, out);
+        let Some(router) = self.router(slot) else { return };
+        if router.machine.master() != followed {
+            out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
+        }
+    }
+
+    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ.
+    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8) -> Option<Slot> {
+        let family = Family::of(datagram.source);
+        let candidates = |interface| self.dispatch.get(&(interface, family, vrid)).into_iter().flatten().copied();
+        let mut here = candidates(Some(datagram.interface)).chain(candidates(None));
+        if datagram.destination.is_multicast() {
+            return here.find(|slot| {
+                let transport = self.router(*slot).map(|router| &router.config.transport);
+                matches!(transport, Some(Transport::Multicast { group }) if *group == datagram.destination)
+            });
+        }
+        let mut stranger = None;
+        for slot in here {
+            let Some(Transport::Unicast { peers, .. }) = self.router(slot).map(|router| &router.config.transport)
+            else {
+                continue;
+            };
+            if peers.iter().any(|peer| peer.address == datagram.source) {
+                return Some(slot);
+            }
+            stranger = stranger.or(Some(slot));
+        }
+        stranger
+    }
+
+    fn reject(&mut self, slot: Slot, why: Rejected, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let of_router = why.count(&mut self.counters, &mut router.counters);
+        if let Some(quiet_until) = router.quiet_until.get_mut(why.kind())
+            && now >= *quiet_until
+        {
+            *quiet_until = now + LOG_PAUSE;
+            let name = &router.config.name;
+            out.push(Output::Log(Log {
+                level: Level::Warn,
+                instance: Some(name.clone()),
+                text: format!("({name}) dropped an advert from {}: {}", datagram.source, why.describe(&router.config)),
+            }));
+        }
+        if of_router {
+            self.count_router(out);
+        } else {
+            self.count(slot, out);
+        }
+    }
+
+    fn count_router(&self, out: &mut Vec<Output>) {
+        if !self.counted.replace(true) {
+            out.push(Output::Counted(RowKey::Router));
+        }
+    }
+
+    pub(super) fn count(&self, slot: Slot, out: &mut Vec<Output>) {
+        if let Some(router) = self.router(slot)
+            && !router.counted.replace(true)
+        {
+            out.push(Output::Counted(RowKey::Instance(router.config.name.clone())));
+        }
+    }
+
+    fn put_link(&mut self, link: Link, now: Instant, out: &mut Vec<Output>) {
+        if self.host.link(link.index) == Some(&link) {
+            return;
+        }
+        let name = link.name.clone();
+        let index = link.index;
+        let before = self.host.put_link(link);
+        if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
+            if before.index != index {
+                self.lost_link(before.index, now, out);
+            }
+            if before.name != name {
+                self.link_changed(&before.name, now, out);
+            }
+        }
+        self.link_changed(&name, now, out);
+    }
+
+    /// Instances that name this interface look at it again.
+    fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        if self.index.static_users.contains(name) {
+            self.install_statics(out);
+        }
+        for slot in self.index.users.get(name).cloned().unwrap_or_default() {
+            self.refresh(slot, now, out);
+            self.install_missing(slot, out);
+            let Some(router) = self.router(slot) else { continue };
+            let keys = super::rows::router_keys(router);
+            out.extend(keys.into_iter().filter(|key| !matches!(key, RowKey::Address { .. })).map(Output::Changed));
+        }
+    }
+
+    /// Its addresses went with it.
+    fn lost_link(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Output>) {
+        self.sockets_stale = true;
+        for slot in self.each_slot() {
+            let Some(router) = self.router_mut(slot) else { continue };
+            for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
+                router.installed -= u32::from(std::mem::take(&mut held.installed));
+                held.at = None;
+            }
+            for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
+                held.leaving = None;
+            }
+            if router.link == Some(index) {
+                self.refresh(slot, now, out);
+            }
+        }
+        self.orphans.retain(|_, held| held.leaving != Some(index));
+        for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
+            held.installed = false;
+            held.at = None;
+        }
+    }
+
+    /// Sources may have come or gone. Virtual addresses are not sources, except an owner's.
+    fn host_address_changed(&mut self, address: &HostAddress, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let mut concerned: Vec<Slot> = Vec::new();
+        if let Some(holders) = self.index.holders.get(&address.address) {
+            // Thousands of these come and go in a takeover: do not look at every instance of the interface.
+            let owner = |slot: &Slot| self.router(*slot).is_some_and(|router| router.base.get() == OWNER);
+            concerned.extend(holders.iter().map(|(slot, _)| *slot).filter(owner));
+        } else {
+            let link = self.host.link(address.interface);
+            concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
+            concerned.extend(&self.index.floating);
+        }
+        concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
+        for slot in concerned {
+            self.refresh(slot, now, out);
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
+        let name = match &command {
+            Command::SetPriority { instance, .. } | Command::SetPreempt { instance, .. } => instance.clone(),
+        };
+        let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
+        let Some(router) = self.router_mut(slot) else { return Reply::Refused(Refusal::NoSuchInstance) };
+        let undo = match command {
+            Command::SetPriority { instance, priority } => {
+                let old = std::mem::replace(&mut router.base, priority);
+                out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
+                self.refresh(slot, now, out);
+                Command::SetPriority { instance, priority: old }
+            }
+            Command::SetPreempt { instance, preempt } => {
+                let settings = &mut router.machine.settings;
+                let old = settings.preempt != Preempt::Never;
+                settings.preempt = match (preempt, router.config.preempt) {
+                    (false, _) => Preempt::Never,
+                    (true, Preempt::After(delay)) => Preempt::After(delay),
+                    (true, Preempt::Never) => Preempt::After(std::time::Duration::ZERO),
+                };
+                let word = if preempt { "preempt" } else { "nopreempt" };
+                out.push(info(&name, format!("({name}) set to {word}")));
+                Command::SetPreempt { instance, preempt: old }
+            }
+        };
+        out.push(Output::Changed(RowKey::Instance(name)));
+        self.arm(slot);
+        // The driver fills in the generation of the batch that carries the row.
+        Reply::Done { undo, visible_at: 0 }
+    }
+
+    /// Looks at the host with one instance's eyes, and tells its machine what changed.
+    pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let holders = &self.index.holders;
+        let view = router.examine(&self.host, |address| holders.contains_key(&address));
+        let name = router.config.name.clone();
+        let mut changed = false;
+        if router.link != view.link {
+            router.link = view.link;
+            router.stale();
+            self.sockets_stale = true;
+            changed = true;
+        }
+        if router.machine.primary() != view.primary {
+            let _nothing_to_do = router.machine.handle(Event::Primary(view.primary), now);
+            router.stale();
+            changed = true;
+        }
+        let old = router.machine.effective();
+        let mut unblock = None;
+        if old != view.priority {
+            let blocked = router.machine.is_master() && router.blocks();
+            let _nothing_to_do = router.machine.handle(Event::Priority(view.priority), now);
+            router.stale();
+            changed = true;
+            if router.machine.started() {
+                let text = format!("({name}) Changing effective priority from {old} to {}", view.priority);
+                out.push(info(&name, text));
+            }
+            let blocks = router.machine.is_master() && router.blocks();
+            unblock = (blocked != blocks).then_some(blocks);
+        }
+        let was_faulty = !router.faults.is_empty();
+        let mut event = None;
+        if router.faults != view.faults {
+            for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
+                out.push(info(&name, format!("({name}) {fault}")));
+            }
+            event = match (was_faulty, view.faults.first()) {
+                (false, Some(fault)) => Some(Event::Fault(fault.reason())),
+                (true, None) => Some(Event::Recovered(Reason::InterfaceUp)),
+                _ => None,
+            };
+            router.faults = view.faults;
+            changed = true;
+        }
+        let started = router.machine.started();
+        if changed {
+            out.push(Output::Changed(RowKey::Instance(name)));
+        }
+        if let Some(on) = unblock {
+            self.block(slot, on, out);
+        }
+        // A machine that has not started looks at the faults when it does.
+        if let Some(event) = event.filter(|_| started) {
+            self.drive(slot, event, now, out);
+        }
+        self.arm(slot);
+    }
+
+    /// What is said once per input, however many instances it concerned.
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.sockets_stale && self.phase == Phase::Running {
+            self.sockets_stale = false;
+            self.remake_sockets(out);
+        }
+        if let Some(at) = self.block_at.take() {
+            let set = self.blocks.iter().copied().collect();
+            out.insert(at.min(out.len()), Output::Block(set));
+        }
+    }
+
+    fn remake_sockets(&mut self, out: &mut Vec<Output>) {
+        let mut dispatch: HashMap<_, SmallVec<[Slot; 1]>> = HashMap::new();
+        let mut listening = BTreeSet::new();
+        for slot in self.each_slot() {
+            let Some(router) = self.router(slot) else { continue };
+            let config = &router.config;
+            if config.interface.is_some() && router.link.is_none() {
+                continue;
+            }
+            dispatch.entry((router.link, config.family, config.vrid.get())).or_default().push(slot);
+            listening.insert(match (&config.transport, router.link) {
+                (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
+                (Transport::Multicast { .. }, None) => continue,
+                (Transport::Unicast { .. }, interface) => Listen::Unicast { interface, family: config.family },
+            });
+        }
+        self.dispatch = dispatch;
+        if listening != self.listening {
+            self.listening = listening;
+            out.push(Output::Listen(self.listening.iter().cloned().collect()));
+        }
+    }
+}
+
+pub(super) fn info(name: &InstanceName, text: String) -> Output {
+    Output::Log(Log { level: Level::Info, instance: Some(name.clone()), text })
+}

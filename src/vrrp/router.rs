@@ -1,0 +1,279 @@
+//! What the engine keeps for one instance around its [`Machine`]: addresses, encoded adverts, faults, counters.
+
+use std::cell::Cell;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::admit::{self, Rejected};
+use super::host::Host;
+use super::io::{IfIndex, Link};
+use super::machine::{Machine, OWNER, Settings};
+use super::priority::{self, Effect};
+use crate::bus::rows::{Counters, Reason};
+use crate::clock::{Instant, WallTime};
+use crate::conf::model::{Address, Auth, Instance, Priority, Transport};
+use crate::wire::vrrp::Outgoing;
+
+/// Repeated packet errors of one kind are logged this far apart; all of them are counted.
+pub const LOG_PAUSE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct Router {
+    pub config: Instance,
+    /// Place in the file, from 1.
+    pub index: u32,
+    pub machine: Machine,
+    /// Configured priority, or what a SET put in its place.
+    pub base: Priority,
+    pub link: Option<IfIndex>,
+    /// Advertised addresses, sorted.
+    pub listed: Vec<IpAddr>,
+    /// Virtual addresses, then excluded ones: position is index plus one.
+    pub held: Vec<Held>,
+    /// How many of `held` are installed.
+    pub installed: u32,
+    pub faults: Faults,
+    pub counters: Counters,
+    pub since: WallTime,
+    pub reason: Reason,
+    /// The second burst after becoming master or hearing a weaker one, and its number of messages.
+    pub second_burst: Option<(Instant, u32)>,
+    pub refresh_at: Option<Instant>,
+    pub extra_at: Option<Instant>,
+    /// When to ask the kernel again for what it refused.
+    pub retry_at: Option<Instant>,
+    pub refusals: u32,
+    /// The deadline that stands in the engine's timers.
+    pub armed: Option<Instant>,
+    /// A changed counter was reported and not read since.
+    pub counted: Cell<bool>,
+    /// Errors of a kind are not logged before.
+    pub quiet_until: [Instant; Rejected::KINDS],
+    /// The same for weaker masters heard while master.
+    pub weaker_quiet_until: Instant,
+    frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
+}
+
+/// An address that is, or is not, to be on the host.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub address: Address,
+    pub wanted: bool,
+    /// The kernel said that it is there, or it was seen there, since it was wanted.
+    pub installed: bool,
+    /// Where it was asked for while wanted.
+    pub at: Option<IfIndex>,
+    /// Where the kernel was told to take it away from, until it says that it did.
+    pub leaving: Option<IfIndex>,
+    /// When it was last put back after somebody else had removed it.
+    pub restored_at: Option<Instant>,
+}
+
+impl Held {
+    pub fn new(address: Address) -> Held {
+        Held { address, wanted: false, installed: false, at: None, leaving: None, restored_at: None }
+    }
+}
+
+/// Whether two address lines put the same thing on the host: where they stand and whether they are watched aside.
+pub fn same_address(a: &Address, b: &Address) -> bool {
+    let key = |it: &Address| (it.address, it.prefix, it.scope, it.broadcast, it.peer, it.flags, it.preferred_lifetime);
+    key(a) == key(b) && a.interface == b.interface && a.label == b.label
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    InterfaceMissing(String),
+    InterfaceDown(String),
+    NoMulticast(String),
+    SourceMissing,
+    NoPeers,
+    Tracked(String),
+}
+
+pub type Faults = SmallVec<[Fault; 1]>;
+
+impl Fault {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_) => {
+                Reason::InterfaceDown
+            }
+            Fault::SourceMissing => Reason::SourceMissing,
+            Fault::NoPeers => Reason::NoPeers,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::InterfaceMissing(name) => write!(f, "interface {name} does not exist"),
+            Fault::InterfaceDown(name) => write!(f, "interface {name} is down"),
+            Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
+            Fault::SourceMissing => f.write_str("no source address for adverts"),
+            Fault::NoPeers => f.write_str("no unicast peers"),
+            Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
+        }
+    }
+}
+
+/// What the host means for an instance at this moment.
+#[derive(Debug)]
+pub struct View {
+    pub link: Option<IfIndex>,
+    pub primary: Option<IpAddr>,
+    pub priority: Priority,
+    pub faults: Faults,
+}
+
+impl Router {
+    pub fn new(config: &Instance, index: u32, since: WallTime) -> Router {
+        let held = config.addresses.iter().chain(&config.excluded).cloned().map(Held::new).collect();
+        Router {
+            machine: Machine::new(Settings::from(config), config.priority),
+            base: config.priority,
+            link: None,
+            listed: listed(config),
+            held,
+            installed: 0,
+            faults: Faults::new(),
+            counters: Counters::default(),
+            since,
+            reason: Reason::Startup,
+            second_burst: None,
+            refresh_at: None,
+            extra_at: None,
+            retry_at: None,
+            refusals: 0,
+            armed: None,
+            counted: Cell::new(false),
+            quiet_until: [Instant::ZERO; Rejected::KINDS],
+            weaker_quiet_until: Instant::ZERO,
+            frames: SmallVec::new(),
+            config: config.clone(),
+            index,
+        }
+    }
+
+    /// When something is due here.
+    pub fn deadline(&self) -> Option<Instant> {
+        let burst = self.second_burst.map(|(at, _)| at);
+        [self.machine.deadline(), burst, self.refresh_at, self.extra_at, self.retry_at].into_iter().flatten().min()
+    }
+
+    /// What holds, given the host. `ours` tells virtual addresses, which are nobody's primary address.
+    pub fn examine(&self, host: &Host, ours: impl Fn(IpAddr) -> bool) -> View {
+        let config = &self.config;
+        let mut faults = Faults::new();
+        let link = config.interface.as_deref().and_then(|name| host.named(name));
+        if let Some(name) = &config.interface {
+            let multicast = matches!(config.transport, Transport::Multicast { .. });
+            match link {
+                None => faults.push(Fault::InterfaceMissing(name.clone())),
+                Some(link) if !link.up() && config.track_primary => faults.push(Fault::InterfaceDown(name.clone())),
+                Some(link) if multicast && !link.multicast => faults.push(Fault::NoMulticast(name.clone())),
+                Some(_) => {}
+            }
+        }
+        let index = link.map(|link| link.index);
+        let primary = self.find_primary(host, index, ours);
+        let source_missing = match config.source {
+            Some(source) => config.track_source && !host.has_source(index, source),
+            None => primary.is_none() && index.is_some(),
+        };
+        if source_missing {
+            faults.push(Fault::SourceMissing);
+        }
+        if let Transport::Unicast { peers, fault_without_peers: true, .. } = &config.transport
+            && peers.is_empty()
+        {
+            faults.push(Fault::NoPeers);
+        }
+        let mut weights = 0;
+        for tracked in &config.tracked_interfaces {
+            match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {
+                Effect::Nothing => {}
+                Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),
+                Effect::Add(weight) => weights += i32::from(weight),
+            }
+        }
+        View { link: index, primary, priority: priority::effective(self.base, weights), faults }
+    }
+
+    fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        if self.config.source.is_some() {
+            return self.config.source;
+        }
+        let index = link?;
+        let family = self.config.family;
+        host.primary(index, family, ours)
+            // An owner's address is the interface's own, and virtual at once.
+            .or_else(|| (self.base.get() == OWNER).then(|| host.primary(index, family, |_| false)).flatten())
+            // Untracked, the interface may lose its link-local address by going down; nothing better is known.
+            .or_else(|| if self.config.track_primary { None } else { self.machine.primary() })
+    }
+
+    /// Adverts as they go out, one for each destination, encoded once for as long as nothing in them changes.
+    pub fn frames(&mut self) -> &[(IpAddr, Arc<[u8]>)] {
+        if self.frames.is_empty() {
+            self.frames = self.encode(self.machine.priority());
+        }
+        &self.frames
+    }
+
+    /// Encodes an advert of `priority`; nothing, without a source address.
+    pub fn encode(&self, priority: u8) -> SmallVec<[(IpAddr, Arc<[u8]>); 1]> {
+        let Some(source) = self.machine.primary() else { return SmallVec::new() };
+        let addresses: Vec<IpAddr> = self.config.addresses.iter().map(|address| address.address).collect();
+        let password = match &self.config.auth {
+            Some(Auth::Pass(password)) => Some(*password),
+            Some(Auth::Ah(_)) | None => None,
+        };
+        let out = Outgoing {
+            version: self.config.version,
+            vrid: self.config.vrid.get(),
+            priority,
+            interval: self.config.advert_interval,
+            password,
+            addresses: &addresses,
+        };
+        let frame = |to: IpAddr| (to, Arc::from(out.encode(admit::cover(&self.config, source, to))));
+        match &self.config.transport {
+            Transport::Multicast { group } => SmallVec::from_elem(frame(*group), 1),
+            Transport::Unicast { peers, .. } => peers.iter().map(|peer| frame(peer.address)).collect(),
+        }
+    }
+
+    /// Something in the adverts changed.
+    pub fn stale(&mut self) {
+        self.frames.clear();
+    }
+
+    /// TTL or hop limit of what is sent.
+    pub fn ttl(&self) -> u8 {
+        match &self.config.transport {
+            Transport::Multicast { .. } => 255,
+            Transport::Unicast { ttl, .. } => ttl.unwrap_or(match self.config.family {
+                crate::conf::model::Family::V4 => 255,
+                // The kernel's default hop limit, which Keepalived leaves in place.
+                crate::conf::model::Family::V6 => 64,
+            }),
+        }
+    }
+
+    /// Whether packets to the addresses must be dropped while master.
+    pub fn blocks(&self) -> bool {
+        !self.config.accept && self.machine.priority() != OWNER
+    }
+}
+
+pub fn listed(config: &Instance) -> Vec<IpAddr> {
+    let mut listed: Vec<IpAddr> = config.addresses.iter().map(|address| address.address).collect();
+    listed.sort_unstable();
+    listed
+}

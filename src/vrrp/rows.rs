@@ -1,0 +1,124 @@
+//! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
+
+use super::engine::Engine;
+use super::host::Host;
+use super::io::Link;
+use super::router::{Held, Router};
+use crate::bus::rows::{AddressRow, InstanceRow, Row, RowKey, State, TrackedInterfaceRow};
+use crate::conf::model::{InitialState, Preempt};
+
+impl Engine {
+    /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
+    ///
+    /// [`Output::Counted`]: super::io::Output::Counted
+    pub fn row(&self, key: &RowKey) -> Option<Row> {
+        match key {
+            RowKey::Global => Some(Row::Global(Box::new(self.global.clone()))),
+            RowKey::Router => {
+                self.counted.set(false);
+                Some(Row::Router(self.counters))
+            }
+            RowKey::Instance(name) => {
+                let router = self.router_named(name)?;
+                router.counted.set(false);
+                Some(Row::Instance(Box::new(instance(router, &self.host))))
+            }
+            RowKey::Address { owner: None, position } => {
+                let held = held_at(&self.statics, *position)?;
+                Some(Row::Address(Box::new(address(held, 0, *position, false, &self.host))))
+            }
+            RowKey::Address { owner: Some(name), position } => {
+                let router = self.router_named(name)?;
+                let held = held_at(&router.held, *position)?;
+                let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
+                Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
+            }
+            RowKey::TrackedInterface { instance, interface } => {
+                let router = self.router_named(instance)?;
+                let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
+                let link = self.host.named(interface);
+                Some(Row::TrackedInterface(TrackedInterfaceRow {
+                    instance_index: router.index,
+                    interface: interface.clone(),
+                    interface_index: link.map(|link| link.index),
+                    weight: tracked.weight,
+                    reverse: tracked.reverse,
+                    up: link.is_some_and(Link::up),
+                }))
+            }
+        }
+    }
+
+    /// Every row there is, for a full resync.
+    pub fn keys(&self) -> Vec<RowKey> {
+        let mut keys = vec![RowKey::Global, RowKey::Router];
+        keys.extend((1..=self.statics.len() as u32).map(|position| RowKey::Address { owner: None, position }));
+        for router in self.routers() {
+            keys.extend(router_keys(router));
+        }
+        keys
+    }
+}
+
+/// The rows that exist because of one instance.
+pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
+    let name = &router.config.name;
+    let mut keys = vec![RowKey::Instance(name.clone())];
+    keys.extend((1..=router.held.len() as u32).map(|position| RowKey::Address { owner: Some(name.clone()), position }));
+    keys.extend(
+        router
+            .config
+            .tracked_interfaces
+            .iter()
+            .map(|tracked| RowKey::TrackedInterface { instance: name.clone(), interface: tracked.interface.clone() }),
+    );
+    keys
+}
+
+fn held_at(held: &[Held], position: u32) -> Option<&Held> {
+    held.get(usize::try_from(position).ok()?.checked_sub(1)?)
+}
+
+fn instance(router: &Router, host: &Host) -> InstanceRow {
+    let machine = &router.machine;
+    let state = match machine.state() {
+        State::Shutdown | State::Deleted => State::Init,
+        state => state,
+    };
+    let wanted = match (state, router.config.initial_state) {
+        (State::Init, InitialState::Master) => State::Master,
+        (State::Init, InitialState::Backup) => State::Backup,
+        (state, _) => state,
+    };
+    let link = router.link.and_then(|index| host.link(index));
+    InstanceRow {
+        index: router.index,
+        config: router.config.clone(),
+        state,
+        wanted,
+        base_priority: router.base,
+        effective_priority: machine.effective(),
+        preempt: machine.settings.preempt != Preempt::Never,
+        addresses_set: machine.is_master() && router.installed > 0,
+        primary: machine.primary(),
+        master: machine.master().map(|master| (master.address, master.priority)),
+        master_interval_ns: u64::try_from(machine.master_interval().as_nanos()).unwrap_or(u64::MAX),
+        interface_index: router.link,
+        interface_mac: link.and_then(|link| link.mac),
+        since: router.since,
+        reason: router.reason,
+        faults: router.faults.iter().map(ToString::to_string).collect(),
+        counters: router.counters,
+    }
+}
+
+fn address(held: &Held, owner_index: u32, position: u32, advertised: bool, host: &Host) -> AddressRow {
+    AddressRow {
+        owner_index,
+        position,
+        config: held.address.clone(),
+        interface_index: host.named(&held.address.interface).map(|link| link.index),
+        installed: held.installed,
+        advertised,
+    }
+}

@@ -1,0 +1,378 @@
+//! One simulated host: a kernel with two interfaces, a clock of its own pace, and an engine that may be dead or stalled.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use keepwatch::bus::msg::Edge;
+use keepwatch::bus::rows::{Row, RowKey, State};
+use keepwatch::clock::{Instant, WallTime};
+use keepwatch::conf::model::{Config, InstanceName};
+use keepwatch::vrrp::engine::{Engine, EngineOptions};
+use keepwatch::vrrp::io::{AddressChange, Datagram, HostAddress, Input, Link, Listen, Output, Send};
+
+use crate::random::Random;
+
+pub const ETH0: u32 = 2;
+
+/// True time, nanoseconds.
+pub type Time = u64;
+
+/// A datagram under way or in a receive buffer.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub ttl: u8,
+    pub payload: Arc<[u8]>,
+}
+
+pub struct Host {
+    pub number: usize,
+    pub config: Config,
+    pub engine: Option<Engine>,
+    /// Parts per million that this clock is fast.
+    drift: i64,
+    offset: u64,
+    /// eth0 and eth1.
+    pub up: [bool; 2],
+    /// The index of eth1; `None` while there is no such interface.
+    pub eth1: Option<u32>,
+    interfaces_made: u32,
+    pub addresses: BTreeSet<(u32, IpAddr)>,
+    pub inbox: VecDeque<Packet>,
+    pub stalled_until: Time,
+    listening: BTreeSet<Listen>,
+    pub blocked: BTreeSet<IpAddr>,
+    /// What the edges say: they must tell the whole story.
+    pub states: BTreeMap<InstanceName, State>,
+    /// Address changes that the kernel refused, or that somebody else undid: not to be complained of before then.
+    pub excused: BTreeMap<IpAddr, Time>,
+    /// Addresses that a process had not got rid of when it died: its successor, with a new file, knows nothing of them.
+    pub lost: BTreeSet<IpAddr>,
+    pub outputs: u64,
+    pub digest: u64,
+    /// Address changes that fail, in a thousand.
+    pub refusals: u64,
+    out: Vec<Output>,
+    /// Whether to compute [`Self::digest`].
+    pub trace: bool,
+    /// What netlink has not delivered yet, in order.
+    notes: VecDeque<(Time, Input<'static>)>,
+}
+
+impl Host {
+    pub fn new(number: usize, config: Config, random: &mut Random) -> Host {
+        let mut host = Host {
+            number,
+            config,
+            engine: None,
+            drift: random.range(0, 1001) as i64 - 500,
+            offset: random.range(1, 1 << 50),
+            up: [true; 2],
+            eth1: Some(ETH0 + 1),
+            interfaces_made: ETH0 + 1,
+            addresses: BTreeSet::new(),
+            inbox: VecDeque::new(),
+            stalled_until: 0,
+            listening: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            states: BTreeMap::new(),
+            excused: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            outputs: 0,
+            digest: 0,
+            refusals: 0,
+            out: Vec::new(),
+            trace: false,
+            notes: VecDeque::new(),
+        };
+        host.addresses.insert((ETH0, host.own_v4()));
+        host.addresses.insert((ETH0, host.own_v6()));
+        host
+    }
+
+    pub fn own_v4(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.number as u8 + 1))
+    }
+
+    pub fn own_v6(&self) -> IpAddr {
+        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, self.number as u16 + 1))
+    }
+
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        address == self.own_v4() || address == self.own_v6()
+    }
+
+    /// Every address that instances of this host may hold.
+    pub fn configured(&self) -> BTreeSet<IpAddr> {
+        let listed = self.config.instances.iter().flat_map(|it| it.addresses.iter().chain(&it.excluded));
+        listed.map(|address| address.address).collect()
+    }
+
+    pub fn local(&self, time: Time) -> Instant {
+        let skew = time as i64 / 1_000_000 * self.drift;
+        Instant::from_nanos(self.offset + (time as i64 + skew) as u64)
+    }
+
+    /// The first true time at which this clock shows `local` or later.
+    pub fn true_time(&self, local: Instant) -> Time {
+        let passed = local.nanos().saturating_sub(self.offset) as i64;
+        let mut time = (passed - passed / 1_000_000 * self.drift) as u64;
+        while self.local(time) < local {
+            time += 500;
+        }
+        time
+    }
+
+    /// When the engine wants to be woken, or its process goes on.
+    pub fn wakes_at(&self) -> Option<Time> {
+        let deadline = self.engine.as_ref()?.deadline().map(|at| self.true_time(at));
+        let note = self.notes.front().map(|(at, _)| *at);
+        Some(deadline.into_iter().chain(note).min()?.max(self.stalled_until))
+    }
+
+    fn link(&self, index: u32) -> Link {
+        let number = usize::from(index != ETH0);
+        let up = self.up[number];
+        Link {
+            index,
+            name: format!("eth{number}"),
+            admin_up: up,
+            running: up,
+            loopback: false,
+            multicast: true,
+            mac: Some([2, 0, 0, 0, self.number as u8, index as u8]),
+            mtu: 1500,
+        }
+    }
+
+    fn host_address(&self, (interface, address): (u32, IpAddr)) -> HostAddress {
+        let prefix = if address.is_ipv4() { 24 } else { 64 };
+        let secondary = address.is_ipv4() && !self.is_own(address);
+        HostAddress { interface, address, prefix, secondary, tentative: false }
+    }
+
+    /// A new process comes up.
+    pub fn start(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        let now = self.local(time);
+        self.states = self.config.instances.iter().map(|it| (it.name.clone(), State::Init)).collect();
+        self.listening.clear();
+        self.blocked.clear();
+        self.inbox.clear();
+        self.notes.clear();
+        let wall = WallTime(1_800_000_000_000_000_000 + time);
+        self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
+        for index in [Some(ETH0), self.eth1].into_iter().flatten() {
+            self.input(Input::Link(self.link(index)), time, random, sent);
+        }
+        // The dump lists the oldest address first.
+        let mut addresses: Vec<(u32, IpAddr)> = self.addresses.iter().copied().collect();
+        addresses.sort_by_key(|(_, address)| !self.is_own(*address));
+        for address in addresses {
+            self.input(Input::HostAddress(self.host_address(address)), time, random, sent);
+        }
+        self.input(Input::Wake, time, random, sent);
+    }
+
+    pub fn crash(&mut self) {
+        self.engine = None;
+        let ours = self.configured();
+        let lost = self.addresses.iter().map(|(_, address)| *address).filter(|address| !ours.contains(address));
+        self.lost.extend(lost);
+        for state in self.states.values_mut() {
+            *state = State::Init;
+        }
+    }
+
+    /// Takes eth`number` up or down.
+    pub fn set_up(&mut self, number: usize, up: bool, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        let same = std::mem::replace(&mut self.up[number], up) == up;
+        let Some(index) = [Some(ETH0), self.eth1][number].filter(|_| !same) else { return };
+        let v6: Vec<(u32, IpAddr)> =
+            self.addresses.iter().filter(|(at, address)| *at == index && address.is_ipv6()).copied().collect();
+        let link_first = random.permille(500);
+        if link_first {
+            self.input(Input::Link(self.link(index)), time, random, sent);
+        }
+        if !up {
+            // The kernel flushes IPv6 addresses and keeps IPv4 ones.
+            for address in v6 {
+                if self.addresses.remove(&address) {
+                    self.input(Input::HostAddressGone(self.host_address(address)), time, random, sent);
+                }
+            }
+        } else if index == ETH0 && self.addresses.insert((ETH0, self.own_v6())) {
+            self.input(Input::HostAddress(self.host_address((ETH0, self.own_v6()))), time, random, sent);
+        }
+        if !link_first {
+            self.input(Input::Link(self.link(index)), time, random, sent);
+        }
+    }
+
+    /// Removes eth1, or makes it again under a new index.
+    pub fn replug(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        match self.eth1.take() {
+            Some(index) => {
+                let gone: Vec<(u32, IpAddr)> = self.addresses.iter().filter(|(at, _)| *at == index).copied().collect();
+                let told = random.permille(500);
+                for place in gone {
+                    self.addresses.remove(&place);
+                    if told {
+                        self.input(Input::HostAddressGone(self.host_address(place)), time, random, sent);
+                    }
+                }
+                self.input(Input::LinkGone(index), time, random, sent);
+            }
+            None => {
+                self.interfaces_made += 1;
+                let index = self.interfaces_made;
+                self.eth1 = Some(index);
+                self.input(Input::Link(self.link(index)), time, random, sent);
+            }
+        }
+    }
+
+    /// Somebody removes an address behind the engine's back.
+    pub fn steal(&mut self, address: (u32, IpAddr), time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        if self.addresses.remove(&address) {
+            self.excused.insert(address.1, time + 32_000_000_000);
+            self.input(Input::HostAddressGone(self.host_address(address)), time, random, sent);
+        }
+    }
+
+    /// Reads the sockets empty, then wakes the engine: in this order, as a driver that may be late must.
+    pub fn wake(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        while self.notes.front().is_some_and(|(at, _)| *at <= time) {
+            if let Some((_, note)) = self.notes.pop_front() {
+                self.input(note, time, random, sent);
+            }
+        }
+        while let Some(packet) = self.inbox.pop_front() {
+            let group = packet.destination;
+            if self.up[0] && self.listening.contains(&Listen::Multicast { interface: ETH0, group }) {
+                self.input(
+                    Input::Datagram(Datagram {
+                        interface: ETH0,
+                        source: packet.source,
+                        destination: packet.destination,
+                        ttl: packet.ttl,
+                        payload: &packet.payload,
+                    }),
+                    time,
+                    random,
+                    sent,
+                );
+            }
+        }
+        self.input(Input::Wake, time, random, sent);
+    }
+
+    pub fn reload(&mut self, config: Config, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        self.config = config;
+        let now = self.local(time);
+        let Some(engine) = &mut self.engine else { return };
+        let mut out = std::mem::take(&mut self.out);
+        engine.apply(&self.config, now, &mut out);
+        for instance in &self.config.instances {
+            self.states.entry(instance.name.clone()).or_insert(State::Init);
+        }
+        self.perform(out, time, random, sent);
+        // One that left said fault or deleted, and begins anew if it comes again.
+        self.states.retain(|name, _| self.config.instances.iter().any(|it| it.name == *name));
+    }
+
+    pub fn input(&mut self, input: Input<'_>, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        let now = self.local(time);
+        let Some(engine) = &mut self.engine else { return };
+        let mut out = std::mem::take(&mut self.out);
+        engine.handle(input, now, &mut out);
+        self.perform(out, time, random, sent);
+    }
+
+    fn perform(&mut self, mut out: Vec<Output>, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        let mut echoes: Vec<Input<'static>> = Vec::new();
+        for output in out.drain(..) {
+            self.outputs += 1;
+            if self.trace {
+                self.digest = self.digest.rotate_left(7) ^ fingerprint(&output);
+            }
+            match output {
+                Output::Send(Send { interface, source, destination, ttl, payload }) => {
+                    assert_eq!(interface, Some(ETH0));
+                    if self.up[0] {
+                        sent.push(Packet { source, destination, ttl, payload });
+                    }
+                }
+                Output::Address(change) => self.kernel(change, time, random, &mut echoes),
+                Output::Announce(announce) => {
+                    let there = self.addresses.contains(&(announce.interface, announce.address));
+                    let excused = self.excused.contains_key(&announce.address);
+                    assert!(there || excused, "{announce:?} for an address that is not here");
+                }
+                Output::Listen(set) => self.listening = set.into_iter().collect(),
+                Output::Changed(key) | Output::Counted(key) => {
+                    let row = self.engine.as_ref().and_then(|engine| engine.row(&key));
+                    if let (Some(Row::Instance(row)), RowKey::Instance(name)) = (row, key) {
+                        assert_eq!(row.config.name, name);
+                    }
+                }
+                Output::Edge(Edge::Transition { instance, from, to, .. }) => {
+                    let known = self.states.get(&instance).copied();
+                    assert_eq!(known, Some(from), "edges of {instance} do not connect");
+                    match to {
+                        State::Deleted | State::Shutdown => self.states.insert(instance, State::Init),
+                        to => self.states.insert(instance, to),
+                    };
+                }
+                Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
+                Output::Reply { .. } | Output::Log(_) => {}
+            }
+        }
+        self.out = out;
+        for echo in echoes {
+            let after = self.notes.back().map_or(time, |(at, _)| *at);
+            let late = if random.permille(500) { random.range(0, 3_000_000) } else { 0 };
+            self.notes.push_back((after.max(time + late), echo));
+        }
+    }
+
+    fn kernel(&mut self, change: AddressChange, time: Time, random: &mut Random, echoes: &mut Vec<Input<'static>>) {
+        let AddressChange { key, interface, address, install } = change;
+        let place = (interface, address.address);
+        assert!(!self.is_own(address.address), "touches an address that is not ours");
+        let exists = interface == ETH0 || self.eth1 == Some(interface);
+        if random.permille(self.refusals) {
+            self.excused.insert(address.address, time + 32_000_000_000);
+            echoes.push(Input::AddressAnswer { key, install, error: Some(12) });
+            return;
+        }
+        if !exists {
+            // The driver makes a success of ENODEV on removing.
+            let error = install.then_some(19);
+            echoes.push(Input::AddressAnswer { key, install, error });
+            return;
+        }
+        let echo = if install && self.addresses.insert(place) {
+            Some(Input::HostAddress(self.host_address(place)))
+        } else if !install && self.addresses.remove(&place) {
+            Some(Input::HostAddressGone(self.host_address(place)))
+        } else {
+            None
+        };
+        let answer = Input::AddressAnswer { key, install, error: None };
+        // The answer and the notification come by two sockets.
+        if random.permille(500) {
+            echoes.extend(echo);
+            echoes.push(answer);
+        } else {
+            echoes.push(answer);
+            echoes.extend(echo);
+        }
+    }
+}
+
+fn fingerprint(output: &Output) -> u64 {
+    let text = format!("{output:?}");
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

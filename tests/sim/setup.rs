@@ -1,0 +1,157 @@
+//! Configurations: what hosts agree on, what each has for itself, and what an operator edits meanwhile.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use keepwatch::conf::model::{
+    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, Notify,
+    OldUnicastChecksum, Preempt, Priority, TrackedInterface, Transport, Version,
+};
+
+use crate::random::Random;
+
+/// What all hosts agree on.
+pub fn template(number: u8, random: &mut Random) -> Instance {
+    let version = if random.permille(300) { Version::V2 } else { Version::V3 };
+    let family = if version == Version::V3 && random.permille(400) { Family::V6 } else { Family::V4 };
+    let interval = match version {
+        Version::V2 => 1000,
+        Version::V3 => random.pick(&[50, 100, 100, 250, 1000]),
+    };
+    let count = random.range(1, 4) as u8;
+    let addresses = (0..count).map(|at| virtual_address(family, number, at, "eth0")).collect();
+    let excluded = if random.permille(300) { vec![virtual_address(Family::V4, number, 100, "eth1")] } else { vec![] };
+    let group = match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
+    };
+    Instance {
+        name: InstanceName(format!("VI_{number}")),
+        location: Location::default(),
+        family,
+        version,
+        vrid: Priority::new(number + 1).expect("not zero"),
+        interface: Some("eth0".into()),
+        initial_state: InitialState::Backup,
+        priority: Priority::new(100).expect("not zero"),
+        advert_interval: Duration::from_millis(interval),
+        down_timer_adverts: random.pick(&[3, 3, 3, 5]),
+        addresses,
+        excluded,
+        preempt: Preempt::After(Duration::ZERO),
+        accept: true,
+        strict: false,
+        auth: None,
+        source: None,
+        transport: Transport::Multicast { group },
+        track_primary: true,
+        track_source: false,
+        tracked_interfaces: vec![],
+        garp: Garp {
+            delay: Duration::from_secs(5),
+            repeat: 5,
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_prio_delay: Duration::from_secs(5),
+            lower_prio_repeat: 5,
+            interval: Duration::from_millis(random.pick(&[0, 0, 3])),
+            gna_interval: Duration::ZERO,
+            extra_interval: Duration::ZERO,
+            extra_all: false,
+        },
+        lower_prio_no_advert: false,
+        higher_prio_send_advert: false,
+        owner_ignore_adverts: false,
+        skip_check_adv_addr: random.permille(300),
+        v3_checksum_as_v2: family == Family::V4 && random.permille(200),
+        old_unicast_checksum: OldUnicastChecksum::Detect,
+        timer_expired_backup: None,
+        promote_secondaries: false,
+        use_linkbeat: false,
+        receive_buffer: None,
+        notify: Notify::default(),
+        sync_group: None,
+        lvs_sync_interface: None,
+        smtp_alert: false,
+    }
+}
+
+fn virtual_address(family: Family, instance: u8, at: u8, interface: &str) -> Address {
+    let (address, prefix) = match family {
+        Family::V4 => (IpAddr::V4(Ipv4Addr::new(10, 0, instance + 1, at + 1)), 24),
+        Family::V6 => {
+            (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 1, 0, u16::from(instance) + 1, u16::from(at) + 1)), 64)
+        }
+    };
+    Address {
+        location: Location::default(),
+        address,
+        prefix,
+        interface: interface.into(),
+        scope: 0,
+        broadcast: None,
+        label: None,
+        peer: None,
+        flags: AddressFlags::default(),
+        preferred_lifetime: None,
+        no_track: false,
+    }
+}
+
+/// One host's configuration.
+pub fn configure(templates: &[Instance], random: &mut Random) -> Config {
+    let mut config = Config { instances: templates.to_vec(), ..Config::default() };
+    config.global = Global { startup_delay_ns: random.pick(&[0, 0, 500_000_000]), ..Global::default() };
+    for instance in &mut config.instances {
+        personal(instance, random);
+    }
+    config
+}
+
+fn personal(instance: &mut Instance, random: &mut Random) {
+    instance.priority = Priority::new(random.pick(&[50, 90, 100, 100, 101, 150, 200, 254])).expect("not zero");
+    instance.preempt = match random.below(6) {
+        0 => Preempt::Never,
+        1 => Preempt::After(Duration::from_secs(3)),
+        _ => Preempt::After(Duration::ZERO),
+    };
+    instance.accept = random.permille(700);
+    instance.notify.deleted = random.permille(300);
+    instance.lower_prio_no_advert = random.permille(300);
+    instance.higher_prio_send_advert = random.permille(200);
+    instance.garp.refresh = Duration::from_secs(random.pick(&[0, 0, 2]));
+    instance.tracked_interfaces = match random.below(4) {
+        0 => vec![TrackedInterface { interface: "eth1".into(), weight: random.pick(&[-60, 0, 40]), reverse: false }],
+        _ => vec![],
+    };
+}
+
+/// What an operator may edit on one host without breaking the agreement with the others.
+pub fn change(config: &mut Config, templates: &[Instance], random: &mut Random) {
+    let missing = templates.iter().find(|it| config.instances.iter().all(|there| there.name != it.name));
+    if let Some(template) = missing.filter(|_| random.permille(500)) {
+        let mut instance = template.clone();
+        personal(&mut instance, random);
+        config.instances.insert(0, instance);
+        return;
+    }
+    if config.instances.is_empty() {
+        return;
+    }
+    let at = random.below(config.instances.len());
+    match random.below(6) {
+        // A reload of the same file.
+        0 => {}
+        1 => {
+            let instance = &mut config.instances[at];
+            if instance.excluded.pop().is_none() {
+                instance.excluded.push(virtual_address(Family::V4, instance.vrid.get(), 200, "eth1"));
+            }
+        }
+        2 => config.instances.swap(0, at),
+        3 => {
+            config.instances.remove(at);
+        }
+        _ => personal(&mut config.instances[at], random),
+    }
+}
