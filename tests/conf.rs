@@ -722,6 +722,25 @@ mod language {
     }
 
     #[test]
+    fn a_block_without_braces_does_not_take_those_of_others() {
+        let service = "virtual_server 192.0.2.5 80 {\nprotocol TCP\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
+        let loaded = load(&format!("{service}{GOOD}"));
+        assert_eq!(codes(&loaded), ["missing-brace"]);
+        assert_eq!(loaded.config.instances.len(), 1);
+    }
+
+    #[test]
+    fn every_error_says_what_to_do() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf/diagnostics");
+        for entry in std::fs::read_dir(root).unwrap() {
+            let text = std::fs::read(entry.unwrap().path()).unwrap();
+            let loaded = conf::load("k", &Options::default(), &Memory::default().with("k", text), &TwoInterfaces);
+            let mute: Vec<_> = loaded.diagnostics.iter().filter(|each| each.hint.is_none()).collect();
+            assert!(mute.is_empty(), "{mute:?}");
+        }
+    }
+
+    #[test]
     fn the_command_line_beats_the_file() {
         let options = Options {
             snmp_all: true,
