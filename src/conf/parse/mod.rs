@@ -190,6 +190,7 @@ impl Parser<'_> {
             children: Vec::new(),
             entries: Vec::new(),
             extra: Vec::new(),
+            refused: 0,
             skipped: false,
         };
         match row.shape {
