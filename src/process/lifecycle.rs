@@ -37,6 +37,7 @@ pub enum ToChild {
     AgentX {
         error: Option<i32>,
     },
+    /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.
     Stop,
@@ -47,6 +48,8 @@ pub enum ToChild {
 pub enum ToSupervisor {
     /// This configuration is in force here.
     Ready { config: ConfigGeneration },
+    /// The file that came with a signal is whole.
+    Dumped,
     /// The bridge has no right to open the master agent's Unix socket itself.
     ConnectAgentX,
 }
@@ -54,8 +57,6 @@ pub enum ToSupervisor {
 /// Signals that children act on, passed on by the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserSignal {
-    /// SIGUSR1.
-    Data,
     /// SIGUSR2.
     Stats,
     /// SIGRTMAX-1.
