@@ -155,7 +155,8 @@ impl Daemon {
     pub fn wait_until_it_listens(&self) {
         let listens = || {
             let tables = self.node.enter(|| {
-                ["raw", "raw6"].map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default())
+                ["raw", "raw6"]
+                    .map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default())
             });
             let vrrp = |line: &str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":0070"));
             tables.iter().any(|table| table.lines().any(vrrp)).then_some(())
@@ -208,7 +209,9 @@ impl Daemon {
 fn after_the_dead(pid_files: &[String]) {
     let pids: Vec<String> = pid_files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
     let exists = |pid: &String| Path::new("/proc").join(pid.trim()).exists();
-    wait::until("init to reap a killed daemon's children", Duration::from_secs(20), || (!pids.iter().any(exists)).then_some(()));
+    wait::until("init to reap a killed daemon's children", Duration::from_secs(20), || {
+        (!pids.iter().any(exists)).then_some(())
+    });
 }
 
 /// `VRRP Instance: NAME` (or keepwatch's `VRRP Router:` for errors of no instance), then indented sections ending in a colon, then deeper `Name: value` lines.

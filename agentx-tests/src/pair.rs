@@ -50,7 +50,8 @@ impl Flavour {
         let peer = 3 - number;
         let version = format!("version {}", self.version);
         let interval = format!("advert_int {}", self.interval.as_secs_f64());
-        let authentication = if self.password { "authentication {\n auth_type PASS\n auth_pass s3cret\n }" } else { "" };
+        let authentication =
+            if self.password { "authentication {\n auth_type PASS\n auth_pass s3cret\n }" } else { "" };
         let network = if self.ipv6 { "fd00:1::" } else { "10.0.0." };
         let unicast = format!("unicast_src_ip {network}{number}\n unicast_peer {{\n {network}{peer}\n }}");
         let unicast = if self.unicast { unicast.as_str() } else { "" };
@@ -295,7 +296,8 @@ fn shared_only_briefly(link: &Link, address: &str, from: u64, until: u64) {
 /// Keepalived's log has no complaint about a packet.
 #[track_caller]
 fn nothing_wrong_heard(router: &str, log: &str) {
-    let complaints = ["invalid", "mismatch", "bogus", "not present", "checksum", "bad ", "unexpected", "wrong", "discard"];
+    let complaints =
+        ["invalid", "mismatch", "bogus", "not present", "checksum", "bad ", "unexpected", "wrong", "discard"];
     let complained = log.lines().filter(|line| {
         let line = line.to_lowercase().replace("- discarding", ""); // a weaker router's advert is not a complaint
         complaints.iter().any(|complaint| line.contains(complaint))

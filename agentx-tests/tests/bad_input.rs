@@ -217,7 +217,13 @@ fn thousands_of_random_packets_change_nothing() {
     }
     wait::observe(Duration::from_secs(3));
     undisturbed(&link, from);
-    let dropped: u64 = daemon.statistics().values().flatten().filter(|(name, _)| name.contains("Errors")).map(|(_, value)| value).sum();
+    let dropped: u64 = daemon
+        .statistics()
+        .values()
+        .flatten()
+        .filter(|(name, _)| name.contains("Errors"))
+        .map(|(_, value)| value)
+        .sum();
     assert_eq!(dropped, 200, "every one is counted once");
 }
 
@@ -236,7 +242,11 @@ fn a_malformed_agentx_pdu_ends_the_session_with_a_parse_error_and_a_new_one_begi
     let from = wait::now_ns();
     let all = wait::within(Duration::from_secs(150), || (master.opened() > count).then_some(()));
     let (opened, reasons) = (master.opened(), master.close_reasons());
-    assert!(all.is_some(), "{opened} sessions for {count} bad PDUs, closed for {reasons:?}; it said:\n{}", daemon.log());
+    assert!(
+        all.is_some(),
+        "{opened} sessions for {count} bad PDUs, closed for {reasons:?}; it said:\n{}",
+        daemon.log()
+    );
     // What cannot even be framed may be answered by hanging up.
     assert!(reasons.iter().all(|reason| *reason == 2) && !reasons.is_empty(), "closed for {reasons:?}");
     assert_eq!(daemon.child("bridge"), Some(bridge), "the bridge survived");

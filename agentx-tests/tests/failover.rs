@@ -42,7 +42,8 @@ fn every_change_of_state_arrives_as_a_trap() {
     let snmpd = Snmpd::start(&link.nodes[1], Some("127.0.0.1:162"));
     let agentx = snmpd.agentx();
     let flavour = Flavour::V3;
-    let mut first = Daemon::start(&link.nodes[0], Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
+    let mut first =
+        Daemon::start(&link.nodes[0], Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
     first.wait_until_master(&link, 0, flavour);
     let mut second = Daemon::start(
         &link.nodes[1],
@@ -52,13 +53,19 @@ fn every_change_of_state_arrives_as_a_trap() {
     );
     let wait_for = |wanted: &[u32]| {
         let arrived = wait::within(Duration::from_secs(8), || (traps.states_of("VI_1") == wanted).then_some(()));
-        assert!(arrived.is_some(), "states {wanted:?} expected, {:?} arrived: {:#?}", traps.states_of("VI_1"), traps.traps());
+        assert!(
+            arrived.is_some(),
+            "states {wanted:?} expected, {:?} arrived: {:#?}",
+            traps.states_of("VI_1"),
+            traps.traps()
+        );
     };
     second.wait_until_it_listens();
     wait_for(&[1]);
     first.kill();
     wait_for(&[1, 2]);
-    let mut first = Daemon::start(&link.nodes[0], Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
+    let mut first =
+        Daemon::start(&link.nodes[0], Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
     wait_for(&[1, 2, 1]);
     assert_eq!(first.stop(), 0);
     wait_for(&[1, 2, 1, 2]);

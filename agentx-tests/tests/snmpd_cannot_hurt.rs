@@ -61,7 +61,9 @@ fn a_stopped_snmpd() {
     let snmpd = Snmpd::start(&link.nodes[0], None);
     let _pair = pair(&snmpd.agentx(), &link);
     let manager = Manager::on(&link.nodes[0], "127.0.0.1");
-    wait::until("SNMP to say that R1 is master", Duration::from_secs(20), || (manager.number(STATE) == Some(2)).then_some(()));
+    wait::until("SNMP to say that R1 is master", Duration::from_secs(20), || {
+        (manager.number(STATE) == Some(2)).then_some(())
+    });
     let from = wait::now_ns();
     snmpd.process.signal(Signal::SIGSTOP);
     wait::observe(window());
@@ -92,7 +94,9 @@ fn a_bridge_killed_ten_times() {
     let mut last = None;
     for round in 1..=10 {
         let bridge = wait::within(Duration::from_secs(20), || pair[0].child("bridge").filter(|pid| Some(*pid) != last));
-        let Some(bridge) = bridge else { panic!("no new bridge in round {round}; the daemon said:\n{}", pair[0].log()) };
+        let Some(bridge) = bridge else {
+            panic!("no new bridge in round {round}; the daemon said:\n{}", pair[0].log())
+        };
         let state = wait::within(Duration::from_secs(20), || manager.number(STATE));
         assert_eq!(state, Some(2), "SNMP in round {round}; the daemon said:\n{}", pair[0].log());
         kill(bridge, Signal::SIGKILL).unwrap();
