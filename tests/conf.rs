@@ -722,6 +722,63 @@ mod language {
     }
 
     #[test]
+    fn a_block_without_braces_does_not_take_those_of_others() {
+        let service = "virtual_server 192.0.2.5 80 {\nprotocol TCP\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
+        let loaded = load(&format!("{service}{GOOD}"));
+        assert_eq!(codes(&loaded), ["missing-brace"]);
+        assert_eq!(loaded.config.instances.len(), 1);
+    }
+
+    #[test]
+    fn every_error_says_what_to_do() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf/diagnostics");
+        for entry in std::fs::read_dir(root).unwrap() {
+            let text = std::fs::read(entry.unwrap().path()).unwrap();
+            let loaded = conf::load("k", &Options::default(), &Memory::default().with("k", text), &TwoInterfaces);
+            let mute: Vec<_> = loaded.diagnostics.iter().filter(|each| each.hint.is_none()).collect();
+            assert!(mute.is_empty(), "{mute:?}");
+        }
+    }
+
+    #[test]
+    fn the_exit_status_is_the_one_that_keepalived_was_seen_to_give() {
+        // Lines inside an instance, and inside global_defs, with the status of `keepalived -t` 2.2.7 for them.
+        let inside = [
+            ("unicast_peer {\n}", 5),
+            ("virtual_ipaddress_excluded {\n192.0.2.100/24\n}", 0),
+            ("notify_master", 2),
+            ("priority 12x", 5),
+            ("state master", 5),
+            ("nopreempt\npriority 255", 5),
+            ("track_interface {\neth1 weight 254\n}", 5),
+            ("authentication {\nauth_pass foo\n}", 0),
+            ("dont_track_primary yes", 0),
+            ("priority 100 200", 0),
+            ("garp_extra_if all", 5),
+            ("@foo priority 3", 0),
+            ("$X", 5),
+        ];
+        let global = [
+            ("snmp_socket a b", 5),
+            ("smtp_connect_timeout 0", 5),
+            ("notification_email {\n}", 5),
+            ("vrrp_version", 2),
+            ("router_id", 5),
+            ("router_id a b", 0),
+            ("vrrp_rt_priority 0", 5),
+            ("nftables a\nnftables b", 5),
+        ];
+        for (line, status) in inside {
+            let loaded = load(&instance(line));
+            assert_eq!(loaded.status, status, "{line}\n{}", loaded.render());
+        }
+        for (line, status) in global {
+            let loaded = load(&format!("global_defs {{\n{line}\n}}\n{GOOD}"));
+            assert_eq!(loaded.status, status, "{line}\n{}", loaded.render());
+        }
+    }
+
+    #[test]
     fn the_command_line_beats_the_file() {
         let options = Options {
             snmp_all: true,

@@ -1,6 +1,12 @@
 //! Waiting for conditions, with deadlines.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// Polls `probe` until it gives a value; panics with `what` when `limit` is over.
 #[track_caller]
@@ -28,6 +34,68 @@ pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Optio
 /// Lets the lab run for a while that is itself the experiment: what must hold during it is checked afterwards.
 pub fn observe(window: Duration) {
     std::thread::sleep(window);
+}
+
+/// When this machine itself woke sleeping threads late: what no program under test can be blamed for. A virtual machine
+/// that its host suspends, or processors busy with something else, delay a witness and a daemon alike.
+#[derive(Debug)]
+pub struct Stalls {
+    stop: Arc<AtomicBool>,
+    /// One for each processor.
+    watchers: Vec<JoinHandle<()>>,
+    /// For each processor: when a sleep should have ended and when it did, ns since 1970, if that was late.
+    late: Arc<Vec<Late>>,
+}
+
+type Late = Mutex<Vec<(u64, u64)>>;
+
+impl Stalls {
+    /// Sleeps for 2 ms again and again, on each processor.
+    pub fn watch() -> Stalls {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let stop = Arc::<AtomicBool>::default();
+        let late = Arc::new((0..processors).map(|_| Mutex::default()).collect::<Vec<Late>>());
+        let watcher = |processor: usize| {
+            let (stop, late) = (Arc::clone(&stop), Arc::clone(&late));
+            std::thread::spawn(move || {
+                let mut here = CpuSet::new();
+                if here.set(processor).is_err() || sched_setaffinity(Pid::from_raw(0), &here).is_err() {
+                    return;
+                }
+                while !stop.load(Ordering::Relaxed) {
+                    let due = now_ns() + 2_000_000;
+                    std::thread::sleep(Duration::from_millis(2));
+                    let woken = now_ns();
+                    if woken > due + 1_000_000
+                        && let Ok(mut late) = late[processor].lock()
+                    {
+                        late.push((due, woken));
+                    }
+                }
+            })
+        };
+        let watchers = (0..processors).map(watcher).collect();
+        Stalls { stop, watchers, late }
+    }
+
+    /// For how long of the time from `from` to `to` (ns since 1970) a thread that was due did not run, on the processor
+    /// where that was longest.
+    pub fn within(&self, from: u64, to: u64) -> u64 {
+        let on = |late: &Late| -> u64 {
+            let late = late.lock().map(|late| late.clone()).unwrap_or_default();
+            late.iter().map(|(due, woken)| (*woken).min(to).saturating_sub((*due).max(from))).sum()
+        };
+        self.late.iter().map(on).max().unwrap_or(0)
+    }
+}
+
+impl Drop for Stalls {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for watcher in self.watchers.drain(..) {
+            let _ = watcher.join();
+        }
+    }
 }
 
 /// Wall clock in nanoseconds since 1970, comparable with a [`crate::capture::Witness`]'s time stamps.

@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use agentx_tests::capture::longest_gap;
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::hostile::{Manners, Master};
 use agentx_tests::pair::{Flavour, Link};
 use agentx_tests::snmp::{Manager, Snmpd};
-use agentx_tests::wait;
+use agentx_tests::wait::{self, Stalls};
 use nix::sys::signal::{Signal, kill};
 
 const FLAVOUR: Flavour = Flavour::V3;
@@ -36,17 +35,39 @@ fn pair(agentx: &str, link: &Link) -> [Daemon; 2] {
     [first, second]
 }
 
-/// Between `from` and now R1 was the only master and never late.
-fn never_late(link: &Link, from: u64, what: &str) {
+/// Between `from` and now R1 was the only master and never late, but for what the machine itself was late.
+fn never_late(link: &Link, from: u64, what: &str, stalls: &Stalls) {
     let until = wait::now_ns();
     let mut adverts = link.witness.adverts_from(link.ports[0]);
     adverts.retain(|(at, _)| *at >= from && *at <= until);
-    let due = (until - from) / FLAVOUR.interval.as_nanos() as u64;
+    let interval = FLAVOUR.interval.as_nanos() as u64;
+    let due = (until - from) / interval;
     assert!(adverts.len() as u64 * 100 >= due * 95, "{what}: only {} of {due} adverts", adverts.len());
-    let (gap, at) = longest_gap(&adverts).unwrap_or((u64::MAX, 0));
-    let into = wait::seconds(at.saturating_sub(from));
-    println!("{what}: {} adverts, longest gap {:.1} ms, {into:.1} s after the start", adverts.len(), gap as f64 / 1e6);
-    assert!(gap <= 110_000_000, "{what}: a gap of {:.1} ms, {into:.1} s after the start", gap as f64 / 1e6);
+    let gaps = adverts.windows(2).map(|pair| {
+        let (before, after) = (pair[0].0, pair[1].0);
+        let gap = after - before;
+        (gap - stalls.within(before + interval, after).min(gap), gap, before)
+    });
+    let gaps: Vec<(u64, u64, u64)> = gaps.collect();
+    let (ours, raw, at) = gaps.iter().copied().max().unwrap_or((u64::MAX, 0, 0));
+    let longest = gaps.iter().map(|(_, gap, _)| *gap).max().unwrap_or(0);
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let summary = format!(
+        "{what}: {} adverts, longest gap {:.1} ms; without this machine's own stalls {:.1} ms, of {:.1} ms, {:.1} s after the start",
+        adverts.len(),
+        ms(longest),
+        ms(ours),
+        ms(raw),
+        wait::seconds(at.saturating_sub(from)),
+    );
+    println!("{summary}");
+    assert!(ours <= 110_000_000, "{summary}");
+    let excused = gaps.iter().filter(|(_, gap, _)| *gap > 110_000_000).count();
+    assert!(
+        excused * 50 <= gaps.len(),
+        "{excused} of {} gaps are above 110 ms: this machine is too busy to tell",
+        gaps.len()
+    );
     let other = link.witness.adverts_from(link.ports[1]);
     assert!(other.is_empty(), "{what}: the backup took over: {other:?}");
 }
@@ -56,7 +77,7 @@ fn answers_again(manager: &Manager, what: &str) {
     assert_eq!(state, Some(2), "{what}: snmpget within 5 s");
 }
 
-fn a_stopped_snmpd() {
+fn a_stopped_snmpd(stalls: &Stalls) {
     let link = Link::new();
     let snmpd = Snmpd::start(&link.nodes[0], None);
     let _pair = pair(&snmpd.agentx(), &link);
@@ -69,10 +90,10 @@ fn a_stopped_snmpd() {
     wait::observe(window());
     snmpd.process.signal(Signal::SIGCONT);
     answers_again(&manager, "after SIGCONT");
-    never_late(&link, from, "snmpd stopped");
+    never_late(&link, from, "snmpd stopped", stalls);
 }
 
-fn a_master_agent_that(manners: Manners) {
+fn a_master_agent_that(manners: Manners, stalls: &Stalls) {
     let link = Link::new();
     let socket = link.lab.directory().join("hostile");
     let what = format!("{manners:?}");
@@ -82,10 +103,10 @@ fn a_master_agent_that(manners: Manners) {
     assert!(met.is_some(), "{what}: no connection in 20 s; the daemon said:\n{}", pair[0].log());
     let from = wait::now_ns();
     wait::observe(window());
-    never_late(&link, from, &what);
+    never_late(&link, from, &what, stalls);
 }
 
-fn a_bridge_killed_ten_times() {
+fn a_bridge_killed_ten_times(stalls: &Stalls) {
     let link = Link::new();
     let snmpd = Snmpd::start(&link.nodes[0], None);
     let pair = pair(&snmpd.agentx(), &link);
@@ -104,21 +125,32 @@ fn a_bridge_killed_ten_times() {
     }
     let state = wait::within(Duration::from_secs(20), || manager.number(STATE));
     assert_eq!(state, Some(2), "SNMP after ten kills; the daemon said:\n{}", pair[0].log());
-    never_late(&link, from, "bridge killed ten times");
+    never_late(&link, from, "bridge killed ten times", stalls);
 }
 
 #[test]
 fn no_master_agent_delays_an_advert_for_two_minutes() {
-    let experiments: Vec<(&str, fn())> = vec![
+    type Experiment = fn(&Stalls);
+    let experiments: [(&str, Experiment); 6] = [
         ("stopped snmpd", a_stopped_snmpd),
-        ("never answers", || a_master_agent_that(Manners::NeverAnswers)),
-        ("one byte a second", || a_master_agent_that(Manners::OneByteASecond)),
-        ("never reads", || a_master_agent_that(Manners::NeverReads)),
-        ("silent after open", || a_master_agent_that(Manners::SilentAfterOpen)),
+        ("never answers", |stalls| a_master_agent_that(Manners::NeverAnswers, stalls)),
+        ("one byte a second", |stalls| a_master_agent_that(Manners::OneByteASecond, stalls)),
+        ("never reads", |stalls| a_master_agent_that(Manners::NeverReads, stalls)),
+        ("silent after open", |stalls| a_master_agent_that(Manners::SilentAfterOpen, stalls)),
         ("bridge killed", a_bridge_killed_ten_times),
     ];
-    let running: Vec<_> = experiments.into_iter().map(|(what, run)| (what, std::thread::spawn(run))).collect();
-    let results = running.into_iter().map(|(what, thread)| (what, thread.join().is_ok())).collect::<Vec<_>>();
-    let failed: Vec<_> = results.into_iter().filter(|(_, good)| !good).map(|(what, _)| what).collect();
+    let stalls = Stalls::watch();
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let running = experiments.map(|(what, run)| {
+            (
+                what,
+                scope.spawn({
+                    let stalls = &stalls;
+                    move || run(stalls)
+                }),
+            )
+        });
+        running.into_iter().filter_map(|(what, thread)| thread.join().is_err().then_some(what)).collect()
+    });
     assert!(failed.is_empty(), "failed, see above: {failed:?}");
 }

@@ -229,6 +229,10 @@ fn differences(recorded: &[Exchange]) -> Vec<(String, Exchange, &'static str)> {
         } else if request.contains(".3.1.27.1 ") || request == "--- values before" {
             let right = output.replace(".3.1.27.1 = INTEGER: 0", ".3.1.27.1 = INTEGER: 1");
             all.push((request.clone(), (output.clone(), right), "B18"));
+        } else if request.starts_with("--- effective priority") && output.ends_with(" 254\n") {
+            // A base of 255 set by SNMP: Keepalived makes it the effective one at the next transition to master.
+            let right = output.replace(" 254\n", " 255\n");
+            all.push((request.clone(), (output.clone(), right), "a SET is in force when it is answered"));
         }
     }
     all
@@ -240,7 +244,7 @@ fn every_set_of_the_recording_is_answered_as_keepalived_does_or_as_the_rfc_wants
     let recorded = exchanges(SETS.split("## reload").next().unwrap());
     let played = exchanges(&replay(SETS_SCRIPT, &seeded.manager));
     let right = differences(&recorded);
-    assert_eq!(right.len(), 7 + 7 + 2 + 3, "the list of differences does not fit the recording");
+    assert_eq!(right.len(), 7 + 7 + 2 + 3 + 1, "the list of differences does not fit the recording");
     assert_eq!(played.len(), recorded.len());
     let mut wrong = Vec::new();
     for ((request, have), (recorded_request, recorded_output)) in played.iter().zip(&recorded) {

@@ -96,10 +96,7 @@ fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic 
                     diagnostic.hint("the line is ignored; the value before it, or the default, stays")
                 }
             }
-            Kind::Int(..) | Kind::Dec(..) => {
-                diagnostic.hint("the line is ignored; the value before it, or the default, stays")
-            }
-            _ => diagnostic,
+            _ => diagnostic.hint("the line is ignored; the value before it, or the default, stays"),
         },
     }
 }
@@ -108,7 +105,7 @@ fn near(diagnostic: Diagnostic, text: &str, words: &[&'static str]) -> Diagnosti
     let same = words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied();
     match same.or_else(|| super::keywords::closest(text, words.iter().copied())) {
         Some(word) => diagnostic.hint(format!("did you mean `{word}`?")),
-        None => diagnostic,
+        None => diagnostic.hint("the line is ignored; the value before it, or the default, stays"),
     }
 }
 

@@ -241,8 +241,8 @@ impl Bridge {
             (ToChild::AgentX { error }, _) => {
                 self.connected(Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
             }
-            (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), _) => self.dump_stats(),
-            (ToChild::Signal(UserSignal::Data), _) => warn!("the state dump is not built yet"),
+            (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
+            (ToChild::Signal(_), _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. }, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -260,10 +260,12 @@ impl Bridge {
         }
     }
 
-    fn dump_stats(&self) {
-        let path = dumps::directory().join("keepalived.stats");
-        if let Err(error) = dumps::replace(&path, &dumps::stats(&self.store.snapshot())) {
-            error!("cannot write {}: {error}", path.display());
+    fn dump_stats(&mut self, file: OwnedFd) {
+        match dumps::write(file, &dumps::stats(&self.store.snapshot())) {
+            Ok(()) => {
+                let _ = self.channel.send(&ToSupervisor::Dumped, None);
+            }
+            Err(error) => error!("cannot write the counters: {error}"),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 use crate::bus::rows::{Counters, RouterCounters};
@@ -69,13 +70,37 @@ fn section(text: &mut String, title: &str, lines: &[(&str, u64)]) {
     }
 }
 
-/// Replaces a file whole. A link that somebody put in its place is replaced, never followed.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension(format!("new-{}", std::process::id()));
-    let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(&temporary, path).inspect_err(|_| {
+/// A file being written by a process that may not create it: made here under another name, and put in its place once
+/// it is whole. A link that somebody planted is replaced, never followed.
+#[derive(Debug)]
+pub struct Pending {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Pending {
+    /// An empty file that only its owner may read, for somebody else to fill.
+    pub fn create(path: PathBuf) -> io::Result<(Pending, OwnedFd)> {
+        let temporary = path.with_extension(format!("new-{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
-    })
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        Ok((Pending { temporary, path }, file.into()))
+    }
+
+    /// The file is whole.
+    pub fn finish(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Gone already when it was finished.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Fills a pending file.
+pub fn write(file: OwnedFd, text: &str) -> io::Result<()> {
+    fs::File::from(file).write_all(text.as_bytes())
 }

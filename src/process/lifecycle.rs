@@ -22,21 +22,14 @@ use crate::sys::seqpacket::{self, Received, Seqpacket};
 pub enum ToChild {
     /// The first message. With the sealed configuration (load: the empty memory file to fill and seal).
     /// `restarted`: this process replaces one that died.
-    Start {
-        options: Box<Options>,
-        config: ConfigGeneration,
-        restarted: bool,
-    },
+    Start { options: Box<Options>, config: ConfigGeneration, restarted: bool },
     /// With the new sealed configuration.
-    Reload {
-        config: ConfigGeneration,
-    },
+    Reload { config: ConfigGeneration },
     /// With a new socket to that process; an earlier one is dead.
     Peer(Role),
     /// An answer to [`ToSupervisor::ConnectAgentX`]: with a connecting socket, or an errno.
-    AgentX {
-        error: Option<i32>,
-    },
+    AgentX { error: Option<i32> },
+    /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.
     Stop,
@@ -47,6 +40,8 @@ pub enum ToChild {
 pub enum ToSupervisor {
     /// This configuration is in force here.
     Ready { config: ConfigGeneration },
+    /// The file that came with a signal is whole.
+    Dumped,
     /// The bridge has no right to open the master agent's Unix socket itself.
     ConnectAgentX,
 }
@@ -54,8 +49,6 @@ pub enum ToSupervisor {
 /// Signals that children act on, passed on by the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserSignal {
-    /// SIGUSR1.
-    Data,
     /// SIGUSR2.
     Stats,
     /// SIGRTMAX-1.

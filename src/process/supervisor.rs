@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::dumps::{self, Pending};
 use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
 use super::options::Options;
 use super::pidfile::{self, PidFile};
@@ -64,6 +65,8 @@ struct Supervisor {
     entered_namespace: bool,
     announced_start: bool,
     next_token: Token,
+    /// A file that the bridge is filling.
+    dump: Option<Pending>,
 }
 
 struct InForce {
@@ -125,6 +128,7 @@ impl Supervisor {
             entered_namespace: false,
             announced_start: false,
             next_token: 1,
+            dump: None,
         })
     }
 
@@ -339,11 +343,13 @@ impl Supervisor {
     fn serve_child(&mut self, token: Token) {
         let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
         let mut connect_agentx = false;
+        let mut dumped = false;
         let _ = child.channel.flush();
         loop {
             match child.channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX, _))) => connect_agentx = true,
+                Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
                 Ok(None) => break,
                 Err(error) => {
                     if !matches!(error, ChannelError::Gone) {
@@ -359,6 +365,9 @@ impl Supervisor {
         }
         if connect_agentx {
             self.connect_agentx(role);
+        }
+        if dumped {
+            self.dumped();
         }
         self.announce_start();
     }
@@ -407,7 +416,7 @@ impl Supervisor {
                 libc::SIGINT if self.options.ignore_sigint => {}
                 libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
                 libc::SIGHUP if self.stopping.is_none() && self.config.is_some() => self.reload(),
-                libc::SIGUSR1 => self.pass_on(UserSignal::Data),
+                libc::SIGUSR1 => warn!("the state dump is not built yet"),
                 libc::SIGUSR2 => self.pass_on(UserSignal::Stats),
                 signal if signal == libc::SIGRTMAX() - 1 => self.pass_on(UserSignal::StatsClear),
                 signal if signal == libc::SIGRTMIN() + 2 => warn!("the JSON dump is not built yet"),
@@ -418,8 +427,22 @@ impl Supervisor {
     }
 
     fn pass_on(&mut self, signal: UserSignal) {
-        for role in [Role::Vrrp, Role::Bridge] {
-            self.tell(role, &ToChild::Signal(signal), None);
+        if matches!(signal, UserSignal::Stats | UserSignal::StatsClear) {
+            let path = dumps::directory().join("keepalived.stats");
+            match Pending::create(path.clone()) {
+                Ok((pending, file)) => {
+                    self.dump = Some(pending);
+                    self.tell(Role::Bridge, &ToChild::Signal(signal), Some(file));
+                }
+                Err(error) => error!("cannot write {}: {error}", path.display()),
+            }
+        }
+        self.tell(Role::Vrrp, &ToChild::Signal(signal), None);
+    }
+
+    fn dumped(&mut self) {
+        if let Some(Err(error)) = self.dump.take().map(Pending::finish) {
+            error!("cannot put the counters in their place: {error}");
         }
     }
 

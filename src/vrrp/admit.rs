@@ -122,20 +122,30 @@ pub fn admit(
     if header.version != own_version {
         return Err(Rejected::Version(header.version));
     }
-    if !checksum_fits(instance, datagram) {
-        return Err(Rejected::Checksum);
-    }
-    let advert = vrrp::Advert::decode(datagram.payload, instance.family).map_err(|error| match error {
+    // In the order of RFC 9568 section 7.1: a packet that is not whole has no checksum to speak of.
+    let decoded = vrrp::Advert::decode(datagram.payload, instance.family).map_err(|error| match error {
         DecodeError::Truncated => Rejected::Truncated,
         DecodeError::Version(found) => Rejected::Version(found),
         DecodeError::Type(kind) => Rejected::Type(kind),
         DecodeError::Length { needed, found } => Rejected::Length { needed, found },
-    })?;
-    if let Rest::V2 { interval, auth_type, auth_data } = advert.rest {
-        check_auth(instance.auth.as_ref(), auth_type, auth_data)?;
-        if u64::from(interval) != instance.advert_interval.as_secs() {
-            return Err(Rejected::Interval(interval));
+    });
+    if let Err(error @ (Rejected::Truncated | Rejected::Length { .. })) = decoded {
+        return Err(error);
+    }
+    if !checksum_fits(instance, datagram) {
+        return Err(Rejected::Checksum);
+    }
+    let advert = decoded?;
+    match advert.rest {
+        Rest::V2 { interval, auth_type, auth_data } => {
+            check_auth(instance.auth.as_ref(), auth_type, auth_data)?;
+            if u64::from(interval) != instance.advert_interval.as_secs() {
+                return Err(Rejected::Interval(interval));
+            }
         }
+        // A master that promises to be heard every 0 s would be down at once.
+        Rest::V3 { interval: 0 } => return Err(Rejected::Interval(0)),
+        Rest::V3 { .. } => {}
     }
     // An owner is right about its addresses by definition (RFC 3768 section 7.1); version 3 knows no such exception.
     let believed = instance.version == Version::V2 && advert.priority == OWNER

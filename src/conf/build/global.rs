@@ -191,11 +191,25 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "router_id" => set(&mut global.router_id, node.text().map(str::to_owned)),
         "notification_email_from" => set_some(&mut global.mail.from, node.text().map(str::to_owned)),
         "notification_email" => {
+            if node.entries.is_empty() && node.refused == 0 {
+                builder.report(
+                    Diagnostic::warning("no-recipient", node.keyword.span, "notification_email is empty")
+                        .hint("write one address per line, or delete the block"),
+                );
+            }
             let entries = node.entries.iter().filter_map(|line| line.first());
             global.mail.to.extend(entries.map(|value| value.word.text.clone()));
         }
         "smtp_server" => smtp_server(builder, node, global),
-        "smtp_connect_timeout" => set_some(&mut state.timeout, number().map(|seconds| seconds.max(1))),
+        "smtp_connect_timeout" => {
+            if number() == Some(0) {
+                builder.report(
+                    Diagnostic::warning("smtp-timeout", node.span(), "a timeout of 0 is read as 1 second")
+                        .hint("write the seconds to wait for the relay"),
+                );
+            }
+            set_some(&mut state.timeout, number().map(|seconds| seconds.max(1)));
+        }
         "smtp_alert" => set_some(&mut global.mail.alert, node.switch()),
         "smtp_alert_vrrp" => set_some(&mut global.mail.alert_vrrp, node.switch()),
         "smtp_alert_checker" => set_some(&mut global.mail.alert_checker, node.switch()),

@@ -277,12 +277,13 @@ pub fn nearest(path: &str, word: &str) -> Option<&'static str> {
 
 /// The closest of some words, if any is close: a third of the letters may differ.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).clamp(1, 4);
+    let length = word.chars().count();
+    let limit = (length / 3).clamp(1, 4);
     let shared = |candidate: &str| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(candidate, word), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, _)| *distance <= limit && *distance < length)
         .min_by_key(|(distance, candidate)| (*distance, usize::MAX - shared(candidate)))
         .map(|(_, candidate)| candidate)
 }

@@ -159,7 +159,11 @@ impl Parser<'_> {
             Diagnostic::error("extra-word", word.span, message).silent().hint("put the whole command in double quotes")
         } else {
             let message = format!("the extra word `{}` after `{name}` is ignored", word.text);
-            Diagnostic::warning("extra-word", word.span, message).silent().hint("delete it")
+            let diagnostic = Diagnostic::warning("extra-word", word.span, message).hint("delete it");
+            // Where Keepalived does count the words.
+            let counted =
+                ["snmp_socket", "notification_email_from", "snmp_name", "state_dump_file", "reload_time_file"];
+            if counted.contains(&name) { diagnostic } else { diagnostic.silent() }
         });
     }
 

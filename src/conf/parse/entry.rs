@@ -33,10 +33,12 @@ impl Parser<'_> {
                         return;
                     }
                     self.at += 1;
+                    let before = node.entries.len();
                     if let Some(words) = self.split(text, false) {
                         let line = text.span(0, text.len());
                         self.entry(node.row, entry, &words, line, &mut node.entries);
                     }
+                    node.refused += usize::from(node.entries.len() == before);
                 }
             }
         }

@@ -25,6 +25,7 @@ pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) 
         sources,
         diagnostics: Vec::new(),
         unclosed: opens.saturating_sub(closes),
+        unopened: closes.saturating_sub(opens),
         depth: 0,
         last_close: None,
         to_top: false,
@@ -45,6 +46,8 @@ struct Parser<'a> {
     diagnostics: Vec<Diagnostic>,
     /// How many `}` the text lacks.
     unclosed: usize,
+    /// How many `{` the text lacks.
+    unopened: usize,
     depth: usize,
     last_close: Option<Span>,
     /// A top-level block was found inside others: all of them end here.
@@ -187,6 +190,7 @@ impl Parser<'_> {
             children: Vec::new(),
             entries: Vec::new(),
             extra: Vec::new(),
+            refused: 0,
             skipped: false,
         };
         match row.shape {
@@ -199,11 +203,21 @@ impl Parser<'_> {
                     }
                     None => {
                         let last = words.last().map_or(node.keyword.span, |word| word.span);
+                        // Without a `}` to spare the block cannot have been meant to have lines.
+                        let block = self.unopened > 0;
+                        self.unopened = self.unopened.saturating_sub(1);
                         self.diagnostics.push(
                             Diagnostic::error("missing-brace", last, format!("expected `{{` after `{}`", node.name()))
                                 .class(Class::MissingOpen)
-                                .hint("the lines up to the next `}` are read as its block"),
+                                .hint(if block {
+                                    "the lines up to the next `}` are read as its block"
+                                } else {
+                                    "write `{ }` when the block is to be empty"
+                                }),
                         );
+                        if !block {
+                            return Some(node);
+                        }
                         last
                     }
                 };

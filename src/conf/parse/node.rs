@@ -17,6 +17,8 @@ pub struct Node {
     pub entries: Vec<Line>,
     /// Words that the directive has no place for.
     pub extra: Vec<Word>,
+    /// Lines of a value block that were dropped, with a report.
+    pub refused: usize,
     /// The block was refused, with a report: there is nothing in it.
     pub skipped: bool,
 }

@@ -14,7 +14,7 @@ impl Draft<'_> {
     pub(super) fn addresses(&self, builder: &mut Builder<'_>, interface: Option<&str>) -> (Vec<Address>, Vec<Address>) {
         let mut addresses: Vec<Address> = Vec::new();
         let mut excluded: Vec<Address> = Vec::new();
-        let mut seen: HashMap<(IpAddr, u8, String), Span> = HashMap::new();
+        let mut seen: HashMap<(IpAddr, u8, String), (Span, bool)> = HashMap::new();
         let mut mixed = false;
         for block in &self.node.children {
             let announced = block.name() == "virtual_ipaddress";
@@ -26,14 +26,16 @@ impl Draft<'_> {
                 let at = line.first().map_or(line.span, |value| value.word.span);
                 let key = (address.address, address.prefix, address.interface.clone());
                 if let Some(first) = seen.get(&key) {
-                    builder.report(
+                    // Keepalived looks for duplicates in each list alone.
+                    let (first, listed) = *first;
+                    let diagnostic =
                         Diagnostic::warning("duplicate-address", at, format!("{} is listed already", address.address))
-                            .related(*first, "first listed here")
-                            .hint("delete one of the lines"),
-                    );
+                            .related(first, "first listed here")
+                            .hint("delete one of the lines");
+                    builder.report(if listed == announced { diagnostic } else { diagnostic.silent() });
                     continue;
                 }
-                seen.insert(key, at);
+                seen.insert(key, (at, announced));
                 self.remark(builder, line, &address, at);
                 if announced && address.family() != self.family {
                     if !mixed {

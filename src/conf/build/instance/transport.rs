@@ -71,7 +71,10 @@ impl Draft<'_> {
         let words = ["unicast_src_ip", "unicast_peer", "unicast_ttl"];
         let wants_unicast = words.iter().any(|word| node.child(word).is_some());
         if peers.is_empty() && !(fault && wants_unicast) {
-            if let Some(child) = node.child("unicast_src_ip").filter(|_| node.child("unicast_peer").is_none()) {
+            // Peers that were refused have been reported themselves.
+            let refused = node.children("unicast_peer").any(|block| block.refused > 0 || !block.entries.is_empty());
+            let child = node.child("unicast_src_ip").or_else(|| node.child("unicast_peer"));
+            if let Some(child) = child.filter(|_| !refused) {
                 builder.report(
                     Diagnostic::warning("no-peer", child.keyword.span, "no unicast_peer: adverts are multicast")
                         .class(Class::Deprecated)
