@@ -173,7 +173,7 @@ fn adverts(witness: &Witness) -> Vec<(u64, Port)> {
 fn memory() {
     println!("\nMemory of all processes under the seed's configuration with snmpd, KiB");
     println!("{:<11} {:>9} {:>9}  process", "", "resident", "share");
-    let mut totals = Vec::new();
+    let (mut resident, mut shares) = (Vec::new(), Vec::new());
     for program in PROGRAMS {
         let lab = SeedLab::new();
         let snmpd = Snmpd::start(&lab.first, Some("127.0.0.1:162"));
@@ -192,9 +192,12 @@ fn memory() {
         let sum = |of: fn(&usage::Memory) -> u64| processes.iter().map(of).sum::<u64>();
         let (rss, pss) = (sum(|one| one.rss), sum(|one| one.pss));
         println!("{:<11} {rss:>9} {pss:>9}  all {}", program.name(), processes.len());
-        totals.push(pss as f64);
+        resident.push(rss as f64);
+        shares.push(pss as f64);
     }
-    ratio("share", &totals);
+    ratio("resident", &resident);
+    // Pages that several processes map are divided among them, also among daemons outside of this run.
+    ratio("share", &shares);
 }
 
 // CPU -----------------------------------------------------------------------------------------------------------------
