@@ -1,6 +1,7 @@
 //! The daemon under test, and Debian's keepalived beside it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ impl Daemon {
     pub fn start(node: &Node, program: Program, configuration: &str, options: Options<'_>) -> Daemon {
         let directory = node.directory().join(program.name());
         std::fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        // Dumps go here, and the process that writes them need not be root's: like /tmp.
+        let _ = std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777));
         let daemon = |process| Daemon { process, program, node: node.clone(), directory: directory.clone() };
         write(&directory.join("keepalived.conf"), configuration);
         let path = program.path().to_string_lossy().into_owned();
@@ -196,6 +199,13 @@ impl Daemon {
         match text {
             Some(text) => parse_statistics(&text),
             None => panic!("no {} within 5 s of SIGUSR2; the log says:\n{}", file.display(), self.log()),
+        }
+    }
+
+    /// Removes the pid files of a killed daemon, as a reboot would.
+    pub fn remove_pid_files(&self) {
+        for name in ["main.pid", "vrrp.pid", "check.pid", "bfd.pid"] {
+            let _ = std::fs::remove_file(self.directory.join(name));
         }
     }
 

@@ -174,23 +174,11 @@ impl TrapCollector {
     }
 }
 
-/// Where the tools find KEEPALIVED-MIB and what it imports: the project's `mibs/` first; the IETF's modules from where
-/// Debian's packages put them, else cut-down ones that define just the imported names.
+/// Where the tools find KEEPALIVED-MIB and what it imports: the project's `mibs/`, whose `base/` stands in for the IETF's
+/// modules, which Debian does not ship.
 pub fn mib_directories() -> String {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = here.join("../mibs");
-    let mut directories = vec![here.join("mibs")];
-    for installed in
-        ["/usr/share/mibs/ietf", "/usr/share/mibs/iana", "/var/lib/snmp/mibs/ietf", "/var/lib/snmp/mibs/iana"]
-    {
-        directories.push(PathBuf::from(installed));
-    }
-    if !own.join("KEEPALIVED-MIB.txt").exists() {
-        directories.push(PathBuf::from("/usr/share/snmp/mibs"));
-    }
-    directories.push(own);
-    let directories = directories.iter().filter(|directory| directory.is_dir());
-    directories.map(|directory| directory.to_string_lossy().into_owned()).collect::<Vec<_>>().join(":")
+    let mibs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mibs");
+    format!("{}:{}", mibs.join("base").display(), mibs.display())
 }
 
 fn persistent(directory: &Path, of: &str) -> PathBuf {

@@ -186,7 +186,7 @@ fn spoiled_adverts_change_nothing_and_are_counted_by_reason() {
 }
 
 #[test]
-fn thousands_of_random_packets_change_nothing() {
+fn hundreds_of_random_packets_change_nothing_and_are_all_counted() {
     let (link, daemon) = master();
     let from = wait::now_ns();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -42,7 +42,14 @@ fn a_thousand_instances_all_become_master_and_advertise_in_time() {
         frames.collect()
     };
     let all = wait::within(Duration::from_secs(30), || (heard() == wanted).then_some(()));
-    assert!(all.is_some(), "{} of {} advertise; it said:\n{}", heard().len(), wanted.len(), daemon.log());
+    assert!(
+        all.is_some(),
+        "{} of {} advertise, not {:?}; it said:\n{}",
+        heard().len(),
+        wanted.len(),
+        wanted.difference(&heard()).take(5).collect::<Vec<_>>(),
+        daemon.log()
+    );
     let masters = || node.addresses().iter().filter(|address| address.ends_with("/32")).count();
     let there = wait::within(Duration::from_secs(10), || (masters() == wanted.len()).then_some(()));
     assert!(there.is_some(), "{} of {} addresses", masters(), wanted.len());
