@@ -12,7 +12,14 @@ use tracing::Level;
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
 #[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
-#[command(name = "keepwatchd", version, disable_version_flag = true, disable_help_flag = true, infer_long_args = true, args_override_self = true)]
+#[command(
+    name = "keepwatchd",
+    version,
+    disable_version_flag = true,
+    disable_help_flag = true,
+    infer_long_args = true,
+    args_override_self = true
+)]
 pub struct Options {
     /// Configuration file (a glob pattern)
     #[arg(short = 'f', long, value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
