@@ -6,7 +6,7 @@ CARGO := cargo
 PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump tshark snmp snmpd keepalived smitools nftables ethtool util-linux
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
-.PHONY: help setup setup-lint build release demo test test-quick bench lint clean
+.PHONY: help setup setup-lint build demo test bench lint clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,11 +29,14 @@ build: setup ## the daemon and the tools, optimised
 demo: build ## two routers, a client, snmpd: fail over and watch (root)
 	$(SUDO) target/release/demo
 
-test: build ## every test; the end-to-end ones need root
+# Tests that look at the kernel and the wire need root; they are built as you and run as root.
+AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"
+
+test: build ## every test; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
-	$(CARGO) test --release -p keepwatch
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}" \
-	  KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests -- --test-threads=2
+	$(CARGO) test --release --workspace --no-run
+	$(AS_ROOT) $(CARGO) test --release -p keepwatch
+	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests -- --test-threads=2
 
 bench: build ## side by side with Debian's keepalived (root)
 	$(SUDO) target/release/bench
@@ -41,7 +44,7 @@ bench: build ## side by side with Debian's keepalived (root)
 lint: setup-lint ## rustfmt, clippy without warnings, licences and bans
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	cargo-deny --offline check licenses bans sources
+	cargo-deny --log-level error check licenses bans sources
 
 clean: ## what was built
 	$(CARGO) clean

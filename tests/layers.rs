@@ -96,7 +96,7 @@ fn sources(path: &Path) -> Vec<PathBuf> {
     }
     let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut files: Vec<PathBuf> = entries
-        .flat_map(|entry| sources(&entry.unwrap().path()))
+        .flat_map(|entry| sources(&entry.expect("a directory entry").path()))
         .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
         .collect();
     files.sort();
@@ -109,7 +109,7 @@ fn code(file: &Path) -> Vec<(usize, String)> {
     if is_test_file || file.components().any(|part| part.as_os_str() == "tests") {
         return Vec::new();
     }
-    let text = fs::read_to_string(file).unwrap();
+    let text = fs::read_to_string(file).expect("a source file");
     (1..)
         .zip(text.lines())
         .take_while(|(_, line)| !line.contains("#[cfg(test)]"))

@@ -12,7 +12,14 @@ use tracing::Level;
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
 #[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
-#[command(name = "keepwatchd", version, disable_version_flag = true, disable_help_flag = true, infer_long_args = true)]
+#[command(
+    name = "keepwatchd",
+    version,
+    disable_version_flag = true,
+    disable_help_flag = true,
+    infer_long_args = true,
+    args_override_self = true
+)]
 pub struct Options {
     /// Configuration file (a glob pattern)
     #[arg(short = 'f', long, value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
@@ -294,6 +301,12 @@ mod tests {
     fn long_options_may_be_abbreviated_as_getopt_allows() {
         assert!(parse("--log-con --dont-f").is_ok_and(|o| o.log_console && o.dont_fork));
         assert_eq!(parse("--log-facility=6").unwrap().log(None).facility, Some(16 + 6));
+    }
+
+    #[test]
+    fn of_an_option_given_twice_the_last_counts() {
+        let options = parse("-D -f one -D -f two -n -n").unwrap();
+        assert_eq!((options.use_file.as_str(), options.log_detail), ("two", 2));
     }
 
     #[test]

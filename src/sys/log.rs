@@ -38,7 +38,7 @@ struct Syslog {
 enum Console {
     /// A description of our own, so that `O_NONBLOCK` is nobody else's business.
     Own(Mutex<std::fs::File>),
-    /// Could not be reopened (a socket): write only when poll says there is room.
+    /// Could not be reopened: a socket, or somebody else's file.
     Shared,
 }
 
@@ -118,12 +118,28 @@ impl Console {
                 // One write per line, shorter than PIPE_BUF: it goes whole or not at all.
                 matches!(file.write(line.as_bytes()), Ok(written) if written == line.len())
             }
-            Console::Shared => {
-                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-                // SAFETY: the pointer and length describe `line`; a closed descriptor is an error return.
-                unsafe { libc::send(2, line.as_ptr().cast(), line.len(), flags) >= 0 }
-            }
+            Console::Shared => put_shared(line.as_bytes()),
         }
+    }
+}
+
+/// Writes to standard error as it was given to us: a socket takes a flag against waiting, for anything else poll says
+/// whether there is room. Two processes may both be told so; their lines are short enough for that to be no matter.
+fn put_shared(line: &[u8]) -> bool {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the pointer and length describe `line`; a closed descriptor is an error return.
+    if unsafe { libc::send(2, line.as_ptr().cast(), line.len(), flags) } >= 0 {
+        return true;
+    }
+    if std::io::Error::last_os_error().raw_os_error() != Some(libc::ENOTSOCK) {
+        return false;
+    }
+    let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one live pollfd, and its count; no waiting. The write is as above.
+    unsafe {
+        libc::poll(&raw mut poll, 1, 0) == 1
+            && poll.revents & libc::POLLOUT != 0
+            && libc::write(2, line.as_ptr().cast(), line.len()) >= 0
     }
 }
 
