@@ -103,6 +103,17 @@ fn without_privileges_it_says_so_and_exits_with_status_4() {
 }
 
 #[test]
+fn a_dump_of_statistics_replaces_what_an_earlier_root_left_in_a_directory_like_tmp() {
+    let (_link, daemon) = alone();
+    let file = daemon.directory().join("keepalived.stats");
+    std::fs::write(&file, "old").unwrap();
+    daemon.process.signal(Signal::SIGUSR2);
+    let replaced =
+        || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("VRRP Instance: VI_1")).then_some(());
+    assert!(wait::within(Duration::from_secs(5), replaced).is_some(), "it said:\n{}", daemon.log());
+}
+
+#[test]
 fn a_second_daemon_with_the_same_pid_file_says_so_and_exits_with_status_0() {
     let (link, first) = alone();
     let from = wait::now_ns();
