@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CARGO := cargo
-PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump tshark snmp snmpd keepalived smitools nftables ethtool util-linux
+PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd keepalived smitools nftables ethtool util-linux
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
 .PHONY: help setup setup-lint build demo test bench lint clean

@@ -12,7 +12,8 @@ use crate::wait;
 #[derive(Debug)]
 pub struct Snmpd {
     pub process: Process,
-    socket: PathBuf,
+    /// For `-A`, as net-snmp writes addresses.
+    agentx: String,
 }
 
 impl Snmpd {
@@ -20,12 +21,17 @@ impl Snmpd {
     /// Community `public` reads, `private` writes.
     #[track_caller]
     pub fn start(node: &Node, traps_to: Option<&str>) -> Snmpd {
+        let socket = node.directory().join("agentx");
+        Snmpd::start_at(node, traps_to, &format!("unix:{}", socket.display()))
+    }
+
+    /// As [`start`](Self::start), with the AgentX master listening at `agentx`, as net-snmp writes it.
+    #[track_caller]
+    pub fn start_at(node: &Node, traps_to: Option<&str>, agentx: &str) -> Snmpd {
         let directory = node.directory();
-        let socket = directory.join("agentx");
         let sink = traps_to.map(|to| format!("trapcommunity public\ntrap2sink {to}\n")).unwrap_or_default();
         let configuration = format!(
-            "agentaddress udp:161\nrocommunity public\nrwcommunity private\nmaster agentx\nagentXSocket unix:{}\n{sink}",
-            socket.display()
+            "agentaddress udp:161\nrocommunity public\nrwcommunity private\nmaster agentx\nagentXSocket {agentx}\n{sink}"
         );
         let file = directory.join("snmpd.conf");
         std::fs::write(&file, configuration).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -33,7 +39,7 @@ impl Snmpd {
         let mut command = node.command(&["snmpd", "-f", "-r", "-C", "-c", &file, "-Le"]);
         command.env("SNMP_PERSISTENT_DIR", persistent(&directory, "snmpd")).env("MIBS", "");
         let process = node.spawn("snmpd", command);
-        let snmpd = Snmpd { process, socket };
+        let snmpd = Snmpd { process, agentx: agentx.to_owned() };
         let manager = Manager::on(node, "127.0.0.1");
         let answers = wait::within(Duration::from_secs(20), || manager.get(&[SYS_UPTIME]).ok());
         assert!(answers.is_some(), "snmpd does not answer; it said:\n{}", snmpd.process.log());
@@ -42,11 +48,7 @@ impl Snmpd {
 
     /// For `-A`.
     pub fn agentx(&self) -> String {
-        format!("unix:{}", self.socket.display())
-    }
-
-    pub fn socket(&self) -> &Path {
-        &self.socket
+        self.agentx.clone()
     }
 }
 
