@@ -79,11 +79,12 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// An empty file that only its owner may read, for somebody else to fill.
-    pub fn create(path: PathBuf) -> io::Result<(Pending, OwnedFd)> {
+    /// An empty file, for somebody else to fill.
+    /// `mask` takes permissions away, as umask(2) does.
+    pub fn create(path: PathBuf, mask: u32) -> io::Result<(Pending, OwnedFd)> {
         let temporary = path.with_extension(format!("new-{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o666 & !mask).open(&temporary)?;
         Ok((Pending { temporary, path }, file.into()))
     }
 

@@ -429,7 +429,7 @@ impl Supervisor {
     fn pass_on(&mut self, signal: UserSignal) {
         if matches!(signal, UserSignal::Stats | UserSignal::StatsClear) {
             let path = dumps::directory().join("keepalived.stats");
-            match Pending::create(path.clone()) {
+            match Pending::create(path.clone(), self.options.file_mask()) {
                 Ok((pending, file)) => {
                     self.dump = Some(pending);
                     self.tell(Role::Bridge, &ToChild::Signal(signal), Some(file));

@@ -217,7 +217,7 @@ impl Driver {
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty()))
             {
                 self.world.close();
-                info!("Stopped");
+                info!("VRRP has stopped");
                 return exit::OK;
             }
         }
