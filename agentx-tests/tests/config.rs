@@ -235,3 +235,46 @@ fn children_of_a_killed_supervisor_release_the_addresses_and_end() {
     let ended = wait::within(Duration::from_secs(5), || (!children.iter().any(|(pid, _)| running(pid))).then_some(()));
     assert!(ended.is_some(), "still running: {children:?}");
 }
+
+#[test]
+fn every_one_of_forty_reloads_in_a_row_is_applied_by_every_process() {
+    let (link, daemon) = alone();
+    let from = wait::now_ns();
+    for priority in 101..=140 {
+        daemon.reload(&FLAVOUR.configuration(1, "MASTER", priority));
+        link.witness.wait_for_advert(
+            &format!("priority {priority}"),
+            link.ports[0],
+            from,
+            Duration::from_secs(5),
+            |advert| advert.priority == priority,
+        );
+    }
+    assert!(!daemon.log().contains("cannot be read"), "{}", daemon.log());
+    never_silent(&link, from);
+}
+
+#[test]
+fn in_the_background_the_exit_status_says_whether_it_runs_and_relative_names_are_found() {
+    let (_lab, node) = host();
+    let program = Program::Keepwatch.path().to_string_lossy().into_owned();
+    let directory = node.directory();
+    std::fs::write(directory.join("relative.conf"), FLAVOUR.configuration(1, "BACKUP", 100)).unwrap();
+    let start = |file: &str| {
+        let mut command = node.command(&[&program, "-G", "-f", file, "-p", "main.pid", "-r", "vrrp.pid"]);
+        command.current_dir(&directory);
+        run(command)
+    };
+    assert_eq!(start("missing.conf").status.code(), Some(6));
+
+    let started = start("relative.conf");
+    assert_eq!(started.status.code(), Some(0), "{started:?}");
+    let pid_of = |file: &str| std::fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok();
+    let pid = nix::unistd::Pid::from_raw(pid_of("main.pid").expect("a pid file, once it runs"));
+    let stopped = || nix::sys::signal::kill(pid, None).is_err().then_some(());
+    let held = wait::within(Duration::from_secs(10), || node.has("10.0.0.100").then_some(()));
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    wait::until("the daemon to stop", Duration::from_secs(15), stopped);
+    assert!(held.is_some(), "it did not become master");
+    assert!(!node.has("10.0.0.100"), "it kept its address");
+}

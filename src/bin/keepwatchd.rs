@@ -8,15 +8,19 @@ use keepwatch::process::{bridge, daemonize, load, logging, supervisor, vrrp};
 use keepwatch::sys::privileges;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args();
-    let argv0 = words.next().unwrap_or_default();
+    let mut words = std::env::args_os();
+    let argv0 = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    let words: Result<Vec<String>, _> = words.map(std::ffi::OsString::into_string).collect();
     // Re-executed through /proc/self/exe, the kernel would call every process "exe".
     privileges::set_name("keepwatchd");
     let status = match Role::from_title(&argv0) {
         Some(Role::Load) => load::run(),
         Some(Role::Vrrp) => vrrp::run(),
         Some(Role::Bridge) => bridge::run(),
-        None => match Options::parse_words(words) {
+        None => match words
+            .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
+            .and_then(Options::parse_words)
+        {
             Ok(options) => start(options),
             Err(UsageError(text)) => {
                 eprint!("{text}");
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }
 
-fn start(options: Options) -> i32 {
+fn start(mut options: Options) -> i32 {
     if options.help {
         eprint!("{}", Options::help_text());
         return exit::OK;
@@ -59,8 +63,12 @@ fn start(options: Options) -> i32 {
         eprintln!("keepwatchd: --genhash is not built");
         return exit::FATAL;
     }
-    if !options.dont_fork && !daemonize::is_detached() {
-        return daemonize::detach();
+    if !options.dont_fork {
+        if !daemonize::is_detached() {
+            return daemonize::detach(options.log_console);
+        }
+        options.make_absolute();
+        let _ = std::env::set_current_dir("/");
     }
     logging::start(&options.log(None), "");
     supervisor::run(options)

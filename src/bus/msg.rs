@@ -83,6 +83,8 @@ pub enum ToBridge {
 pub enum ToEngine {
     /// `request` comes back in the reply.
     Command { request: u64, command: Command },
+    /// Edges up to and with this batch were acted on; they need not be kept any more.
+    Seen(Generation),
     /// The bridge lost track: send everything again.
     Resync,
 }

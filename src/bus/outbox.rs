@@ -49,8 +49,9 @@ pub struct Outbox {
     /// The next batch starts from nothing.
     full: bool,
     in_flight: VecDeque<Vec<u8>>,
-    /// Edges of the batch in flight, until it is written whole.
-    edges_in_flight: Vec<Edge>,
+    /// Edges that were sent, with their batch, until the bridge says that it has seen them. What a bridge that died had
+    /// in its socket is told to the next one.
+    unseen: VecDeque<(Generation, Edge)>,
     connected: bool,
     /// Rows that could not be sent, because one alone is larger than a frame.
     pub rows_too_large: u64,
@@ -77,11 +78,24 @@ impl Outbox {
 
     /// Queues a transition; when the ring is full the oldest goes and is counted.
     pub fn edge(&mut self, edge: Edge) {
-        if self.edges.len() == EDGES_MAX {
-            self.edges.pop_front();
+        self.edges.push_back(edge);
+        self.bound_edges();
+    }
+
+    /// The bridge has acted on the edges of this batch and all before.
+    pub fn seen(&mut self, generation: Generation) {
+        while self.unseen.front().is_some_and(|(sent, _)| *sent <= generation) {
+            self.unseen.pop_front();
+        }
+    }
+
+    fn bound_edges(&mut self) {
+        while self.unseen.len() + self.edges.len() > EDGES_MAX {
+            if self.unseen.pop_front().is_none() {
+                self.edges.pop_front();
+            }
             self.edges_dropped += 1;
         }
-        self.edges.push_back(edge);
     }
 
     /// Answers a command. The asker reads what it set from the generation that the next batch makes.
@@ -101,13 +115,17 @@ impl Outbox {
     /// A new bridge is there and knows nothing.
     pub fn connected(&mut self) {
         self.in_flight.clear();
-        // The dead bridge cannot have acted on edges whose batch it never got whole.
-        for edge in self.edges_in_flight.drain(..).rev() {
+        for (_, edge) in self.unseen.drain(..).rev() {
             self.edges.push_front(edge);
         }
         self.replies.clear();
         self.full = true;
         self.connected = true;
+    }
+
+    /// Answers that the bridge has not taken.
+    pub fn replies_waiting(&self) -> usize {
+        self.replies.len()
     }
 
     pub fn disconnected(&mut self) {
@@ -150,7 +168,6 @@ impl Outbox {
                     }
                 }
             }
-            self.edges_in_flight.clear();
         }
     }
 
@@ -185,7 +202,7 @@ impl Outbox {
         }
         for edge in self.edges.drain(..) {
             say(ToBridge::Feed(Feed::Edge(edge.clone())));
-            self.edges_in_flight.push(edge);
+            self.unseen.push_back((self.generation, edge));
         }
         say(ToBridge::Feed(Feed::Commit { edges_dropped: self.edges_dropped }));
         for (request, reply) in self.replies.drain(..) {
@@ -290,11 +307,15 @@ mod tests {
     }
 
     #[test]
-    fn edges_of_a_batch_that_died_with_its_bridge_are_sent_again_in_order() {
+    fn edges_that_a_bridge_took_and_never_acted_on_are_told_to_the_next_one_in_order() {
         let table = Table::default();
         let mut outbox = connected(&table);
+        outbox.edge(edge(0));
+        pumped(&mut outbox, &table, Instant::ZERO);
+        outbox.seen(outbox.generation);
         outbox.edge(edge(1));
-        outbox.pump(&table, Instant::ZERO, |_| Sent::Gone);
+        // Into the socket of a bridge that is stopped, and is killed before it reads.
+        pumped(&mut outbox, &table, Instant::ZERO);
         outbox.edge(edge(2));
         outbox.connected();
         let edges: Vec<Edge> = pumped(&mut outbox, &table, Instant::ZERO)

@@ -120,8 +120,9 @@ impl Monitor {
     }
 }
 
-/// Datagrams per [`Monitor::read`]; each takes a few microseconds.
-const READS_MAX: usize = 64;
+/// Datagrams per [`Monitor::read`]; each takes a few microseconds. More than the news that one chunk of our own changes
+/// makes, or a takeover of thousands of addresses would overrun us.
+const READS_MAX: usize = 4 * CHUNK;
 const DISCARDS_MAX: usize = 100_000;
 
 /// The kernel answers a dump inside the system calls that ask for it, but may wait for another holder of its lock.

@@ -160,6 +160,8 @@ impl Bridge {
             if self.session.deadline().is_some_and(|at| at <= now) {
                 self.tell_session(Event::Wake);
             }
+            // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
+            tokio::task::yield_now().await;
             if let Some(latest) = self.leaving
                 && (now >= latest || self.link.as_ref().is_none_or(Link::is_empty))
             {
@@ -193,6 +195,11 @@ impl Bridge {
         let snmp = &config.global.snmp;
         if *snmp == self.snmp {
             return;
+        }
+        if snmp.socket != self.snmp.socket {
+            // Another master: leave this one in good order.
+            let actions = self.session.stop(clock::now());
+            self.carry_out(actions);
         }
         self.snmp = snmp.clone();
         self.tree = Tree::new(snmp);
@@ -312,6 +319,9 @@ impl Bridge {
                 Ok(Applied::Committed { generation, edges }) => {
                     self.tell_session(Event::StoreAt(generation));
                     edges.iter().for_each(|edge| self.notify(edge));
+                    if !edges.is_empty() {
+                        self.say(&ToEngine::Seen(generation));
+                    }
                 }
                 Ok(Applied::Staged | Applied::Ignored) => {}
                 Err(error) => {

@@ -182,6 +182,11 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
+            (self.check && !self.vrrp, "--check"),
+            (self.no_bfd, "--no_bfd"),
+            (self.dont_release_ipvs, "--dont-release-ipvs"),
+            (self.checkers_pid.is_some(), "--checkers_pid"),
+            (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),
             (self.release_vips, "--release-vips"),
@@ -204,6 +209,18 @@ impl Options {
                 .then(|| self.log_facility.as_deref().and_then(facility).unwrap_or(FACILITY_DAEMON)),
             console: self.log_console,
             detail: self.log_detail,
+        }
+    }
+
+    /// Files by their full names, for a daemon that leaves the directory it was started in.
+    pub fn make_absolute(&mut self) {
+        let Ok(here) = std::env::current_dir() else { return };
+        if !self.use_file.starts_with('/') {
+            self.use_file = here.join(&self.use_file).to_string_lossy().into_owned();
+        }
+        for path in [&mut self.pid, &mut self.vrrp_pid, &mut self.checkers_pid, &mut self.bfd_pid].into_iter().flatten()
+        {
+            *path = here.join(&*path);
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::daemonize;
 use super::dumps::{self, Pending};
 use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
 use super::options::Options;
@@ -31,6 +32,9 @@ const RESPAWN_MAX: Duration = Duration::from_secs(8);
 
 /// How long children may take to stop in good order (Keepalived's `child_wait_time` default).
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reading a configuration may wait for a name server or a remote file, but not for ever.
+const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The bridge only says good-bye to the master agent; a master that does not listen does not hold us up.
 const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
@@ -90,6 +94,7 @@ struct Loading {
     /// The channel stays open while the load process runs; it says nothing on it.
     _channel: Channel,
     process: Child,
+    started: Instant,
 }
 
 struct Stopping {
@@ -165,7 +170,8 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let respawn = self.respawn.values().map(|(at, _)| *at).min();
         let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
-        respawn.into_iter().chain(stop).min()
+        let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
+        respawn.into_iter().chain(stop).chain(load).min()
     }
 
     // --- configurations
@@ -177,7 +183,7 @@ impl Supervisor {
         let start =
             ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
         channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
-        self.loading = Some(Loading { file, _channel: channel, process });
+        self.loading = Some(Loading { file, _channel: channel, process, started: clock::now() });
         Ok(())
     }
 
@@ -220,6 +226,9 @@ impl Supervisor {
         self.generation += 1;
         self.config = Some(InForce { sheet, file: loading.file });
         self.apply();
+        if first {
+            daemonize::report_started();
+        }
         self.loading_done()
     }
 
@@ -287,12 +296,16 @@ impl Supervisor {
         let Some(config) = &self.config else { return Ok(()) };
         let file = config.file.try_clone()?;
         let pid_path = (role == Role::Vrrp).then(|| self.pid_path("vrrp", self.options.vrrp_pid.clone()));
-        let (mut channel, process) = self.spawn(role)?;
+        let (mut channel, mut process) = self.spawn(role)?;
         let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
-        channel.send(&start, Some(file)).map_err(io::Error::other)?;
         let token = self.next_token;
         self.next_token += 1;
-        self.poller.add(&channel, token, false)?;
+        let told = channel.send(&start, Some(file)).map_err(io::Error::other);
+        if let Err(error) = told.and_then(|()| self.poller.add(&channel, token, false)) {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err(error);
+        }
         info!("Starting {} process, pid={}", role.name(), process.id());
         let pid_file = pid_path.and_then(|path| {
             PidFile::create(&path, process.id())
@@ -310,7 +323,14 @@ impl Supervisor {
             _pid_file: pid_file,
         };
         self.children.insert(role, running);
-        self.wire(role)
+        if let Err(error) = self.wire(role) {
+            // It runs, and its peers do not hear of it: start it again.
+            error!("cannot connect the {} process to the others: {error}", role.name());
+            if let Some(child) = self.children.get_mut(&role) {
+                let _ = child.process.kill();
+            }
+        }
+        Ok(())
     }
 
     /// Gives `role` and each process that it speaks with a new socket.
@@ -415,7 +435,7 @@ impl Supervisor {
                 libc::SIGCHLD => finished = finished.or_else(|| self.reap()),
                 libc::SIGINT if self.options.ignore_sigint => {}
                 libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
-                libc::SIGHUP if self.stopping.is_none() && self.config.is_some() => self.reload(),
+                libc::SIGHUP if self.stopping.is_none() => self.reload(),
                 libc::SIGUSR1 => warn!("the state dump is not built yet"),
                 libc::SIGUSR2 => self.pass_on(UserSignal::Stats),
                 signal if signal == libc::SIGRTMAX() - 1 => self.pass_on(UserSignal::StatsClear),
@@ -429,6 +449,8 @@ impl Supervisor {
     fn pass_on(&mut self, signal: UserSignal) {
         if matches!(signal, UserSignal::Stats | UserSignal::StatsClear) {
             let path = dumps::directory().join("keepalived.stats");
+            // The name of an unfinished one would be the same.
+            self.dump = None;
             match Pending::create(path.clone(), self.options.file_mask()) {
                 Ok((pending, file)) => {
                     self.dump = Some(pending);
@@ -484,6 +506,10 @@ impl Supervisor {
             info!("The {} process has stopped: nothing is configured for it", role.name());
             return;
         }
+        if !role.is_engine() && (self.options.dont_respawn || status.code().is_some_and(exit::is_permanent)) {
+            error!("The {} process died ({status}) and stays dead; VRRP goes on without it", role.name());
+            return;
+        }
         if let Some(code) = status.code().filter(|&code| exit::is_permanent(code)) {
             error!(
                 "The {} process (pid {}) exited with permanent error {code}. Terminating",
@@ -529,6 +555,13 @@ impl Supervisor {
     }
 
     fn act_on_time(&mut self, now: Instant) -> Option<i32> {
+        if let Some(loading) = &mut self.loading
+            && now >= loading.started + LOAD_PATIENCE
+        {
+            error!("the configuration could not be read within {} s", LOAD_PATIENCE.as_secs());
+            let _ = loading.process.kill();
+            loading.started = now;
+        }
         if self.stopping.is_none() {
             let due: Vec<(Role, Duration)> =
                 self.respawn.iter().filter(|(_, (at, _))| *at <= now).map(|(&role, &(_, next))| (role, next)).collect();

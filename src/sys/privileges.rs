@@ -53,10 +53,12 @@ pub fn become_nobody() -> io::Result<()> {
     const NOBODY: u32 = 65534;
     let group = nix::unistd::Gid::from_raw(NOBODY);
     let user = nix::unistd::Uid::from_raw(NOBODY);
-    nix::unistd::setgroups(&[])?;
-    nix::unistd::setresgid(group, group, group)?;
-    nix::unistd::setresuid(user, user, user)?;
-    keep(&[])
+    let changed = nix::unistd::setgroups(&[])
+        .and_then(|()| nix::unistd::setresgid(group, group, group))
+        .and_then(|()| nix::unistd::setresuid(user, user, user));
+    // Whoever it was started as: capabilities (ambient ones, say) are nothing it needs.
+    keep(&[])?;
+    Ok(changed?)
 }
 
 fn no_new_privileges() -> io::Result<()> {
@@ -70,17 +72,28 @@ pub fn set_name(name: &str) {
     }
 }
 
-/// Locks all memory, present and future.
+/// Locks all memory, present and future. With a limit on it, an allocation would fail some day, and that ends the
+/// process: then nothing is locked.
 pub fn lock_memory() -> io::Result<()> {
     use nix::sys::mman::{MlockAllFlags, mlockall};
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
     Ok(mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
 }
 
-/// Real-time round-robin scheduling at `priority` (1 to 99); the process may run `rttime_us` without sleeping.
+/// As many descriptors as the process may have: one is used for each interface and family.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
+/// Real-time round-robin scheduling at `priority` (1 to 99). A process that runs `rttime_us` without sleeping gets SIGXCPU;
+/// one that goes on for [`RUNAWAY_US`] more is killed by the kernel.
 pub fn real_time(priority: u8, rttime_us: u32) -> io::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
     if rttime_us > 0 {
-        setrlimit(Resource::RLIMIT_RTTIME, u64::from(rttime_us), u64::from(rttime_us))?;
+        setrlimit(Resource::RLIMIT_RTTIME, u64::from(rttime_us), u64::from(rttime_us) + RUNAWAY_US)?;
     }
     let parameters = libc::sched_param { sched_priority: i32::from(priority) };
     // SAFETY: the pointer is to a live sched_param.
@@ -89,6 +102,9 @@ pub fn real_time(priority: u8, rttime_us: u32) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// A takeover of thousands of addresses takes tens of milliseconds; a loop that never ends takes for ever.
+const RUNAWAY_US: u64 = 1_000_000;
 
 /// Nice value, -20 to 19.
 pub fn nice(value: i32) -> io::Result<()> {

@@ -81,7 +81,8 @@ impl Seqpacket {
             Err(error) => return Err(error.into()),
         };
         let mut fds = Vec::new();
-        for control in message.cmsgs()? {
+        // When descriptors did not fit (the process has too many open), the frame still counts.
+        for control in message.cmsgs().into_iter().flatten() {
             if let ControlMessageOwned::ScmRights(raw) = control {
                 // SAFETY: the kernel has just installed these descriptors for us; nobody else owns them.
                 fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));

@@ -5,7 +5,7 @@ use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{AddressRow, InstanceRow, Row, RowKey, State, TrackedInterfaceRow};
-use crate::conf::model::{InitialState, Preempt};
+use crate::conf::model::{InitialState, Instance, Preempt};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -93,7 +93,8 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
     let link = router.link.and_then(|index| host.link(index));
     InstanceRow {
         index: router.index,
-        config: router.config.clone(),
+        // Addresses have rows of their own, and a row must fit a frame however many there are.
+        config: Instance { addresses: Vec::new(), excluded: Vec::new(), ..router.config.clone() },
         state,
         wanted,
         base_priority: router.base,

@@ -44,6 +44,19 @@ const SOCKETS: Token = 16;
 /// How long the last words (addresses away, edges to the bridge) may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Room for the news of thousands of addresses, unless `vrrp_netlink_monitor_rcv_bufs` says otherwise; bytes.
+const MONITOR_BUFFER: u32 = 4 * 1024 * 1024;
+
+/// When interfaces could not be listed, they are asked for again after this.
+const DUMP_RETRY: Duration = Duration::from_secs(1);
+
+/// What the bridge may say in one turn, and keep unanswered: it must not be able to keep us from our timers.
+const FRAMES_PER_TURN: usize = 8;
+const REPLIES_MAX: usize = 1024;
+
+/// Everything is told again at most this often.
+const RESYNC_EVERY: Duration = Duration::from_secs(1);
+
 /// A wake-up this late may have missed adverts that wait in a receive buffer.
 const LATE: Duration = Duration::from_millis(2);
 
@@ -67,9 +80,15 @@ pub fn run() -> i32 {
             return exit::PERMISSION;
         }
     }
-    schedule(&config.global);
+    if let Err(error) = privileges::raise_descriptor_limit() {
+        warn!("cannot raise the limit of open files: {error}");
+    }
+    let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
-        Ok(mut driver) => driver.run(),
+        Ok(mut driver) => {
+            schedule(&global);
+            driver.run()
+        }
         Err(error) => {
             error!("VRRP cannot start: {error}");
             if error.kind() == std::io::ErrorKind::PermissionDenied { exit::PERMISSION } else { exit::SOFTWARE }
@@ -125,6 +144,13 @@ struct Driver {
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
+    /// When to list the interfaces again after that failed.
+    dump_at: Option<Instant>,
+    /// When to tell the bridge everything again, as it asked, and when that was done last.
+    resync_at: Option<Instant>,
+    resynced_at: Instant,
+    /// Rows too large for a frame so far, to complain once about each more.
+    too_large: u64,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
 }
@@ -151,10 +177,18 @@ impl Driver {
     ) -> std::io::Result<Driver> {
         // The terminal's signals reach the whole group, and only the supervisor acts on them. TERM sent to this process
         // alone means: stop in good order.
-        let signals =
-            Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGPIPE])?;
+        let signals = Signals::new(&[
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGPIPE,
+            libc::SIGXCPU,
+        ])?;
         let poller = Poller::new()?;
-        let mut monitor = Monitor::open(config.global.netlink_monitor_buffer)?;
+        let buffer = config.global.netlink_monitor_buffer.unwrap_or(MONITOR_BUFFER);
+        let mut monitor = Monitor::open(Some(buffer))?;
         let mut news = Vec::new();
         monitor.dump(&mut news)?;
         let mut world = World::open(&config.global, &poller)?;
@@ -185,6 +219,10 @@ impl Driver {
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
+            dump_at: None,
+            resync_at: None,
+            resynced_at: Instant::ZERO,
+            too_large: 0,
             leaving: None,
         };
         driver.world.configure(&config, &driver.poller);
@@ -212,6 +250,16 @@ impl Driver {
             if self.engine.deadline().is_some_and(|at| at <= now) {
                 self.engine.handle(Input::Wake, now, &mut self.outputs);
             }
+            if self.dump_at.is_some_and(|at| at <= now) {
+                self.dump_at = None;
+                self.list_interfaces();
+                self.tell_news();
+            }
+            if self.resync_at.is_some_and(|at| at <= now) {
+                self.resync_at = None;
+                self.resynced_at = now;
+                self.outbox.connected();
+            }
             self.perform(now);
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty()))
@@ -224,10 +272,9 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.engine.deadline(), self.outbox.deadline(), self.leaving, self.world.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.leaving, self.dump_at, self.resync_at];
+        let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline()];
+        own.into_iter().chain(others).flatten().min()
     }
 
     fn serve(&mut self, event: Ready) {
@@ -235,8 +282,10 @@ impl Driver {
             CHANNEL => self.read_channel(),
             SIGNALS => {
                 while let Ok(Some(signal)) = self.signals.take() {
-                    if signal == libc::SIGTERM {
-                        self.leave();
+                    match signal {
+                        libc::SIGTERM => self.leave(),
+                        libc::SIGXCPU => warn!("this process ran for longer than vrrp_rlimit_rttime without sleeping"),
+                        _ => {}
                     }
                 }
             }
@@ -289,6 +338,7 @@ impl Driver {
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
                 Ok(new) => {
                     let now = clock::now();
+                    self.world.tell_what_waits_for_a_restart(&new.global);
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
@@ -332,7 +382,7 @@ impl Driver {
     }
 
     fn read_bus(&mut self) {
-        loop {
+        for _ in 0..FRAMES_PER_TURN {
             let Some(bus) = &self.bus else { return };
             match bus.receive(&mut self.buffer) {
                 Ok(Received::Nothing) => return,
@@ -340,16 +390,21 @@ impl Driver {
                     Ok(messages) => messages.into_iter().for_each(|message| self.asked(message)),
                     Err(error) => warn!("the bridge cannot be understood: {error}"),
                 },
-                Ok(Received::Gone) | Err(_) => {
-                    // A new bridge comes with a new socket; this one only wakes us for nothing.
-                    if let Some(bus) = self.bus.take() {
-                        let _ = self.poller.remove(&bus);
-                    }
-                    self.outbox.disconnected();
-                    return;
-                }
+                // A new bridge comes with a new socket; this one only wakes us for nothing.
+                Ok(Received::Gone) | Err(_) => return self.part(),
+            }
+            if self.outbox.replies_waiting() > REPLIES_MAX {
+                error!("the bridge commands and does not listen; parting with it");
+                return self.part();
             }
         }
+    }
+
+    fn part(&mut self) {
+        if let Some(bus) = self.bus.take() {
+            let _ = self.poller.remove(&bus);
+        }
+        self.outbox.disconnected();
     }
 
     fn asked(&mut self, message: ToEngine) {
@@ -357,7 +412,8 @@ impl Driver {
             ToEngine::Command { request, command } => {
                 self.engine.handle(Input::Command { request, command }, clock::now(), &mut self.outputs);
             }
-            ToEngine::Resync => self.outbox.connected(),
+            ToEngine::Seen(generation) => self.outbox.seen(generation),
+            ToEngine::Resync => self.resync_at = Some(self.resynced_at + RESYNC_EVERY),
         }
     }
 
@@ -373,6 +429,10 @@ impl Driver {
                 self.watching_bus = wants;
             }
         }
+        if self.outbox.rows_too_large > self.too_large {
+            self.too_large = self.outbox.rows_too_large;
+            error!("a row is too large to be shown by SNMP and dumps");
+        }
     }
 
     // --- the kernel
@@ -387,10 +447,20 @@ impl Driver {
         };
         if status == Status::Overrun {
             warn!("the kernel's news of interfaces came faster than they were read; reading everything again");
-            if let Err(error) = self.monitor.dump(&mut self.news) {
-                error!("cannot read the interfaces: {error}");
-            }
+            self.list_interfaces();
         }
+        self.tell_news();
+    }
+
+    /// Asks the kernel for everything; an answer takes it a few system calls.
+    fn list_interfaces(&mut self) {
+        if let Err(error) = self.monitor.dump(&mut self.news) {
+            error!("cannot list the interfaces, trying again soon: {error}");
+            self.dump_at = Some(clock::now() + DUMP_RETRY);
+        }
+    }
+
+    fn tell_news(&mut self) {
         let now = clock::now();
         for event in self.news.drain(..) {
             if self.options.address_monitoring {

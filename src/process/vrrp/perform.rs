@@ -27,6 +27,9 @@ use crate::wire::{arp, ndisc};
 /// A full address queue is tried again this soon.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// Sockets that could not be opened are tried again after this.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// The same complaint about sending is made once in this time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,10 @@ pub struct World {
     /// Interfaces on which we set promote_secondaries, and what it was.
     promoted: BTreeMap<String, String>,
     retry_at: Option<Instant>,
+    /// When to open sockets again that could not be opened.
+    listen_at: Option<Instant>,
+    /// What was in force when this process started, for settings that cannot change.
+    started_with: Global,
     complained: BTreeMap<Option<IfIndex>, Instant>,
 }
 
@@ -67,6 +74,8 @@ impl World {
             buffer_of_instances: None,
             promoted: BTreeMap::new(),
             retry_at: None,
+            listen_at: None,
+            started_with: global.clone(),
             complained: BTreeMap::new(),
         })
     }
@@ -163,7 +172,10 @@ impl World {
             }
         }
         if let Some(wanted) = listen {
-            self.listen(wanted, poller);
+            self.listen(wanted, poller, now);
+        } else if self.listen_at.is_some_and(|at| at <= now) {
+            let again = std::mem::take(&mut self.wanted);
+            self.listen(again, poller, now);
         }
         self.send(&sends, now);
         // Never a moment in which an address is there and unguarded.
@@ -179,7 +191,7 @@ impl World {
         self.announce(&announcements);
     }
 
-    fn listen(&mut self, wanted: Vec<Listen>, poller: &Poller) {
+    fn listen(&mut self, wanted: Vec<Listen>, poller: &Poller, now: Instant) {
         self.wanted = wanted;
         let links = &self.links;
         let (policy, largest) = (self.buffers, self.buffer_of_instances);
@@ -196,7 +208,10 @@ impl World {
             };
             policy.max(largest)
         };
-        self.sockets.listen(&self.wanted, poller, buffer, |index| links.get(&index).map(|link| link.name.clone()));
+        let name = |index| links.get(&index).map(|link| link.name.clone());
+        // A router that does not hear becomes master beside another: go on trying.
+        let complete = self.sockets.listen(&self.wanted, poller, buffer, name);
+        self.listen_at = (!complete).then(|| now + LISTEN_AGAIN);
     }
 
     fn send(&mut self, sends: &[Send], now: Instant) {
@@ -314,7 +329,28 @@ impl World {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.retry_at
+        [self.retry_at, self.listen_at].into_iter().flatten().min()
+    }
+
+    /// Names what a reload changes in the file and not in this process.
+    pub fn tell_what_waits_for_a_restart(&self, new: &Global) {
+        let old = &self.started_with;
+        let waits = [
+            (old.realtime != new.realtime, "the scheduling of the vrrp process (vrrp_priority, vrrp_rt_priority, ...)"),
+            (
+                (old.netlink_command_buffer, old.netlink_monitor_buffer)
+                    != (new.netlink_command_buffer, new.netlink_monitor_buffer),
+                "vrrp_netlink_cmd_rcv_bufs and vrrp_netlink_monitor_rcv_bufs",
+            ),
+            (
+                (&old.nftables_table, old.nftables_priority, old.nftables_counters)
+                    != (&new.nftables_table, new.nftables_priority, new.nftables_counters),
+                "nftables and its settings",
+            ),
+        ];
+        for (_, what) in waits.iter().filter(|(changed, _)| *changed) {
+            warn!("{what}: the change takes effect at the next start");
+        }
     }
 
     /// Whether every change was answered.

@@ -35,14 +35,14 @@ struct Open {
 }
 
 impl Sockets {
-    /// Opens and closes the difference to what is open now.
+    /// Opens and closes the difference to what is open now. False if something could not be opened.
     pub fn listen(
         &mut self,
         wanted: &[Listen],
         poller: &Poller,
         buffer: impl Fn(Family) -> Option<u32>,
         name: impl Fn(IfIndex) -> Option<String>,
-    ) {
+    ) -> bool {
         let mut places: BTreeMap<Place, BTreeSet<IpAddr>> = BTreeMap::new();
         for listen in wanted {
             match listen {
@@ -61,12 +61,15 @@ impl Sockets {
                 self.tokens.remove(&open.token);
             }
         }
+        let mut complete = true;
         for (place, groups) in places {
             if let Err(error) = self.adjust(place, &groups, poller, &buffer, &name) {
                 // The engine hears that an interface is gone from the kernel; a refusal here is something else.
                 warn!("cannot listen for adverts on {}: {error}", describe(place, &name));
+                complete = false;
             }
         }
+        complete
     }
 
     fn adjust(
