@@ -245,6 +245,12 @@ impl Sender {
         let nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
         let program = libc::sock_fprog { len: 1, filter: nothing.as_ptr().cast_mut() };
         set(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+        // A configured source need not be on the host (an unnumbered interface); then the kernel must not look for it.
+        let _ = if v6 {
+            set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)
+        } else {
+            set_int(&fd, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1)
+        };
         if v6 {
             set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP, 0)?;
             set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS, 255)?;

@@ -28,7 +28,7 @@ static TIMEOUT_OPTIONS: &[Opt] = &[
 
 #[rustfmt::skip]
 pub static ROWS: &[Row] = &[
-    row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, Built, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
+    row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
     row(&["/"], "net_namespace", &[], Words(&[one("name", Str)]), Warn, Once, Built, "current namespace", "Run the whole daemon inside a named network namespace; turns on the pid directory; fixed across reloads"),
     row(&["/"], "net_namespace_ipvs", &[], Words(&[opt("name", Str)]), Warn, Once, NotBuilt, "same as daemon", "Program IPVS in another network namespace; empty name means the default namespace"),
     row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, NotBuilt, "off", "Permit ipset use inside a namespace on kernels older than 3.13"),
@@ -144,10 +144,10 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "fifo_write_vrrp_states_on_reload", &[], Flag, Warn, Once, NotBuilt, "off", "Rewrite instance and group states to the FIFOs after a reload"),
     row(&["global_defs"], "snmp_socket", &[], Words(&[one("addr", Str)]), Warn, Once, Built, "net-snmp default (unix:/var/agentx/master)", "AgentX master address, e.g. udp:host:port, tcp:host:port, unix:path"),
     row(&["global_defs"], "enable_snmp_vrrp", &[Deprecated("enable_snmp_keepalived")], Flag, Warn, Once, Built, "off (on with -x)", "Serve the VRRP part of KEEPALIVED-MIB"),
-    row(&["global_defs"], "enable_snmp_checker", &[], Flag, Warn, Once, Built, "off (on with -x)", "Serve the virtual server part of KEEPALIVED-MIB"),
-    row(&["global_defs"], "enable_snmp_rfc", &[], Flag, Warn, Once, Built, "off (on with -x)", "Serve both the RFC2787 and RFC6527 MIBs"),
-    row(&["global_defs"], "enable_snmp_rfcv2", &[], Flag, Warn, Once, Built, "off (on with -x)", "Serve the RFC2787 VRRPv2 MIB"),
-    row(&["global_defs"], "enable_snmp_rfcv3", &[], Flag, Warn, Once, Built, "off (on with -x)", "Serve the RFC6527 VRRPv3 MIB"),
+    row(&["global_defs"], "enable_snmp_checker", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the virtual server part of KEEPALIVED-MIB"),
+    row(&["global_defs"], "enable_snmp_rfc", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve both the RFC2787 and RFC6527 MIBs"),
+    row(&["global_defs"], "enable_snmp_rfcv2", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the RFC2787 VRRPv2 MIB"),
+    row(&["global_defs"], "enable_snmp_rfcv3", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the RFC6527 VRRPv3 MIB"),
     row(&["global_defs"], "enable_traps", &[], Flag, Warn, Once, Built, "off", "Emit SNMP notifications"),
     row(&["global_defs"], "snmp_vs_stats_update_interval", &[], Words(&[one("secs", Dec(6, 1000, 30000000))]), Fatal, Once, NotBuilt, "5", "Minimum age before virtual server counters are reread for SNMP"),
     row(&["global_defs"], "snmp_rs_stats_update_interval", &[], Words(&[one("secs", Dec(6, 1000, 30000000))]), Fatal, Once, NotBuilt, "snmp_vs_stats_update_interval", "Same for real server counters"),

@@ -41,13 +41,17 @@ pub struct World {
     addresses: Addresses,
     /// Opened when an instance has `no_accept`.
     firewall: Option<Firewall>,
+    /// What is dropped, what should be, and when to try again after the kernel refused.
     blocked: BTreeSet<Block>,
+    block_wanted: BTreeSet<Block>,
+    block_at: Option<Instant>,
     links: BTreeMap<IfIndex, Link>,
     wanted: Vec<Listen>,
     buffers: ReceiveBuffers,
     /// Largest `kernel_rx_buf_size` of any instance.
     buffer_of_instances: Option<u32>,
-    /// Interfaces on which we set promote_secondaries, and what it was.
+    /// Interfaces that are to have promote_secondaries; those on which we set it, and what it was.
+    promote: BTreeSet<String>,
     promoted: BTreeMap<String, String>,
     retry_at: Option<Instant>,
     /// When to open sockets again that could not be opened.
@@ -68,10 +72,13 @@ impl World {
             addresses,
             firewall: None,
             blocked: BTreeSet::new(),
+            block_wanted: BTreeSet::new(),
+            block_at: None,
             links: BTreeMap::new(),
             wanted: Vec::new(),
             buffers: global.receive_buffers,
             buffer_of_instances: None,
+            promote: BTreeSet::new(),
             promoted: BTreeMap::new(),
             retry_at: None,
             listen_at: None,
@@ -90,15 +97,24 @@ impl World {
         }
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
-        for name in config.instances.iter().filter(|i| i.promote_secondaries).filter_map(|i| i.interface.as_deref()) {
-            let path = promote_path(name);
-            let Ok(before) = std::fs::read_to_string(&path) else { continue };
-            match std::fs::write(&path, "1") {
-                Ok(()) => {
-                    self.promoted.entry(name.to_owned()).or_insert(before);
-                }
-                Err(error) => warn!("cannot set promote_secondaries on {name}: {error}"),
+        let wanted = config.instances.iter().filter(|instance| instance.promote_secondaries);
+        self.promote = wanted.filter_map(|instance| instance.interface.clone()).collect();
+        let names: Vec<String> = self.links.values().map(|link| link.name.clone()).collect();
+        names.iter().for_each(|name| self.promote_on(name));
+    }
+
+    /// Sets promote_secondaries where it is configured; an interface that comes later has its turn when it comes.
+    fn promote_on(&mut self, name: &str) {
+        if !self.promote.contains(name) {
+            return;
+        }
+        let path = promote_path(name);
+        let Ok(before) = std::fs::read_to_string(&path) else { return };
+        match std::fs::write(&path, "1") {
+            Ok(()) => {
+                self.promoted.entry(name.to_owned()).or_insert(before);
             }
+            Err(error) => warn!("cannot set promote_secondaries on {name}: {error}"),
         }
     }
 
@@ -134,7 +150,10 @@ impl World {
     pub fn note(&mut self, event: &NetEvent) {
         match event {
             NetEvent::Link(link) => {
-                self.links.insert(link.index, link.clone());
+                let known = self.links.insert(link.index, link.clone());
+                if known.is_none_or(|known| known.name != link.name) {
+                    self.promote_on(&link.name);
+                }
             }
             NetEvent::LinkGone(index) => {
                 self.links.remove(index);
@@ -178,15 +197,17 @@ impl World {
             self.listen(again, poller, now);
         }
         self.send(&sends, now);
-        // Never a moment in which an address is there and unguarded.
-        let block: Option<BTreeSet<Block>> = block.map(|block| block.into_iter().collect());
-        let grows = block.as_ref().is_some_and(|block| !block.is_subset(&self.blocked));
-        if grows {
-            self.block(block.as_ref());
+        if let Some(block) = block {
+            self.block_wanted = block.into_iter().collect();
+            self.block_at = None;
+        }
+        // Guarded before an address comes, and until the last has gone.
+        if !self.block_wanted.is_subset(&self.blocked) {
+            self.block(now);
         }
         self.change(&changes, now);
-        if !grows {
-            self.block(block.as_ref());
+        if self.block_wanted != self.blocked && self.idle() {
+            self.block(now);
         }
         self.announce(&announcements);
     }
@@ -195,7 +216,7 @@ impl World {
         self.wanted = wanted;
         let links = &self.links;
         let (policy, largest) = (self.buffers, self.buffer_of_instances);
-        let mtu = links.values().map(|link| link.mtu).max().unwrap_or(1500);
+        let mtu = links.values().filter(|link| !link.loopback).map(|link| link.mtu).max().unwrap_or(1500);
         let buffer = |family: Family| {
             let policy = match policy {
                 ReceiveBuffers::System => None,
@@ -260,18 +281,33 @@ impl World {
         {
             error!("cannot ask the kernel to change addresses: {error}");
         }
-        self.retry_at = self.addresses.stalled().then(|| now + RETRY);
+        self.note_stall(now);
     }
 
-    fn block(&mut self, wanted: Option<&BTreeSet<Block>>) {
-        let Some(wanted) = wanted.filter(|wanted| **wanted != self.blocked) else { return };
-        let list: Vec<Block> = wanted.iter().copied().collect();
-        if let Some(firewall) = &mut self.firewall
-            && let Err(error) = firewall.set(&list)
-        {
-            error!("cannot tell nftables what to drop (no_accept): {error}");
+    /// A loop that turns often must not put the moment off each time.
+    fn note_stall(&mut self, now: Instant) {
+        self.retry_at = match self.retry_at {
+            _ if !self.addresses.stalled() => None,
+            Some(at) if at > now => Some(at),
+            _ => Some(now + RETRY),
+        };
+    }
+
+    fn block(&mut self, now: Instant) {
+        if self.block_at.is_some_and(|at| at > now) {
+            return;
         }
-        self.blocked.clone_from(wanted);
+        let list: Vec<Block> = self.block_wanted.iter().copied().collect();
+        match self.firewall.as_mut().map(|firewall| firewall.set(&list)) {
+            Some(Err(error)) => {
+                error!("cannot tell nftables what to drop (no_accept), trying again soon: {error}");
+                self.block_at = Some(now + LISTEN_AGAIN);
+            }
+            Some(Ok(())) | None => {
+                self.blocked.clone_from(&self.block_wanted);
+                self.block_at = None;
+            }
+        }
         // Refusals that came with the call are told only now; the socket need not become readable for them.
         self.read_firewall();
     }
@@ -312,7 +348,7 @@ impl World {
         if let Err(error) = self.addresses.read_answers(&mut answers) {
             error!("cannot read the kernel's answers: {error}");
         }
-        self.retry_at = self.addresses.stalled().then(|| clock::now() + RETRY);
+        self.note_stall(clock::now());
         let inputs = answers.into_iter().map(|(key, install, error)| Input::AddressAnswer { key, install, error });
         inputs.collect()
     }
@@ -329,7 +365,7 @@ impl World {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        [self.retry_at, self.listen_at].into_iter().flatten().min()
+        [self.retry_at, self.listen_at, self.block_at].into_iter().flatten().min()
     }
 
     /// Names what a reload changes in the file and not in this process.

@@ -158,7 +158,11 @@ impl<'a> Draft<'a> {
             (None, _) => InitialState::Backup,
         };
         initial_state = self.corrected_state(builder, initial_state, priority, auth.as_ref());
-        let (addresses, excluded) = self.addresses(builder, interface.as_deref());
+        let (mut addresses, mut excluded) = self.addresses(builder, interface.as_deref());
+        if interface.is_none() && source.is_some() {
+            self.place_everywhere(builder, &mut addresses);
+            self.place_everywhere(builder, &mut excluded);
+        }
         let owner = priority == OWNER;
         let preempt = self.preempt(builder, initial_state, owner);
         let advert_interval = self.advert_interval(builder);
@@ -223,6 +227,19 @@ impl<'a> Draft<'a> {
             smtp_alert: switch("smtp_alert", self.defaults.smtp_alert),
         };
         Some(instance)
+    }
+
+    /// Without an interface of the instance's own, each address must name one.
+    fn place_everywhere(&self, builder: &mut Builder<'_>, addresses: &mut Vec<crate::conf::model::Address>) {
+        addresses.retain(|address| {
+            let placed = !address.interface.is_empty();
+            if !placed {
+                let message = format!("{} has no interface to be put on, as {} has none", address.address, self.name);
+                let hint = "add `dev NAME` to its line; it is ignored now";
+                builder.report(Diagnostic::error("address-nowhere", self.node.keyword.span, message).hint(hint));
+            }
+            placed
+        });
     }
 
     fn vrid(&self, builder: &mut Builder<'_>) -> Option<Vrid> {
