@@ -13,11 +13,9 @@ const STATE: &str = ".1.3.6.1.4.1.9586.100.5.2.3.1.4.1";
 /// vrrpInstanceBasePriority.1
 const PRIORITY: &str = ".1.3.6.1.4.1.9586.100.5.2.3.1.7.1";
 
-fn start(link: &Link, agentx: &str, more: &[&str]) -> Daemon {
-    let options = Options { agentx: Some(agentx), more, ..Options::default() };
-    let text = Flavour::V3.configuration(1, "MASTER", 150);
-    let text = format!("global_defs {{\n router_id R1\n enable_traps\n}}\n{text}");
-    Daemon::start(&link.nodes[0], Program::Keepwatch, &text, options)
+fn start(link: &Link, agentx: &str) -> Daemon {
+    let options = Options { agentx: Some(agentx), ..Options::default() };
+    Daemon::start(&link.nodes[0], Program::Keepwatch, &Flavour::V3.configuration(1, "MASTER", 150), options)
 }
 
 #[track_caller]
@@ -32,7 +30,7 @@ fn a_master_agent_on_tcp_is_served_as_one_on_a_unix_socket() {
     let link = Link::new();
     let agentx = "tcp:127.0.0.1:7050";
     let _snmpd = Snmpd::start_at(&link.nodes[0], None, agentx);
-    let _daemon = start(&link, agentx, &[]);
+    let _daemon = start(&link, agentx);
     let manager = Manager::on(&link.nodes[0], "127.0.0.1");
     says_master(&manager);
     let (said, status) = manager.raw("snmpset", "private", &[PRIORITY, "i", "140"]);
@@ -46,7 +44,7 @@ fn an_snmpd_that_comes_late_gets_the_traps_it_missed_and_one_that_returns_is_ser
     let node = &link.nodes[0];
     let traps = TrapCollector::start(node);
     let socket = format!("unix:{}", node.directory().join("agentx").display());
-    let daemon = start(&link, &socket, &[]);
+    let daemon = start(&link, &socket);
     daemon.wait_for_address("10.0.0.100", true, Duration::from_secs(10));
 
     let mut snmpd = Snmpd::start(node, Some("127.0.0.1:162"));
