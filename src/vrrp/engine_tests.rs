@@ -396,6 +396,22 @@ fn a_wrong_password_is_counted_and_the_right_one_heard() {
 }
 
 #[test]
+fn an_instance_with_ah_authentication_stays_in_fault_and_says_so_once() {
+    let mut with_ah = instance("VI_1", 51, VIP);
+    with_ah.auth = Some(Auth::Ah(*b"secret\0\0"));
+    let (mut bench, out) = Bench::started(&config(vec![with_ah]));
+    assert_eq!(edges(&out), [(State::Init, State::Fault, Reason::Startup)]);
+    assert_eq!(bench.row("VI_1").faults, ["AH authentication is not built"]);
+    let told = |out: &[Output]| logs(out).iter().filter(|text| text.contains("AH authentication")).count();
+    assert_eq!(told(&out), 1);
+    let flap = [bench.say(Input::Link(link(ETH0, false)), 10), bench.say(Input::Link(link(ETH0, true)), 20)].concat();
+    assert_eq!((edges(&flap), told(&flap)), (vec![], 0));
+    assert_eq!(bench.engine.deadline(), None, "nothing makes it master");
+    let out = bench.apply(&config(vec![instance("VI_1", 51, VIP)]), 30);
+    assert_eq!(edges(&out).len(), 1, "until the file says otherwise");
+}
+
+#[test]
 fn packet_errors_of_one_kind_are_logged_once_in_ten_seconds() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     let wrong = advert_of(Version::V2, 51, 200, &[PEER], None, Cover::Message);

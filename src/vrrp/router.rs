@@ -92,6 +92,8 @@ pub enum Fault {
     NoMulticast(String),
     SourceMissing,
     NoPeers,
+    /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
+    AhNotBuilt,
     Tracked(String),
 }
 
@@ -105,6 +107,7 @@ impl Fault {
             }
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
+            Fault::AhNotBuilt => Reason::Startup,
         }
     }
 }
@@ -117,6 +120,7 @@ impl fmt::Display for Fault {
             Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
+            Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
         }
     }
@@ -193,6 +197,9 @@ impl Router {
             && peers.is_empty()
         {
             faults.push(Fault::NoPeers);
+        }
+        if matches!(config.auth, Some(Auth::Ah(_))) {
+            faults.push(Fault::AhNotBuilt);
         }
         let mut weights = 0;
         for tracked in &config.tracked_interfaces {
