@@ -40,9 +40,7 @@ impl Engine {
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
                 Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
-                Action::PreemptDelayed(delay) => self.note(slot, out, |name, _| {
-                    format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
-                }),
+                Action::PreemptDelayed(delay) => self.preempt_delayed(slot, delay, now, out),
             }
         }
     }
@@ -60,11 +58,16 @@ impl Engine {
         out.push(info(name, text));
     }
 
-    fn note(&self, slot: Slot, out: &mut Vec<Output>, text: impl Fn(&InstanceName, u8) -> String) {
-        if let Some(router) = self.router(slot) {
-            let name = &router.config.name;
-            out.push(info(name, text(name, router.machine.priority())));
+    /// A stronger and a weaker master may take turns: likewise.
+    fn preempt_delayed(&mut self, slot: Slot, delay: Duration, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        if now < router.delay_quiet_until {
+            return;
         }
+        router.delay_quiet_until = now + LOG_PAUSE;
+        let name = &router.config.name;
+        let text = format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros());
+        out.push(info(name, text));
     }
 
     fn send(&mut self, slot: Slot, priority: u8, out: &mut Vec<Output>) {

@@ -436,6 +436,21 @@ fn a_weaker_master_that_goes_on_is_answered_each_time_and_logged_once_in_ten_sec
 }
 
 #[test]
+fn the_start_of_a_preempt_delay_is_logged_once_in_ten_seconds() {
+    let mut patient = instance("VI_1", 51, VIP);
+    patient.preempt = Preempt::After(Duration::from_secs(60));
+    let (mut bench, _) = Bench::started(&config(vec![patient]));
+    let (weaker, stronger) = (advert(51, 50), advert(51, 200));
+    let mut told = vec![];
+    for ms in (20_000..=30_000).step_by(1000) {
+        let out = bench.say(from_peer(&weaker), ms);
+        told.extend(logs(&out).iter().filter(|text| text.contains("preempt delay")).map(|_| ms));
+        bench.say(from_peer(&stronger), ms + 500);
+    }
+    assert_eq!(told, [20_000, 30_000]);
+}
+
+#[test]
 fn an_address_whose_instance_left_is_taken_away_however_often_that_is_refused() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     bench.until_master();

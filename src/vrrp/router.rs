@@ -55,6 +55,8 @@ pub struct Router {
     pub quiet_until: [Instant; Rejected::KINDS],
     /// The same for weaker masters heard while master.
     pub weaker_quiet_until: Instant,
+    /// The same for preempt delays that start.
+    pub delay_quiet_until: Instant,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -158,6 +160,7 @@ impl Router {
             counted: Cell::new(false),
             quiet_until: [Instant::ZERO; Rejected::KINDS],
             weaker_quiet_until: Instant::ZERO,
+            delay_quiet_until: Instant::ZERO,
             frames: SmallVec::new(),
             config: config.clone(),
             index,
