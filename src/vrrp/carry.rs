@@ -152,7 +152,7 @@ impl Engine {
         let owner = Some(&router.config.name);
         for (at, held) in router.held.iter_mut().enumerate() {
             if held.wanted && !held.installed && held.at.is_none() {
-                ask_to_install(held, owner, at, &self.host, out);
+                ask_to_install(held, owner, at, &self.host, &mut self.questions, out);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Engine {
         for (at, held) in router.held.iter_mut().enumerate() {
             held.wanted = false;
             self.announcer.cancel((slot, at as u32 + 1));
-            ask_to_remove(held, owner, at, out);
+            ask_to_remove(held, owner, at, &mut self.questions, out);
         }
         router.installed = 0;
         self.block(slot, false, out);
@@ -199,7 +199,7 @@ impl Engine {
         for (at, interface) in found {
             let Some(held) = router.held.get_mut(at) else { continue };
             held.at = Some(interface);
-            ask_to_remove(held, Some(name), at, out);
+            ask_to_remove(held, Some(name), at, &mut self.questions, out);
         }
     }
 
@@ -219,7 +219,7 @@ impl Engine {
         for (at, held) in self.statics.iter_mut().enumerate() {
             held.wanted = true;
             if !held.installed && held.at.is_none() {
-                ask_to_install(held, None, at, &self.host, out);
+                ask_to_install(held, None, at, &self.host, &mut self.questions, out);
             }
         }
     }
@@ -228,7 +228,7 @@ impl Engine {
     pub(super) fn orphan(&mut self, mut held: Held, out: &mut Vec<Output>) {
         held.wanted = false;
         let position = ORPHANS + self.orphans_made % ORPHANS;
-        ask_to_remove(&mut held, None, position as usize - 1, out);
+        ask_to_remove(&mut held, None, position as usize - 1, &mut self.questions, out);
         if held.leaving.is_some() {
             self.orphans_made += 1;
             self.orphans.insert(position, held);
@@ -239,7 +239,7 @@ impl Engine {
     pub(super) fn remove_orphans(&mut self, out: &mut Vec<Output>) {
         for (position, mut held) in std::mem::take(&mut self.orphans) {
             if !self.wanted_by_any(held.address.address) {
-                ask_to_remove(&mut held, None, position as usize - 1, out);
+                ask_to_remove(&mut held, None, position as usize - 1, &mut self.questions, out);
                 self.orphans.insert(position, held);
             }
         }
@@ -263,13 +263,14 @@ impl Engine {
             },
         };
         if slot == STATICS && key.position >= ORPHANS {
-            match (error, self.orphans.get(&key.position)) {
+            let orphan = self.orphans.get(&key.position).filter(|held| held.question == key.question);
+            match (error, orphan) {
+                (_, None) => {}
                 (None, _) => drop(self.orphans.remove(&key.position)),
                 (Some(error), Some(held)) => {
                     out.push(refused(None, held, install, error));
                     self.after_answer(slot, false, false, true, now, out);
                 }
-                (Some(_), None) => {}
             }
             return;
         }
@@ -277,8 +278,8 @@ impl Engine {
             STATICS => self.statics.get_mut(at),
             _ => self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut).and_then(|it| it.held.get_mut(at)),
         };
-        // An answer to a question that was overtaken by its opposite says nothing any more.
-        let Some(held) = held.filter(|held| held.wanted == install) else { return };
+        // An answer to a question that was overtaken by another says nothing any more.
+        let Some(held) = held.filter(|held| held.question == key.question && held.wanted == install) else { return };
         let was = held.installed;
         if let Some(error) = error {
             out.push(refused(key.owner.as_ref(), held, install, error));
@@ -328,12 +329,17 @@ impl Engine {
             return;
         }
         router.retry_at = None;
+        self.install_missing(slot, out);
+        self.remove_remaining(slot, out);
+    }
+
+    /// Asks again for the addresses that ought to have left.
+    pub(super) fn remove_remaining(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let owner = Some(&router.config.name);
         for (at, held) in router.held.iter_mut().enumerate() {
-            if held.wanted && !held.installed && held.at.is_none() {
-                ask_to_install(held, owner, at, &self.host, out);
-            } else if !held.wanted && held.leaving.is_some() {
-                ask_to_remove(held, owner, at, out);
+            if !held.wanted && held.leaving.is_some() {
+                ask_to_remove(held, owner, at, &mut self.questions, out);
             }
         }
     }
@@ -364,7 +370,7 @@ impl Engine {
             let owner = owner.cloned();
             if !again {
                 held.restored_at = Some(now);
-                ask_to_install(held, owner.as_ref(), at, &self.host, out);
+                ask_to_install(held, owner.as_ref(), at, &self.host, &mut self.questions, out);
                 if was {
                     let name = owner.as_ref().map(|name| format!("({name}) ")).unwrap_or_default();
                     out.push(Output::Log(Log {
@@ -532,7 +538,7 @@ impl Engine {
         if !keep_addresses {
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;
-                ask_to_remove(held, None, at, out);
+                ask_to_remove(held, None, at, &mut self.questions, out);
             }
         }
         self.timers.clear();
@@ -541,24 +547,41 @@ impl Engine {
 }
 
 /// Says to the driver that an address is to come, if its interface exists.
-fn ask_to_install(held: &mut Held, owner: Option<&InstanceName>, at: usize, host: &Host, out: &mut Vec<Output>) {
+fn ask_to_install(
+    held: &mut Held,
+    owner: Option<&InstanceName>,
+    at: usize,
+    host: &Host,
+    questions: &mut u64,
+    out: &mut Vec<Output>,
+) {
     let Some(link) = host.named(&held.address.interface) else { return };
     held.at = Some(link.index);
-    out.push(change(held, owner, at, link.index, true));
+    ask(held, owner, at, link.index, true, questions, out);
 }
 
 /// Says to the driver that an address is to go, if it was asked for.
-pub(super) fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, out: &mut Vec<Output>) {
+fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, questions: &mut u64, out: &mut Vec<Output>) {
     // It may be there without being asked for: not gone when it should, and refused when asked for again.
     let Some(interface) = held.at.take().or(held.leaving) else { return };
     held.leaving = Some(interface);
     held.installed = false;
-    out.push(change(held, owner, at, interface, false));
+    ask(held, owner, at, interface, false, questions, out);
 }
 
-fn change(held: &Held, owner: Option<&InstanceName>, at: usize, interface: IfIndex, install: bool) -> Output {
-    let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1 };
-    Output::Address(AddressChange { key, interface, address: held.address.clone(), install })
+fn ask(
+    held: &mut Held,
+    owner: Option<&InstanceName>,
+    at: usize,
+    interface: IfIndex,
+    install: bool,
+    questions: &mut u64,
+    out: &mut Vec<Output>,
+) {
+    *questions += 1;
+    held.question = *questions;
+    let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1, question: held.question };
+    out.push(Output::Address(AddressChange { key, interface, address: held.address.clone(), install }));
 }
 
 fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32) -> Output {

@@ -58,6 +58,8 @@ pub struct Engine {
     /// Addresses that left the configuration and not yet the host, by position.
     pub(super) orphans: BTreeMap<u32, Held>,
     pub(super) orphans_made: u32,
+    /// Questions to the kernel so far.
+    pub(super) questions: u64,
     pub(super) index: Index,
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
@@ -109,6 +111,7 @@ impl Engine {
             statics_refusals: 0,
             orphans: BTreeMap::new(),
             orphans_made: 0,
+            questions: 0,
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
@@ -497,6 +500,7 @@ impl Engine {
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
                 router.installed -= u32::from(std::mem::take(&mut held.installed));
                 held.at = None;
+                held.question = 0;
             }
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
@@ -509,6 +513,7 @@ impl Engine {
         for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
             held.installed = false;
             held.at = None;
+            held.question = 0;
         }
     }
 

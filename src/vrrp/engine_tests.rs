@@ -206,6 +206,14 @@ fn addresses_of(out: &[Output]) -> Vec<(AddressKey, bool)> {
     out.iter().filter_map(change).collect()
 }
 
+fn interfaces_of(out: &[Output]) -> Vec<u32> {
+    let change = |output: &Output| match output {
+        Output::Address(change) => Some(change.interface),
+        _ => None,
+    };
+    out.iter().filter_map(change).collect()
+}
+
 fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     let change = |output: &Output| match output {
         Output::Address(change) => Some((change.address.address, change.install)),
@@ -536,6 +544,49 @@ fn an_address_that_somebody_removed_comes_back_but_not_more_often_than_each_seco
     assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4000)), [(VIP, true)]);
     assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4100)), []);
     assert_eq!(moves(&bench.say(Input::Wake, 5100)), [(VIP, true)]);
+}
+
+#[test]
+fn an_answer_of_before_the_interface_was_made_again_says_nothing() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    elsewhere.excluded = vec![address(IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1)), "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.answers = false;
+    let (out, at) = bench.until_master();
+    let (old, _) = addresses_of(&out).remove(1);
+    bench.say_at(Input::LinkGone(ETH1), at);
+    let again = Link { index: 9, name: "eth1".into(), ..link(ETH1, true) };
+    let out = bench.say_at(Input::Link(again), at);
+    let (new, _) = addresses_of(&out).remove(0);
+    let out = bench.say_at(Input::AddressAnswer { key: old, install: true, error: Some(19) }, at);
+    assert_eq!(logs(&out), [""; 0]);
+    bench.say_at(Input::AddressAnswer { key: new, install: true, error: None }, at);
+    // Had the old answer counted, the address would not be taken away where it is.
+    let out = bench.say(from_peer(&advert(51, 200)), 4000);
+    let gone: Vec<u32> = interfaces_of(&out);
+    assert_eq!(gone, [ETH0, 9]);
+}
+
+#[test]
+fn an_answer_of_before_a_reload_says_nothing_about_who_has_the_position_now() {
+    let (first, second) = (VIP, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101)));
+    let with = |vips: &[IpAddr]| {
+        let mut it = instance("VI_1", 51, VIP);
+        it.addresses = vips.iter().map(|vip| address(*vip, "eth0")).collect();
+        config(vec![it])
+    };
+    let (mut bench, _) = Bench::started(&with(&[first, second]));
+    bench.answers = false;
+    let (out, _) = bench.until_master();
+    let old = addresses_of(&out);
+    let out = bench.apply(&with(&[second]), 4000);
+    let (new, install) = addresses_of(&out).into_iter().rfind(|(_, install)| *install).expect("asked for again");
+    for (key, install) in old {
+        bench.say(Input::AddressAnswer { key, install, error: None }, 4000);
+    }
+    assert!(!bench.row("VI_1").addresses_set, "those were other questions");
+    bench.say(Input::AddressAnswer { key: new, install, error: None }, 4000);
+    assert!(bench.row("VI_1").addresses_set);
 }
 
 #[test]

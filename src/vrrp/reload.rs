@@ -120,6 +120,7 @@ impl Engine {
         let leaving = replace(&mut router.held, lines);
         // Answers that are still on their way name places that may be others' now: ask again.
         for held in router.held.iter_mut().filter(|held| !held.installed) {
+            held.question = 0;
             held.leaving = held.at.take().or(held.leaving);
         }
         router.installed = router.held.iter().map(|held| u32::from(held.installed)).sum();
@@ -161,6 +162,8 @@ impl Engine {
             for position in coming {
                 self.enqueue(slot, position, repeat, now);
             }
+        } else {
+            self.remove_remaining(slot, out);
         }
         self.clear_leftovers(slot, out);
         self.refresh(slot, now, out);

@@ -71,13 +71,15 @@ pub struct Held {
     pub at: Option<IfIndex>,
     /// Where the kernel was told to take it away from, until it says that it did.
     pub leaving: Option<IfIndex>,
+    /// The last question to the kernel; an answer to another is of yesterday. 0 if nothing is asked.
+    pub question: u64,
     /// When it was last put back after somebody else had removed it.
     pub restored_at: Option<Instant>,
 }
 
 impl Held {
     pub fn new(address: Address) -> Held {
-        Held { address, wanted: false, installed: false, at: None, leaving: None, restored_at: None }
+        Held { address, wanted: false, installed: false, at: None, leaving: None, question: 0, restored_at: None }
     }
 }
 
