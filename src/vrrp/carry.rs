@@ -3,13 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::announce::Lane;
 use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Master, OWNER, Transition};
+use super::machine::{Action, Actions, Burst, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Reason, RowKey, State};
@@ -173,34 +171,6 @@ impl Engine {
         }
         router.installed = 0;
         self.block(slot, false, out);
-    }
-
-    /// Addresses that an earlier process left behind, or that would not go: only a master has them.
-    pub(super) fn clear_leftovers(&mut self, slot: Slot, out: &mut Vec<Output>) {
-        let Some(router) = self.router(slot) else { return };
-        if router.base.get() == OWNER || router.machine.is_master() {
-            return;
-        }
-        let mut found: SmallVec<[(usize, IfIndex); 4]> = SmallVec::new();
-        for (at, held) in router.held.iter().enumerate() {
-            let address = held.address.address;
-            if let Some(link) = self.host.named(&held.address.interface)
-                && self.host.has(link.index, address)
-                && !self.wanted_by_any(address)
-            {
-                found.push((at, link.index));
-            }
-        }
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let name = &router.config.name;
-        if !found.is_empty() {
-            out.push(info(name, format!("({name}) removing VIPs.")));
-        }
-        for (at, interface) in found {
-            let Some(held) = router.held.get_mut(at) else { continue };
-            held.at = Some(interface);
-            ask_to_remove(held, Some(name), at, &mut self.questions, out);
-        }
     }
 
     fn wanted_by_any(&self, address: IpAddr) -> bool {

@@ -283,7 +283,6 @@ impl Engine {
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
         self.install_statics(out);
         for slot in self.each_slot() {
-            self.clear_leftovers(slot, out);
             self.refresh(slot, now, out);
         }
         // Sockets before machines: what is sent or due at once must find them.

@@ -527,14 +527,19 @@ fn tracked_interfaces_weigh_on_the_priority_or_are_a_fault() {
 }
 
 #[test]
-fn addresses_left_by_an_earlier_process_are_cleared_at_start() {
+fn an_address_that_somebody_else_configured_stays_while_backup() {
+    // What an earlier run left behind is the driver's to remove, by its mark.
     let config = config(vec![instance("VI_1", 51, VIP)]);
     let engine = Engine::new(&config, EngineOptions::default(), at_ms(0), WALL);
     let mut bench = Bench { engine, answers: true };
     bench.say(Input::Link(link(ETH0, true)), 0);
     bench.say(Input::HostAddress(on_host(ETH0, OURS)), 0);
     bench.say(Input::HostAddress(on_host(ETH0, VIP)), 0);
-    assert_eq!(moves(&bench.say(Input::Wake, 0)), [(VIP, false)]);
+    assert_eq!(moves(&bench.say(Input::Wake, 0)), []);
+    assert_eq!(moves(&bench.apply(&config, 10)), []);
+    let mut other = config.clone();
+    other.instances.push(Instance { vrid: priority(52), ..instance("VI_2", 52, VIP) });
+    assert_eq!(moves(&bench.apply(&other, 20)), []);
 }
 
 #[test]

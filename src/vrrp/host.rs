@@ -68,10 +68,6 @@ impl Host {
         }
     }
 
-    pub fn has(&self, interface: IfIndex, address: IpAddr) -> bool {
-        self.places.contains_key(&(interface, address))
-    }
-
     /// Whether a source address is usable, on one interface or on any.
     pub fn has_source(&self, interface: Option<IfIndex>, address: IpAddr) -> bool {
         match interface {

@@ -53,7 +53,6 @@ impl Engine {
                 self.follow_up(slot, now, out);
             }
             for slot in &added {
-                self.clear_leftovers(*slot, out);
                 self.refresh(*slot, now, out);
             }
         }
@@ -165,7 +164,6 @@ impl Engine {
         } else {
             self.remove_remaining(slot, out);
         }
-        self.clear_leftovers(slot, out);
         self.refresh(slot, now, out);
         self.arm(slot);
     }

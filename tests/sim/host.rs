@@ -161,6 +161,9 @@ impl Host {
         self.blocked.clear();
         self.inbox.clear();
         self.notes.clear();
+        // The driver removes what a predecessor left of what is in the file, before the engine hears of the host.
+        let ours = self.configured();
+        self.addresses.retain(|(_, address)| !ours.contains(address));
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
         for index in [Some(ETH0), self.eth1].into_iter().flatten() {

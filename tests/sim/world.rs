@@ -346,7 +346,8 @@ impl World {
                 let index = if address.interface == "eth0" { Some(ETH0) } else { host.eth1 };
                 let Some(index) = index else { continue };
                 let there = host.addresses.contains(&(index, address.address));
-                if there != master && !host.excused.contains_key(&address.address) {
+                let lost = there && host.lost.contains(&address.address);
+                if there != master && !lost && !host.excused.contains_key(&address.address) {
                     panic!(
                         "host {number}: {} is {} while {} is {:?}, at {time} ns",
                         address.address,
