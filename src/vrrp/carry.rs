@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::announce::Lane;
-use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
+use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
 use super::machine::{Action, Actions, Burst, Event, Master, Transition};
@@ -148,10 +148,15 @@ impl Engine {
     pub(super) fn install_missing(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let owner = Some(&router.config.name);
+        let any = router.installed > 0;
         for (at, held) in router.held.iter_mut().enumerate() {
             if held.wanted && !held.installed && held.at.is_none() {
-                ask_to_install(held, owner, at, &self.host, &mut self.questions, out);
+                ask_to_install(held, owner, at, &self.host, &mut self.asked, out);
+                router.installed += u32::from(held.installed);
             }
+        }
+        if any != (router.installed > 0) {
+            out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
         }
     }
 
@@ -167,7 +172,7 @@ impl Engine {
         for (at, held) in router.held.iter_mut().enumerate() {
             held.wanted = false;
             self.announcer.cancel((slot, at as u32 + 1));
-            ask_to_remove(held, owner, at, &mut self.questions, out);
+            ask_to_remove(held, owner, at, &mut self.asked, out);
         }
         router.installed = 0;
         self.block(slot, false, out);
@@ -189,16 +194,19 @@ impl Engine {
         for (at, held) in self.statics.iter_mut().enumerate() {
             held.wanted = true;
             if !held.installed && held.at.is_none() {
-                ask_to_install(held, None, at, &self.host, &mut self.questions, out);
+                ask_to_install(held, None, at, &self.host, &mut self.asked, out);
             }
         }
     }
 
     /// An address left the configuration: it goes, however often that must be asked for.
     pub(super) fn orphan(&mut self, mut held: Held, out: &mut Vec<Output>) {
+        if held.native {
+            return;
+        }
         held.wanted = false;
         let position = ORPHANS + self.orphans_made % ORPHANS;
-        ask_to_remove(&mut held, None, position as usize - 1, &mut self.questions, out);
+        ask_to_remove(&mut held, None, position as usize - 1, &mut self.asked, out);
         if held.leaving.is_some() {
             self.orphans_made += 1;
             self.orphans.insert(position, held);
@@ -209,7 +217,7 @@ impl Engine {
     pub(super) fn remove_orphans(&mut self, out: &mut Vec<Output>) {
         for (position, mut held) in std::mem::take(&mut self.orphans) {
             if !self.wanted_by_any(held.address.address) {
-                ask_to_remove(&mut held, None, position as usize - 1, &mut self.questions, out);
+                ask_to_remove(&mut held, None, position as usize - 1, &mut self.asked, out);
                 self.orphans.insert(position, held);
             }
         }
@@ -309,16 +317,19 @@ impl Engine {
         let owner = Some(&router.config.name);
         for (at, held) in router.held.iter_mut().enumerate() {
             if !held.wanted && held.leaving.is_some() {
-                ask_to_remove(held, owner, at, &mut self.questions, out);
+                ask_to_remove(held, owner, at, &mut self.asked, out);
             }
         }
     }
 
-    /// Somebody removed an address. If a master of ours holds it, it comes back.
-    pub(super) fn restore(&mut self, gone: &HostAddress, now: Instant, out: &mut Vec<Output>) {
+    /// An address was removed. If a master of ours holds it, it comes back: it may have been we who asked for that, for
+    /// another holder, or before this one became master again.
+    pub(super) fn restore(&mut self, gone: &HostAddress, by_us: bool, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
+        // An interface on its way out takes its addresses along.
+        let going = self.host.link(gone.interface).is_none_or(|link| !link.admin_up);
         for (slot, position) in self.index.holders.get(&gone.address).cloned().unwrap_or_default() {
             let at = position as usize - 1;
             let (owner, held) = match slot {
@@ -328,20 +339,25 @@ impl Engine {
                     None => continue,
                 },
             };
-            let Some(held) = held.filter(|held| held.wanted && held.at == Some(gone.interface)) else { continue };
+            let here =
+                |held: &&mut Held| held.at == Some(gone.interface) && held.address.prefix == gone.prefix && held.wanted;
+            let Some(held) = held.filter(here) else { continue };
+            held.native = false;
             let was = std::mem::take(&mut held.installed);
             if held.address.no_track {
                 self.after_answer(slot, was, false, false, now, out);
                 continue;
             }
             held.at = None;
-            let again = held.restored_at.is_some_and(|before| now.since(before) < RESTORE_PAUSE);
+            let again = !by_us && held.restored_at.is_some_and(|before| now.since(before) < RESTORE_PAUSE);
             let place = describe(&held.address);
             let owner = owner.cloned();
             if !again {
-                held.restored_at = Some(now);
-                ask_to_install(held, owner.as_ref(), at, &self.host, &mut self.questions, out);
-                if was {
+                if !by_us {
+                    held.restored_at = Some(now);
+                }
+                ask_to_install(held, owner.as_ref(), at, &self.host, &mut self.asked, out);
+                if was && !by_us && !going {
                     let name = owner.as_ref().map(|name| format!("({name}) ")).unwrap_or_default();
                     out.push(Output::Log(Log {
                         level: Level::Warn,
@@ -508,7 +524,7 @@ impl Engine {
         if !keep_addresses {
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;
-                ask_to_remove(held, None, at, &mut self.questions, out);
+                ask_to_remove(held, None, at, &mut self.asked, out);
             }
         }
         self.timers.clear();
@@ -522,21 +538,36 @@ fn ask_to_install(
     owner: Option<&InstanceName>,
     at: usize,
     host: &Host,
-    questions: &mut u64,
+    asked: &mut Asked,
     out: &mut Vec<Output>,
 ) {
     let Some(link) = host.named(&held.address.interface) else { return };
     held.at = Some(link.index);
-    ask(held, owner, at, link.index, true, questions, out);
+    // An owner's address is the host's own. What we asked to remove is only still there.
+    let place = (link.index, held.address.address, held.address.prefix);
+    held.native = held.leaving.is_none() && !asked.removals.contains(&place) && host.has(place.0, place.1, place.2);
+    if held.native {
+        held.installed = true;
+        held.question = 0;
+        out.push(Output::Changed(RowKey::Address { owner: owner.cloned(), position: at as u32 + 1 }));
+        return;
+    }
+    ask(held, owner, at, link.index, true, asked, out);
 }
 
 /// Says to the driver that an address is to go, if it was asked for.
-fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, questions: &mut u64, out: &mut Vec<Output>) {
+fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, asked: &mut Asked, out: &mut Vec<Output>) {
+    if std::mem::take(&mut held.native) {
+        held.at = None;
+        held.installed = false;
+        out.push(Output::Changed(RowKey::Address { owner: owner.cloned(), position: at as u32 + 1 }));
+        return;
+    }
     // It may be there without being asked for: not gone when it should, and refused when asked for again.
     let Some(interface) = held.at.take().or(held.leaving) else { return };
     held.leaving = Some(interface);
     held.installed = false;
-    ask(held, owner, at, interface, false, questions, out);
+    ask(held, owner, at, interface, false, asked, out);
 }
 
 fn ask(
@@ -545,11 +576,14 @@ fn ask(
     at: usize,
     interface: IfIndex,
     install: bool,
-    questions: &mut u64,
+    asked: &mut Asked,
     out: &mut Vec<Output>,
 ) {
-    *questions += 1;
-    held.question = *questions;
+    asked.questions += 1;
+    held.question = asked.questions;
+    if !install {
+        asked.removals.insert((interface, held.address.address, held.address.prefix));
+    }
     let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1, question: held.question };
     out.push(Output::Address(AddressChange { key, interface, address: held.address.clone(), install }));
 }

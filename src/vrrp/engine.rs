@@ -58,8 +58,7 @@ pub struct Engine {
     /// Addresses that left the configuration and not yet the host, by position.
     pub(super) orphans: BTreeMap<u32, Held>,
     pub(super) orphans_made: u32,
-    /// Questions to the kernel so far.
-    pub(super) questions: u64,
+    pub(super) asked: Asked,
     pub(super) index: Index,
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
@@ -81,6 +80,14 @@ pub struct Engine {
     /// Wall clock minus monotonic clock, nanoseconds.
     epoch: u64,
     quiet_until: Instant,
+}
+
+/// What the kernel was asked so far.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) questions: u64,
+    /// Addresses to take away, until the kernel tells that they are gone.
+    pub(super) removals: BTreeSet<(IfIndex, IpAddr, u8)>,
 }
 
 /// Who cares about what; made from the configuration.
@@ -111,7 +118,7 @@ impl Engine {
             statics_refusals: 0,
             orphans: BTreeMap::new(),
             orphans_made: 0,
-            questions: 0,
+            asked: Asked::default(),
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
@@ -166,7 +173,8 @@ impl Engine {
             }
             Input::HostAddressGone(address) => {
                 self.host.remove_address(&address);
-                self.restore(&address, now, out);
+                let by_us = self.asked.removals.remove(&(address.interface, address.address, address.prefix));
+                self.restore(&address, by_us, now, out);
                 self.host_address_changed(&address, now, out);
             }
             Input::AddressAnswer { key, install, error } => self.address_answer(&key, install, error, now, out),
@@ -500,6 +508,7 @@ impl Engine {
                 router.installed -= u32::from(std::mem::take(&mut held.installed));
                 held.at = None;
                 held.question = 0;
+                held.native = false;
             }
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
@@ -509,10 +518,12 @@ impl Engine {
             }
         }
         self.orphans.retain(|_, held| held.leaving != Some(index));
+        self.asked.removals.retain(|(interface, ..)| *interface != index);
         for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
             held.installed = false;
             held.at = None;
             held.question = 0;
+            held.native = false;
         }
     }
 

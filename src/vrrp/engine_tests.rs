@@ -543,6 +543,72 @@ fn an_address_that_somebody_else_configured_stays_while_backup() {
 }
 
 #[test]
+fn an_owner_neither_installs_nor_removes_the_hosts_own_address() {
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    let (mut bench, out) = Bench::started(&config(vec![owner.clone()]));
+    assert_eq!(moves(&out), []);
+    let row = bench.row("VI_1");
+    assert_eq!((row.state, row.addresses_set), (State::Master, true));
+    assert!(announced(&out) > 0);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, false)), 10)), []);
+    assert!(!bench.row("VI_1").addresses_set);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, true)), 20)), []);
+    assert!(bench.row("VI_1").addresses_set);
+    let mut yielding = owner.clone();
+    yielding.priority = priority(100);
+    assert_eq!(moves(&bench.apply(&config(vec![yielding]), 30)), []);
+    assert_eq!(moves(&bench.apply(&config(vec![owner]), 40)), []);
+    assert_eq!(moves(&bench.say(Input::Shutdown { keep_addresses: false }, 50)), []);
+}
+
+#[test]
+fn the_same_address_with_another_prefix_is_another_one() {
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    owner.addresses[0].prefix = 32;
+    let (mut bench, out) = Bench::started(&config(vec![owner]));
+    assert_eq!(moves(&out), [(OURS, true)]);
+    let ours = HostAddress { prefix: 32, ..on_host(ETH0, OURS) };
+    bench.say(Input::HostAddress(ours), 10);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, false)), 20)), [(OURS, false)]);
+    bench.say(Input::HostAddressGone(ours), 20);
+    bench.say(Input::Link(link(ETH0, true)), 30);
+    let row = bench.row("VI_1");
+    assert_eq!((row.primary, row.state), (Some(OURS), State::Master), "the host's own is still there");
+    bench.say(Input::HostAddress(ours), 30);
+    assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 40)), []);
+}
+
+#[test]
+fn a_removal_that_we_asked_for_is_not_laid_upon_somebody_else() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.until_master();
+    bench.say(Input::HostAddress(on_host(ETH0, VIP)), 4000);
+    bench.say(from_peer(&advert(51, 200)), 4100);
+    bench.say(from_peer(&advert(51, 0)), 4100);
+    let out = bench.say(Input::Wake, 4800);
+    assert_eq!(moves(&out), [(VIP, true)], "master again, before the kernel told of the removal");
+    let out = bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4801);
+    assert_eq!(logs(&out), [""; 0]);
+    bench.say(Input::HostAddress(on_host(ETH0, VIP)), 4801);
+    let out = bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4900);
+    assert_eq!(logs(&out), ["(VI_1) 10.0.0.100/24 on eth0 was removed by somebody else, putting it back"]);
+}
+
+#[test]
+fn an_interface_on_its_way_out_is_not_somebody_else() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    let vip = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    elsewhere.excluded = vec![address(vip, "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.until_master();
+    bench.say(Input::HostAddress(on_host(ETH1, vip)), 4000);
+    bench.say(Input::Link(link(ETH1, false)), 4000);
+    assert_eq!(logs(&bench.say(Input::HostAddressGone(on_host(ETH1, vip)), 4000)), [""; 0]);
+}
+
+#[test]
 fn an_address_that_somebody_removed_comes_back_but_not_more_often_than_each_second() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     bench.until_master();

@@ -71,6 +71,8 @@ pub struct Held {
     pub at: Option<IfIndex>,
     /// Where the kernel was told to take it away from, until it says that it did.
     pub leaving: Option<IfIndex>,
+    /// The host had exactly this before us, as an owner's does: it is not ours to install nor to take away.
+    pub native: bool,
     /// The last question to the kernel; an answer to another is of yesterday. 0 if nothing is asked.
     pub question: u64,
     /// When it was last put back after somebody else had removed it.
@@ -79,7 +81,16 @@ pub struct Held {
 
 impl Held {
     pub fn new(address: Address) -> Held {
-        Held { address, wanted: false, installed: false, at: None, leaving: None, question: 0, restored_at: None }
+        Held {
+            address,
+            wanted: false,
+            installed: false,
+            at: None,
+            leaving: None,
+            native: false,
+            question: 0,
+            restored_at: None,
+        }
     }
 }
 
