@@ -533,10 +533,10 @@ impl Engine {
             return;
         }
         let mut concerned: Vec<Slot> = Vec::new();
-        if let Some(holders) = self.index.holders.get(&address.address) {
+        if self.is_virtual(address.address) {
             // Thousands of these come and go in a takeover: do not look at every instance of the interface.
-            let owner = |slot: &Slot| self.router(*slot).is_some_and(|router| router.base.get() == OWNER);
-            concerned.extend(holders.iter().map(|(slot, _)| *slot).filter(owner));
+            let holders = self.index.holders.get(&address.address).into_iter().flatten();
+            concerned.extend(holders.map(|(slot, _)| *slot).filter(|slot| self.is_owner(*slot)));
         } else {
             let link = self.host.link(address.interface);
             concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
@@ -546,6 +546,17 @@ impl Engine {
         for slot in concerned {
             self.refresh(slot, now, out);
         }
+    }
+
+    /// Whether an address moves between routers, so that it is nobody's primary address. A static one does not, and an
+    /// owner's is an interface's real one, which adverts of the instances beside it are sent from (RFC 3768 section 4.2).
+    fn is_virtual(&self, address: IpAddr) -> bool {
+        let mut holders = self.index.holders.get(&address).into_iter().flatten();
+        holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
+    }
+
+    fn is_owner(&self, slot: Slot) -> bool {
+        self.router(slot).is_some_and(|router| router.base.get() == OWNER)
     }
 
     fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
@@ -559,6 +570,12 @@ impl Engine {
                 let old = std::mem::replace(&mut router.base, priority);
                 out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
                 self.refresh(slot, now, out);
+                if (old.get() == OWNER) != (priority.get() == OWNER) {
+                    // Its addresses are, or are no longer, primary addresses for those beside it.
+                    for slot in self.each_slot() {
+                        self.refresh(slot, now, out);
+                    }
+                }
                 Command::SetPriority { instance, priority: old }
             }
             Command::SetPreempt { instance, preempt } => {
@@ -582,9 +599,9 @@ impl Engine {
 
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router(slot) else { return };
+        let view = router.examine(&self.host, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let holders = &self.index.holders;
-        let view = router.examine(&self.host, |address| holders.contains_key(&address));
         let name = router.config.name.clone();
         let mut changed = false;
         if router.link != view.link {

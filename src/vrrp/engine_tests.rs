@@ -510,6 +510,40 @@ fn a_missing_source_address_is_a_fault_until_it_appears() {
 }
 
 #[test]
+fn an_instance_beside_an_owner_sends_from_the_owners_address() {
+    // RFC 3768 section 4.2: each router owns one address, which is its interface's only one, and backs up the other's.
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    let beside = instance("VI_2", 52, PEER);
+    let (mut bench, out) = Bench::started(&config(vec![beside.clone(), owner.clone()]));
+    assert_eq!(bench.row("VI_2").faults, [""; 0]);
+    assert_eq!(bench.row("VI_2").primary, Some(OURS));
+    assert_eq!(edges(&out).len(), 2);
+    bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 10);
+    assert_eq!(bench.row("VI_2").state, State::Fault);
+    bench.say(Input::HostAddress(on_host(ETH0, OURS)), 20);
+    assert_eq!((bench.row("VI_2").state, bench.row("VI_2").primary), (State::Backup, Some(OURS)));
+    let yielding = Command::SetPriority { instance: "VI_1".into(), priority: priority(100) };
+    bench.say(Input::Command { request: 1, command: yielding }, 30);
+    assert_eq!(bench.row("VI_2").state, State::Fault, "the address may leave now");
+    owner.priority = priority(100);
+    bench.apply(&config(vec![beside, owner]), 40);
+    assert_eq!(bench.row("VI_2").state, State::Fault);
+}
+
+#[test]
+fn a_static_address_is_a_primary_address() {
+    let mut config = config(vec![instance("VI_1", 51, VIP)]);
+    config.static_addresses = vec![address(OURS, "eth0")];
+    let (mut bench, _) = Bench::started(&config);
+    assert_eq!(bench.row("VI_1").primary, Some(OURS));
+    bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 10);
+    assert_eq!(bench.row("VI_1").state, State::Fault);
+    bench.say(Input::HostAddress(on_host(ETH0, OURS)), 20);
+    assert_eq!(bench.row("VI_1").state, State::Backup);
+}
+
+#[test]
 fn tracked_interfaces_weigh_on_the_priority_or_are_a_fault() {
     let mut weighted = instance("VI_1", 51, VIP);
     weighted.tracked_interfaces = vec![TrackedInterface { interface: "eth1".into(), weight: -30, reverse: false }];
