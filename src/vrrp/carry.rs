@@ -144,19 +144,31 @@ impl Engine {
         self.install_missing(slot, out);
     }
 
-    /// Asks for each address that is wanted and neither there nor asked for.
-    pub(super) fn install_missing(&mut self, slot: Slot, out: &mut Vec<Output>) {
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+    /// Asks for each address that is wanted and neither there nor asked for. Returns their positions.
+    fn install_missing(&mut self, slot: Slot, out: &mut Vec<Output>) -> Vec<u32> {
+        let mut coming = Vec::new();
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return coming };
         let owner = Some(&router.config.name);
         let any = router.installed > 0;
         for (at, held) in router.held.iter_mut().enumerate() {
             if held.wanted && !held.installed && held.at.is_none() {
                 ask_to_install(held, owner, at, &self.host, &mut self.asked, out);
                 router.installed += u32::from(held.installed);
+                coming.extend(held.at.map(|_| at as u32 + 1));
             }
         }
         if any != (router.installed > 0) {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
+        }
+        coming
+    }
+
+    /// The same for a master that has been one for a while: what comes late is announced like what came at once.
+    pub(super) fn complete(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let coming = self.install_missing(slot, out);
+        let repeat = self.router(slot).map_or(0, |router| router.config.garp.repeat);
+        for position in coming {
+            self.enqueue(slot, position, repeat, now);
         }
     }
 
@@ -307,7 +319,7 @@ impl Engine {
             return;
         }
         router.retry_at = None;
-        self.install_missing(slot, out);
+        self.complete(slot, now, out);
         self.remove_remaining(slot, out);
     }
 

@@ -492,7 +492,7 @@ impl Engine {
         }
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
-            self.install_missing(slot, out);
+            self.complete(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             let keys = super::rows::router_keys(router);
             out.extend(keys.into_iter().filter(|key| !matches!(key, RowKey::Address { .. })).map(Output::Changed));

@@ -643,6 +643,36 @@ fn an_interface_on_its_way_out_is_not_somebody_else() {
 }
 
 #[test]
+fn an_address_that_comes_late_is_announced_like_the_others() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    let vip = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    elsewhere.excluded = vec![address(vip, "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    // Missing at takeover.
+    bench.say(Input::LinkGone(ETH1), 10);
+    let (_, at) = bench.until_master();
+    let mut out = bench.say_at(Input::Link(Link { index: 9, name: "eth1".into(), ..link(ETH1, true) }), at);
+    out.extend(bench.say_at(Input::Wake, at));
+    assert_eq!((moves(&out), announced(&out)), (vec![(vip, true)], 2));
+    // Made again in between.
+    bench.say(Input::LinkGone(9), 3700);
+    let mut out = bench.say(Input::Link(Link { index: 10, name: "eth1".into(), ..link(ETH1, true) }), 3701);
+    out.extend(bench.say(Input::Wake, 3702));
+    assert_eq!((moves(&out), announced(&out)), (vec![(vip, true)], 2));
+}
+
+#[test]
+fn an_address_that_the_kernel_takes_at_the_second_attempt_is_announced_then() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.answers = false;
+    let (out, at) = bench.until_master();
+    let (key, install) = addresses_of(&out).remove(0);
+    bench.say_at(Input::AddressAnswer { key, install, error: Some(12) }, at);
+    let out = bench.say_at(Input::Wake, at + Duration::from_secs(1));
+    assert_eq!((moves(&out), announced(&out)), (vec![(VIP, true)], 2));
+}
+
+#[test]
 fn an_address_that_somebody_removed_comes_back_but_not_more_often_than_each_second() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     bench.until_master();

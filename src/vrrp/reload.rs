@@ -151,16 +151,10 @@ impl Engine {
             if router.extra_at.is_none() && garp.extra_all && !garp.extra_interval.is_zero() {
                 router.extra_at = Some(now + garp.extra_interval);
             }
-            let repeat = garp.repeat;
-            let coming = (1..).zip(&router.held).filter(|(_, held)| !held.installed && held.at.is_none());
-            let coming: Vec<u32> = coming.map(|(position, _)| position).collect();
             if router.blocks() {
                 self.block(slot, true, out);
             }
-            self.install_missing(slot, out);
-            for position in coming {
-                self.enqueue(slot, position, repeat, now);
-            }
+            self.complete(slot, now, out);
         } else {
             self.remove_remaining(slot, out);
         }
