@@ -172,6 +172,17 @@ impl Engine {
         }
     }
 
+    /// An interface came up: nobody there heard what was said meanwhile.
+    pub(super) fn announce_on(&mut self, slot: Slot, interface: IfIndex, now: Instant) {
+        let Some(router) = self.router(slot) else { return };
+        let repeat = router.config.garp.repeat;
+        let there = (1..).zip(&router.held).filter(|(_, held)| held.wanted && held.at == Some(interface));
+        let positions: Vec<u32> = there.map(|(position, _)| position).collect();
+        for position in positions {
+            self.enqueue(slot, position, repeat, now);
+        }
+    }
+
     /// All addresses are to leave, and nothing more is announced.
     fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };

@@ -470,6 +470,7 @@ impl Engine {
         }
         let name = link.name.clone();
         let index = link.index;
+        let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
@@ -480,6 +481,11 @@ impl Engine {
             }
         }
         self.link_changed(&name, now, out);
+        if came_up && self.phase == Phase::Running {
+            for slot in self.index.users.get(&name).cloned().unwrap_or_default() {
+                self.announce_on(slot, index, now);
+            }
+        }
     }
 
     /// Instances that name this interface look at it again.

@@ -662,6 +662,20 @@ fn an_address_that_comes_late_is_announced_like_the_others() {
 }
 
 #[test]
+fn an_interface_that_comes_up_hears_of_the_addresses_on_it() {
+    // Found by the simulation.
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    elsewhere.excluded = vec![address(IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1)), "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.say(Input::Link(link(ETH1, false)), 10);
+    let (out, at) = bench.until_master();
+    assert_eq!(announced(&out), 2, "those on eth0");
+    let mut out = bench.say_at(Input::Link(link(ETH1, true)), at);
+    out.extend(bench.say_at(Input::Wake, at));
+    assert_eq!(announced(&out), 2);
+}
+
+#[test]
 fn an_address_that_the_kernel_takes_at_the_second_attempt_is_announced_then() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     bench.answers = false;
