@@ -635,7 +635,8 @@ fn flags(set: impl FnOnce(&mut AddressFlags)) -> AddressFlags {
 }
 
 fn change(interface: u32, position: u32, address: Address, install: bool) -> AddressChange {
-    AddressChange { key: AddressKey { owner: Some("V".into()), position }, interface, address, install }
+    let key = AddressKey { owner: Some("V".into()), position, question: 0 };
+    AddressChange { key, interface, address, install }
 }
 
 fn add(interface: u32, position: u32, address: Address) -> AddressChange {

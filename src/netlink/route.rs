@@ -584,7 +584,8 @@ mod tests {
             preferred_lifetime: None,
             no_track: false,
         };
-        AddressChange { key: AddressKey { owner: None, position }, interface: 0x7fff_fff0, address, install: true }
+        let key = AddressKey { owner: None, position, question: 0 };
+        AddressChange { key, interface: 0x7fff_fff0, address, install: true }
     }
 
     #[test]

@@ -3,13 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::announce::Lane;
-use super::engine::{Engine, ORPHANS, Phase, STATICS, Slot, info};
+use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Master, OWNER, Transition};
+use super::machine::{Action, Actions, Burst, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Reason, RowKey, State};
@@ -40,9 +38,7 @@ impl Engine {
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
                 Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
-                Action::PreemptDelayed(delay) => self.note(slot, out, |name, _| {
-                    format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
-                }),
+                Action::PreemptDelayed(delay) => self.preempt_delayed(slot, delay, now, out),
             }
         }
     }
@@ -60,11 +56,16 @@ impl Engine {
         out.push(info(name, text));
     }
 
-    fn note(&self, slot: Slot, out: &mut Vec<Output>, text: impl Fn(&InstanceName, u8) -> String) {
-        if let Some(router) = self.router(slot) {
-            let name = &router.config.name;
-            out.push(info(name, text(name, router.machine.priority())));
+    /// A stronger and a weaker master may take turns: likewise.
+    fn preempt_delayed(&mut self, slot: Slot, delay: Duration, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        if now < router.delay_quiet_until {
+            return;
         }
+        router.delay_quiet_until = now + LOG_PAUSE;
+        let name = &router.config.name;
+        let text = format!("({name}) start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros());
+        out.push(info(name, text));
     }
 
     fn send(&mut self, slot: Slot, priority: u8, out: &mut Vec<Output>) {
@@ -143,14 +144,42 @@ impl Engine {
         self.install_missing(slot, out);
     }
 
-    /// Asks for each address that is wanted and neither there nor asked for.
-    pub(super) fn install_missing(&mut self, slot: Slot, out: &mut Vec<Output>) {
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+    /// Asks for each address that is wanted and neither there nor asked for. Returns their positions.
+    fn install_missing(&mut self, slot: Slot, out: &mut Vec<Output>) -> Vec<u32> {
+        let mut coming = Vec::new();
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return coming };
         let owner = Some(&router.config.name);
+        let any = router.installed > 0;
         for (at, held) in router.held.iter_mut().enumerate() {
             if held.wanted && !held.installed && held.at.is_none() {
-                ask_to_install(held, owner, at, &self.host, out);
+                ask_to_install(held, owner, at, &self.host, &mut self.asked, out);
+                router.installed += u32::from(held.installed);
+                coming.extend(held.at.map(|_| at as u32 + 1));
             }
+        }
+        if any != (router.installed > 0) {
+            out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
+        }
+        coming
+    }
+
+    /// The same for a master that has been one for a while: what comes late is announced like what came at once.
+    pub(super) fn complete(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let coming = self.install_missing(slot, out);
+        let repeat = self.router(slot).map_or(0, |router| router.config.garp.repeat);
+        for position in coming {
+            self.enqueue(slot, position, repeat, now);
+        }
+    }
+
+    /// An interface came up: nobody there heard what was said meanwhile.
+    pub(super) fn announce_on(&mut self, slot: Slot, interface: IfIndex, now: Instant) {
+        let Some(router) = self.router(slot) else { return };
+        let repeat = router.config.garp.repeat;
+        let there = (1..).zip(&router.held).filter(|(_, held)| held.wanted && held.at == Some(interface));
+        let positions: Vec<u32> = there.map(|(position, _)| position).collect();
+        for position in positions {
+            self.enqueue(slot, position, repeat, now);
         }
     }
 
@@ -166,38 +195,10 @@ impl Engine {
         for (at, held) in router.held.iter_mut().enumerate() {
             held.wanted = false;
             self.announcer.cancel((slot, at as u32 + 1));
-            ask_to_remove(held, owner, at, out);
+            ask_to_remove(held, owner, at, &mut self.asked, out);
         }
         router.installed = 0;
         self.block(slot, false, out);
-    }
-
-    /// Addresses that an earlier process left behind, or that would not go: only a master has them.
-    pub(super) fn clear_leftovers(&mut self, slot: Slot, out: &mut Vec<Output>) {
-        let Some(router) = self.router(slot) else { return };
-        if router.base.get() == OWNER || router.machine.is_master() {
-            return;
-        }
-        let mut found: SmallVec<[(usize, IfIndex); 4]> = SmallVec::new();
-        for (at, held) in router.held.iter().enumerate() {
-            let address = held.address.address;
-            if let Some(link) = self.host.named(&held.address.interface)
-                && self.host.has(link.index, address)
-                && !self.wanted_by_any(address)
-            {
-                found.push((at, link.index));
-            }
-        }
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let name = &router.config.name;
-        if !found.is_empty() {
-            out.push(info(name, format!("({name}) removing VIPs.")));
-        }
-        for (at, interface) in found {
-            let Some(held) = router.held.get_mut(at) else { continue };
-            held.at = Some(interface);
-            ask_to_remove(held, Some(name), at, out);
-        }
     }
 
     fn wanted_by_any(&self, address: IpAddr) -> bool {
@@ -216,16 +217,19 @@ impl Engine {
         for (at, held) in self.statics.iter_mut().enumerate() {
             held.wanted = true;
             if !held.installed && held.at.is_none() {
-                ask_to_install(held, None, at, &self.host, out);
+                ask_to_install(held, None, at, &self.host, &mut self.asked, out);
             }
         }
     }
 
     /// An address left the configuration: it goes, however often that must be asked for.
     pub(super) fn orphan(&mut self, mut held: Held, out: &mut Vec<Output>) {
+        if held.native {
+            return;
+        }
         held.wanted = false;
         let position = ORPHANS + self.orphans_made % ORPHANS;
-        ask_to_remove(&mut held, None, position as usize - 1, out);
+        ask_to_remove(&mut held, None, position as usize - 1, &mut self.asked, out);
         if held.leaving.is_some() {
             self.orphans_made += 1;
             self.orphans.insert(position, held);
@@ -236,7 +240,7 @@ impl Engine {
     pub(super) fn remove_orphans(&mut self, out: &mut Vec<Output>) {
         for (position, mut held) in std::mem::take(&mut self.orphans) {
             if !self.wanted_by_any(held.address.address) {
-                ask_to_remove(&mut held, None, position as usize - 1, out);
+                ask_to_remove(&mut held, None, position as usize - 1, &mut self.asked, out);
                 self.orphans.insert(position, held);
             }
         }
@@ -260,13 +264,14 @@ impl Engine {
             },
         };
         if slot == STATICS && key.position >= ORPHANS {
-            match (error, self.orphans.get(&key.position)) {
+            let orphan = self.orphans.get(&key.position).filter(|held| held.question == key.question);
+            match (error, orphan) {
+                (_, None) => {}
                 (None, _) => drop(self.orphans.remove(&key.position)),
                 (Some(error), Some(held)) => {
                     out.push(refused(None, held, install, error));
                     self.after_answer(slot, false, false, true, now, out);
                 }
-                (Some(_), None) => {}
             }
             return;
         }
@@ -274,8 +279,8 @@ impl Engine {
             STATICS => self.statics.get_mut(at),
             _ => self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut).and_then(|it| it.held.get_mut(at)),
         };
-        // An answer to a question that was overtaken by its opposite says nothing any more.
-        let Some(held) = held.filter(|held| held.wanted == install) else { return };
+        // An answer to a question that was overtaken by another says nothing any more.
+        let Some(held) = held.filter(|held| held.question == key.question && held.wanted == install) else { return };
         let was = held.installed;
         if let Some(error) = error {
             out.push(refused(key.owner.as_ref(), held, install, error));
@@ -325,21 +330,29 @@ impl Engine {
             return;
         }
         router.retry_at = None;
+        self.complete(slot, now, out);
+        self.remove_remaining(slot, out);
+    }
+
+    /// Asks again for the addresses that ought to have left.
+    pub(super) fn remove_remaining(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let owner = Some(&router.config.name);
         for (at, held) in router.held.iter_mut().enumerate() {
-            if held.wanted && !held.installed && held.at.is_none() {
-                ask_to_install(held, owner, at, &self.host, out);
-            } else if !held.wanted && held.leaving.is_some() {
-                ask_to_remove(held, owner, at, out);
+            if !held.wanted && held.leaving.is_some() {
+                ask_to_remove(held, owner, at, &mut self.asked, out);
             }
         }
     }
 
-    /// Somebody removed an address. If a master of ours holds it, it comes back.
-    pub(super) fn restore(&mut self, gone: &HostAddress, now: Instant, out: &mut Vec<Output>) {
+    /// An address was removed. If a master of ours holds it, it comes back: it may have been we who asked for that, for
+    /// another holder, or before this one became master again.
+    pub(super) fn restore(&mut self, gone: &HostAddress, by_us: bool, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
+        // An interface on its way out takes its addresses along.
+        let going = self.host.link(gone.interface).is_none_or(|link| !link.admin_up);
         for (slot, position) in self.index.holders.get(&gone.address).cloned().unwrap_or_default() {
             let at = position as usize - 1;
             let (owner, held) = match slot {
@@ -349,20 +362,25 @@ impl Engine {
                     None => continue,
                 },
             };
-            let Some(held) = held.filter(|held| held.wanted && held.at == Some(gone.interface)) else { continue };
+            let here =
+                |held: &&mut Held| held.at == Some(gone.interface) && held.address.prefix == gone.prefix && held.wanted;
+            let Some(held) = held.filter(here) else { continue };
+            held.native = false;
             let was = std::mem::take(&mut held.installed);
             if held.address.no_track {
                 self.after_answer(slot, was, false, false, now, out);
                 continue;
             }
             held.at = None;
-            let again = held.restored_at.is_some_and(|before| now.since(before) < RESTORE_PAUSE);
+            let again = !by_us && held.restored_at.is_some_and(|before| now.since(before) < RESTORE_PAUSE);
             let place = describe(&held.address);
             let owner = owner.cloned();
             if !again {
-                held.restored_at = Some(now);
-                ask_to_install(held, owner.as_ref(), at, &self.host, out);
-                if was {
+                if !by_us {
+                    held.restored_at = Some(now);
+                }
+                ask_to_install(held, owner.as_ref(), at, &self.host, &mut self.asked, out);
+                if was && !by_us && !going {
                     let name = owner.as_ref().map(|name| format!("({name}) ")).unwrap_or_default();
                     out.push(Output::Log(Log {
                         level: Level::Warn,
@@ -529,7 +547,7 @@ impl Engine {
         if !keep_addresses {
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;
-                ask_to_remove(held, None, at, out);
+                ask_to_remove(held, None, at, &mut self.asked, out);
             }
         }
         self.timers.clear();
@@ -538,24 +556,59 @@ impl Engine {
 }
 
 /// Says to the driver that an address is to come, if its interface exists.
-fn ask_to_install(held: &mut Held, owner: Option<&InstanceName>, at: usize, host: &Host, out: &mut Vec<Output>) {
+fn ask_to_install(
+    held: &mut Held,
+    owner: Option<&InstanceName>,
+    at: usize,
+    host: &Host,
+    asked: &mut Asked,
+    out: &mut Vec<Output>,
+) {
     let Some(link) = host.named(&held.address.interface) else { return };
     held.at = Some(link.index);
-    out.push(change(held, owner, at, link.index, true));
+    // An owner's address is the host's own. What we asked to remove is only still there.
+    let place = (link.index, held.address.address, held.address.prefix);
+    held.native = held.leaving.is_none() && !asked.removals.contains(&place) && host.has(place.0, place.1, place.2);
+    if held.native {
+        held.installed = true;
+        held.question = 0;
+        out.push(Output::Changed(RowKey::Address { owner: owner.cloned(), position: at as u32 + 1 }));
+        return;
+    }
+    ask(held, owner, at, link.index, true, asked, out);
 }
 
 /// Says to the driver that an address is to go, if it was asked for.
-pub(super) fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, out: &mut Vec<Output>) {
+fn ask_to_remove(held: &mut Held, owner: Option<&InstanceName>, at: usize, asked: &mut Asked, out: &mut Vec<Output>) {
+    if std::mem::take(&mut held.native) {
+        held.at = None;
+        held.installed = false;
+        out.push(Output::Changed(RowKey::Address { owner: owner.cloned(), position: at as u32 + 1 }));
+        return;
+    }
     // It may be there without being asked for: not gone when it should, and refused when asked for again.
     let Some(interface) = held.at.take().or(held.leaving) else { return };
     held.leaving = Some(interface);
     held.installed = false;
-    out.push(change(held, owner, at, interface, false));
+    ask(held, owner, at, interface, false, asked, out);
 }
 
-fn change(held: &Held, owner: Option<&InstanceName>, at: usize, interface: IfIndex, install: bool) -> Output {
-    let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1 };
-    Output::Address(AddressChange { key, interface, address: held.address.clone(), install })
+fn ask(
+    held: &mut Held,
+    owner: Option<&InstanceName>,
+    at: usize,
+    interface: IfIndex,
+    install: bool,
+    asked: &mut Asked,
+    out: &mut Vec<Output>,
+) {
+    asked.questions += 1;
+    held.question = asked.questions;
+    if !install {
+        asked.removals.insert((interface, held.address.address, held.address.prefix));
+    }
+    let key = AddressKey { owner: owner.cloned(), position: at as u32 + 1, question: held.question };
+    out.push(Output::Address(AddressChange { key, interface, address: held.address.clone(), install }));
 }
 
 fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32) -> Output {

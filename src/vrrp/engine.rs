@@ -58,6 +58,7 @@ pub struct Engine {
     /// Addresses that left the configuration and not yet the host, by position.
     pub(super) orphans: BTreeMap<u32, Held>,
     pub(super) orphans_made: u32,
+    pub(super) asked: Asked,
     pub(super) index: Index,
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
@@ -79,6 +80,14 @@ pub struct Engine {
     /// Wall clock minus monotonic clock, nanoseconds.
     epoch: u64,
     quiet_until: Instant,
+}
+
+/// What the kernel was asked so far.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) questions: u64,
+    /// Addresses to take away, until the kernel tells that they are gone.
+    pub(super) removals: BTreeSet<(IfIndex, IpAddr, u8)>,
 }
 
 /// Who cares about what; made from the configuration.
@@ -109,6 +118,7 @@ impl Engine {
             statics_refusals: 0,
             orphans: BTreeMap::new(),
             orphans_made: 0,
+            asked: Asked::default(),
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
@@ -163,7 +173,8 @@ impl Engine {
             }
             Input::HostAddressGone(address) => {
                 self.host.remove_address(&address);
-                self.restore(&address, now, out);
+                let by_us = self.asked.removals.remove(&(address.interface, address.address, address.prefix));
+                self.restore(&address, by_us, now, out);
                 self.host_address_changed(&address, now, out);
             }
             Input::AddressAnswer { key, install, error } => self.address_answer(&key, install, error, now, out),
@@ -280,7 +291,6 @@ impl Engine {
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
         self.install_statics(out);
         for slot in self.each_slot() {
-            self.clear_leftovers(slot, out);
             self.refresh(slot, now, out);
         }
         // Sockets before machines: what is sent or due at once must find them.
@@ -460,6 +470,7 @@ impl Engine {
         }
         let name = link.name.clone();
         let index = link.index;
+        let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
@@ -470,6 +481,11 @@ impl Engine {
             }
         }
         self.link_changed(&name, now, out);
+        if came_up && self.phase == Phase::Running {
+            for slot in self.index.users.get(&name).cloned().unwrap_or_default() {
+                self.announce_on(slot, index, now);
+            }
+        }
     }
 
     /// Instances that name this interface look at it again.
@@ -482,7 +498,7 @@ impl Engine {
         }
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
-            self.install_missing(slot, out);
+            self.complete(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             let keys = super::rows::router_keys(router);
             out.extend(keys.into_iter().filter(|key| !matches!(key, RowKey::Address { .. })).map(Output::Changed));
@@ -497,6 +513,8 @@ impl Engine {
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
                 router.installed -= u32::from(std::mem::take(&mut held.installed));
                 held.at = None;
+                held.question = 0;
+                held.native = false;
             }
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
@@ -506,9 +524,12 @@ impl Engine {
             }
         }
         self.orphans.retain(|_, held| held.leaving != Some(index));
+        self.asked.removals.retain(|(interface, ..)| *interface != index);
         for held in self.statics.iter_mut().filter(|held| held.at == Some(index)) {
             held.installed = false;
             held.at = None;
+            held.question = 0;
+            held.native = false;
         }
     }
 
@@ -518,10 +539,10 @@ impl Engine {
             return;
         }
         let mut concerned: Vec<Slot> = Vec::new();
-        if let Some(holders) = self.index.holders.get(&address.address) {
+        if self.is_virtual(address.address) {
             // Thousands of these come and go in a takeover: do not look at every instance of the interface.
-            let owner = |slot: &Slot| self.router(*slot).is_some_and(|router| router.base.get() == OWNER);
-            concerned.extend(holders.iter().map(|(slot, _)| *slot).filter(owner));
+            let holders = self.index.holders.get(&address.address).into_iter().flatten();
+            concerned.extend(holders.map(|(slot, _)| *slot).filter(|slot| self.is_owner(*slot)));
         } else {
             let link = self.host.link(address.interface);
             concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
@@ -531,6 +552,17 @@ impl Engine {
         for slot in concerned {
             self.refresh(slot, now, out);
         }
+    }
+
+    /// Whether an address moves between routers, so that it is nobody's primary address. A static one does not, and an
+    /// owner's is an interface's real one, which adverts of the instances beside it are sent from (RFC 3768 section 4.2).
+    fn is_virtual(&self, address: IpAddr) -> bool {
+        let mut holders = self.index.holders.get(&address).into_iter().flatten();
+        holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
+    }
+
+    fn is_owner(&self, slot: Slot) -> bool {
+        self.router(slot).is_some_and(|router| router.base.get() == OWNER)
     }
 
     fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
@@ -544,6 +576,12 @@ impl Engine {
                 let old = std::mem::replace(&mut router.base, priority);
                 out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
                 self.refresh(slot, now, out);
+                if (old.get() == OWNER) != (priority.get() == OWNER) {
+                    // Its addresses are, or are no longer, primary addresses for those beside it.
+                    for slot in self.each_slot() {
+                        self.refresh(slot, now, out);
+                    }
+                }
                 Command::SetPriority { instance, priority: old }
             }
             Command::SetPreempt { instance, preempt } => {
@@ -567,9 +605,9 @@ impl Engine {
 
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let Some(router) = self.router(slot) else { return };
+        let view = router.examine(&self.host, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let holders = &self.index.holders;
-        let view = router.examine(&self.host, |address| holders.contains_key(&address));
         let name = router.config.name.clone();
         let mut changed = false;
         if router.link != view.link {

@@ -206,6 +206,14 @@ fn addresses_of(out: &[Output]) -> Vec<(AddressKey, bool)> {
     out.iter().filter_map(change).collect()
 }
 
+fn interfaces_of(out: &[Output]) -> Vec<u32> {
+    let change = |output: &Output| match output {
+        Output::Address(change) => Some(change.interface),
+        _ => None,
+    };
+    out.iter().filter_map(change).collect()
+}
+
 fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     let change = |output: &Output| match output {
         Output::Address(change) => Some((change.address.address, change.install)),
@@ -396,6 +404,22 @@ fn a_wrong_password_is_counted_and_the_right_one_heard() {
 }
 
 #[test]
+fn an_instance_with_ah_authentication_stays_in_fault_and_says_so_once() {
+    let mut with_ah = instance("VI_1", 51, VIP);
+    with_ah.auth = Some(Auth::Ah(*b"secret\0\0"));
+    let (mut bench, out) = Bench::started(&config(vec![with_ah]));
+    assert_eq!(edges(&out), [(State::Init, State::Fault, Reason::Startup)]);
+    assert_eq!(bench.row("VI_1").faults, ["AH authentication is not built"]);
+    let told = |out: &[Output]| logs(out).iter().filter(|text| text.contains("AH authentication")).count();
+    assert_eq!(told(&out), 1);
+    let flap = [bench.say(Input::Link(link(ETH0, false)), 10), bench.say(Input::Link(link(ETH0, true)), 20)].concat();
+    assert_eq!((edges(&flap), told(&flap)), (vec![], 0));
+    assert_eq!(bench.engine.deadline(), None, "nothing makes it master");
+    let out = bench.apply(&config(vec![instance("VI_1", 51, VIP)]), 30);
+    assert_eq!(edges(&out).len(), 1, "until the file says otherwise");
+}
+
+#[test]
 fn packet_errors_of_one_kind_are_logged_once_in_ten_seconds() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     let wrong = advert_of(Version::V2, 51, 200, &[PEER], None, Cover::Message);
@@ -417,6 +441,21 @@ fn a_weaker_master_that_goes_on_is_answered_each_time_and_logged_once_in_ten_sec
     assert_eq!(logs(&first), ["(VI_1) Received advert from 10.0.0.2 with lower priority 50, ours 100"]);
     let second = bench.say(from_peer(&weaker), 4100);
     assert_eq!((sent(&second), logs(&second)), (vec![100], vec![]));
+}
+
+#[test]
+fn the_start_of_a_preempt_delay_is_logged_once_in_ten_seconds() {
+    let mut patient = instance("VI_1", 51, VIP);
+    patient.preempt = Preempt::After(Duration::from_secs(60));
+    let (mut bench, _) = Bench::started(&config(vec![patient]));
+    let (weaker, stronger) = (advert(51, 50), advert(51, 200));
+    let mut told = vec![];
+    for ms in (20_000..=30_000).step_by(1000) {
+        let out = bench.say(from_peer(&weaker), ms);
+        told.extend(logs(&out).iter().filter(|text| text.contains("preempt delay")).map(|_| ms));
+        bench.say(from_peer(&stronger), ms + 500);
+    }
+    assert_eq!(told, [20_000, 30_000]);
 }
 
 #[test]
@@ -471,6 +510,40 @@ fn a_missing_source_address_is_a_fault_until_it_appears() {
 }
 
 #[test]
+fn an_instance_beside_an_owner_sends_from_the_owners_address() {
+    // RFC 3768 section 4.2: each router owns one address, which is its interface's only one, and backs up the other's.
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    let beside = instance("VI_2", 52, PEER);
+    let (mut bench, out) = Bench::started(&config(vec![beside.clone(), owner.clone()]));
+    assert_eq!(bench.row("VI_2").faults, [""; 0]);
+    assert_eq!(bench.row("VI_2").primary, Some(OURS));
+    assert_eq!(edges(&out).len(), 2);
+    bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 10);
+    assert_eq!(bench.row("VI_2").state, State::Fault);
+    bench.say(Input::HostAddress(on_host(ETH0, OURS)), 20);
+    assert_eq!((bench.row("VI_2").state, bench.row("VI_2").primary), (State::Backup, Some(OURS)));
+    let yielding = Command::SetPriority { instance: "VI_1".into(), priority: priority(100) };
+    bench.say(Input::Command { request: 1, command: yielding }, 30);
+    assert_eq!(bench.row("VI_2").state, State::Fault, "the address may leave now");
+    owner.priority = priority(100);
+    bench.apply(&config(vec![beside, owner]), 40);
+    assert_eq!(bench.row("VI_2").state, State::Fault);
+}
+
+#[test]
+fn a_static_address_is_a_primary_address() {
+    let mut config = config(vec![instance("VI_1", 51, VIP)]);
+    config.static_addresses = vec![address(OURS, "eth0")];
+    let (mut bench, _) = Bench::started(&config);
+    assert_eq!(bench.row("VI_1").primary, Some(OURS));
+    bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 10);
+    assert_eq!(bench.row("VI_1").state, State::Fault);
+    bench.say(Input::HostAddress(on_host(ETH0, OURS)), 20);
+    assert_eq!(bench.row("VI_1").state, State::Backup);
+}
+
+#[test]
 fn tracked_interfaces_weigh_on_the_priority_or_are_a_fault() {
     let mut weighted = instance("VI_1", 51, VIP);
     weighted.tracked_interfaces = vec![TrackedInterface { interface: "eth1".into(), weight: -30, reverse: false }];
@@ -488,14 +561,129 @@ fn tracked_interfaces_weigh_on_the_priority_or_are_a_fault() {
 }
 
 #[test]
-fn addresses_left_by_an_earlier_process_are_cleared_at_start() {
+fn an_address_that_somebody_else_configured_stays_while_backup() {
+    // What an earlier run left behind is the driver's to remove, by its mark.
     let config = config(vec![instance("VI_1", 51, VIP)]);
     let engine = Engine::new(&config, EngineOptions::default(), at_ms(0), WALL);
     let mut bench = Bench { engine, answers: true };
     bench.say(Input::Link(link(ETH0, true)), 0);
     bench.say(Input::HostAddress(on_host(ETH0, OURS)), 0);
     bench.say(Input::HostAddress(on_host(ETH0, VIP)), 0);
-    assert_eq!(moves(&bench.say(Input::Wake, 0)), [(VIP, false)]);
+    assert_eq!(moves(&bench.say(Input::Wake, 0)), []);
+    assert_eq!(moves(&bench.apply(&config, 10)), []);
+    let mut other = config.clone();
+    other.instances.push(Instance { vrid: priority(52), ..instance("VI_2", 52, VIP) });
+    assert_eq!(moves(&bench.apply(&other, 20)), []);
+}
+
+#[test]
+fn an_owner_neither_installs_nor_removes_the_hosts_own_address() {
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    let (mut bench, out) = Bench::started(&config(vec![owner.clone()]));
+    assert_eq!(moves(&out), []);
+    let row = bench.row("VI_1");
+    assert_eq!((row.state, row.addresses_set), (State::Master, true));
+    assert!(announced(&out) > 0);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, false)), 10)), []);
+    assert!(!bench.row("VI_1").addresses_set);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, true)), 20)), []);
+    assert!(bench.row("VI_1").addresses_set);
+    let mut yielding = owner.clone();
+    yielding.priority = priority(100);
+    assert_eq!(moves(&bench.apply(&config(vec![yielding]), 30)), []);
+    assert_eq!(moves(&bench.apply(&config(vec![owner]), 40)), []);
+    assert_eq!(moves(&bench.say(Input::Shutdown { keep_addresses: false }, 50)), []);
+}
+
+#[test]
+fn the_same_address_with_another_prefix_is_another_one() {
+    let mut owner = instance("VI_1", 51, OURS);
+    owner.priority = priority(255);
+    owner.addresses[0].prefix = 32;
+    let (mut bench, out) = Bench::started(&config(vec![owner]));
+    assert_eq!(moves(&out), [(OURS, true)]);
+    let ours = HostAddress { prefix: 32, ..on_host(ETH0, OURS) };
+    bench.say(Input::HostAddress(ours), 10);
+    assert_eq!(moves(&bench.say(Input::Link(link(ETH0, false)), 20)), [(OURS, false)]);
+    bench.say(Input::HostAddressGone(ours), 20);
+    bench.say(Input::Link(link(ETH0, true)), 30);
+    let row = bench.row("VI_1");
+    assert_eq!((row.primary, row.state), (Some(OURS), State::Master), "the host's own is still there");
+    bench.say(Input::HostAddress(ours), 30);
+    assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, OURS)), 40)), []);
+}
+
+#[test]
+fn a_removal_that_we_asked_for_is_not_laid_upon_somebody_else() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.until_master();
+    bench.say(Input::HostAddress(on_host(ETH0, VIP)), 4000);
+    bench.say(from_peer(&advert(51, 200)), 4100);
+    bench.say(from_peer(&advert(51, 0)), 4100);
+    let out = bench.say(Input::Wake, 4800);
+    assert_eq!(moves(&out), [(VIP, true)], "master again, before the kernel told of the removal");
+    let out = bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4801);
+    assert_eq!(logs(&out), [""; 0]);
+    bench.say(Input::HostAddress(on_host(ETH0, VIP)), 4801);
+    let out = bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4900);
+    assert_eq!(logs(&out), ["(VI_1) 10.0.0.100/24 on eth0 was removed by somebody else, putting it back"]);
+}
+
+#[test]
+fn an_interface_on_its_way_out_is_not_somebody_else() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    let vip = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    elsewhere.excluded = vec![address(vip, "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.until_master();
+    bench.say(Input::HostAddress(on_host(ETH1, vip)), 4000);
+    bench.say(Input::Link(link(ETH1, false)), 4000);
+    assert_eq!(logs(&bench.say(Input::HostAddressGone(on_host(ETH1, vip)), 4000)), [""; 0]);
+}
+
+#[test]
+fn an_address_that_comes_late_is_announced_like_the_others() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    let vip = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    elsewhere.excluded = vec![address(vip, "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    // Missing at takeover.
+    bench.say(Input::LinkGone(ETH1), 10);
+    let (_, at) = bench.until_master();
+    let mut out = bench.say_at(Input::Link(Link { index: 9, name: "eth1".into(), ..link(ETH1, true) }), at);
+    out.extend(bench.say_at(Input::Wake, at));
+    assert_eq!((moves(&out), announced(&out)), (vec![(vip, true)], 2));
+    // Made again in between.
+    bench.say(Input::LinkGone(9), 3700);
+    let mut out = bench.say(Input::Link(Link { index: 10, name: "eth1".into(), ..link(ETH1, true) }), 3701);
+    out.extend(bench.say(Input::Wake, 3702));
+    assert_eq!((moves(&out), announced(&out)), (vec![(vip, true)], 2));
+}
+
+#[test]
+fn an_interface_that_comes_up_hears_of_the_addresses_on_it() {
+    // Found by the simulation.
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    elsewhere.excluded = vec![address(IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1)), "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.say(Input::Link(link(ETH1, false)), 10);
+    let (out, at) = bench.until_master();
+    assert_eq!(announced(&out), 2, "those on eth0");
+    let mut out = bench.say_at(Input::Link(link(ETH1, true)), at);
+    out.extend(bench.say_at(Input::Wake, at));
+    assert_eq!(announced(&out), 2);
+}
+
+#[test]
+fn an_address_that_the_kernel_takes_at_the_second_attempt_is_announced_then() {
+    let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+    bench.answers = false;
+    let (out, at) = bench.until_master();
+    let (key, install) = addresses_of(&out).remove(0);
+    bench.say_at(Input::AddressAnswer { key, install, error: Some(12) }, at);
+    let out = bench.say_at(Input::Wake, at + Duration::from_secs(1));
+    assert_eq!((moves(&out), announced(&out)), (vec![(VIP, true)], 2));
 }
 
 #[test]
@@ -505,6 +693,49 @@ fn an_address_that_somebody_removed_comes_back_but_not_more_often_than_each_seco
     assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4000)), [(VIP, true)]);
     assert_eq!(moves(&bench.say(Input::HostAddressGone(on_host(ETH0, VIP)), 4100)), []);
     assert_eq!(moves(&bench.say(Input::Wake, 5100)), [(VIP, true)]);
+}
+
+#[test]
+fn an_answer_of_before_the_interface_was_made_again_says_nothing() {
+    let mut elsewhere = instance("VI_1", 51, VIP);
+    elsewhere.excluded = vec![address(IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1)), "eth1")];
+    let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
+    bench.answers = false;
+    let (out, at) = bench.until_master();
+    let (old, _) = addresses_of(&out).remove(1);
+    bench.say_at(Input::LinkGone(ETH1), at);
+    let again = Link { index: 9, name: "eth1".into(), ..link(ETH1, true) };
+    let out = bench.say_at(Input::Link(again), at);
+    let (new, _) = addresses_of(&out).remove(0);
+    let out = bench.say_at(Input::AddressAnswer { key: old, install: true, error: Some(19) }, at);
+    assert_eq!(logs(&out), [""; 0]);
+    bench.say_at(Input::AddressAnswer { key: new, install: true, error: None }, at);
+    // Had the old answer counted, the address would not be taken away where it is.
+    let out = bench.say(from_peer(&advert(51, 200)), 4000);
+    let gone: Vec<u32> = interfaces_of(&out);
+    assert_eq!(gone, [ETH0, 9]);
+}
+
+#[test]
+fn an_answer_of_before_a_reload_says_nothing_about_who_has_the_position_now() {
+    let (first, second) = (VIP, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101)));
+    let with = |vips: &[IpAddr]| {
+        let mut it = instance("VI_1", 51, VIP);
+        it.addresses = vips.iter().map(|vip| address(*vip, "eth0")).collect();
+        config(vec![it])
+    };
+    let (mut bench, _) = Bench::started(&with(&[first, second]));
+    bench.answers = false;
+    let (out, _) = bench.until_master();
+    let old = addresses_of(&out);
+    let out = bench.apply(&with(&[second]), 4000);
+    let (new, install) = addresses_of(&out).into_iter().rfind(|(_, install)| *install).expect("asked for again");
+    for (key, install) in old {
+        bench.say(Input::AddressAnswer { key, install, error: None }, 4000);
+    }
+    assert!(!bench.row("VI_1").addresses_set, "those were other questions");
+    bench.say(Input::AddressAnswer { key: new, install, error: None }, 4000);
+    assert!(bench.row("VI_1").addresses_set);
 }
 
 #[test]

@@ -12,7 +12,8 @@ pub struct Host {
     names: HashMap<String, IfIndex>,
     /// By interface in order of arrival, which is the kernel's order: the first fit one is the primary address.
     addresses: BTreeMap<(IfIndex, u64), HostAddress>,
-    places: HashMap<(IfIndex, IpAddr), u64>,
+    /// One address may be there with several prefixes.
+    places: BTreeMap<(IfIndex, IpAddr, u8), u64>,
     arrivals: u64,
 }
 
@@ -39,7 +40,7 @@ impl Host {
         let gone: Vec<u64> = self.addresses.range((index, 0)..=(index, u64::MAX)).map(|((_, at), _)| *at).collect();
         for at in gone {
             if let Some(address) = self.addresses.remove(&(index, at)) {
-                self.places.remove(&(index, address.address));
+                self.places.remove(&(index, address.address, address.prefix));
             }
         }
         Some(link)
@@ -54,7 +55,7 @@ impl Host {
     }
 
     pub fn put_address(&mut self, address: HostAddress) {
-        let key = (address.interface, address.address);
+        let key = (address.interface, address.address, address.prefix);
         let at = *self.places.entry(key).or_insert_with(|| {
             self.arrivals += 1;
             self.arrivals
@@ -63,13 +64,13 @@ impl Host {
     }
 
     pub fn remove_address(&mut self, address: &HostAddress) {
-        if let Some(at) = self.places.remove(&(address.interface, address.address)) {
+        if let Some(at) = self.places.remove(&(address.interface, address.address, address.prefix)) {
             self.addresses.remove(&(address.interface, at));
         }
     }
 
-    pub fn has(&self, interface: IfIndex, address: IpAddr) -> bool {
-        self.places.contains_key(&(interface, address))
+    pub fn has(&self, interface: IfIndex, address: IpAddr, prefix: u8) -> bool {
+        self.places.contains_key(&(interface, address, prefix))
     }
 
     /// Whether a source address is usable, on one interface or on any.
@@ -77,9 +78,9 @@ impl Host {
         match interface {
             Some(index) => self
                 .places
-                .get(&(index, address))
-                .and_then(|at| self.addresses.get(&(index, *at)))
-                .is_some_and(|found| !found.tentative),
+                .range((index, address, 0)..=(index, address, u8::MAX))
+                .filter_map(|(_, at)| self.addresses.get(&(index, *at)))
+                .any(|found| !found.tentative),
             None => self.addresses.values().any(|found| found.address == address && !found.tentative),
         }
     }

@@ -67,6 +67,9 @@ pub struct AddressKey {
     pub owner: Option<InstanceName>,
     /// Position from 1: virtual addresses, then excluded ones.
     pub position: u32,
+    /// Which question this is, from 1: positions change hands, and an answer may come late. 0 is for questions that the
+    /// engine did not ask.
+    pub question: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -388,8 +388,8 @@ impl Machine {
         let mut actions = smallvec![];
         if advert.priority == 0 {
             backup.silent_since = now;
+            // RFC 9568 section 6.4.2: the skew is one of the interval known so far, not of one that resigns.
             backup.silence = Silence::Skew;
-            self.learn_interval(advert);
         } else if advert.priority >= self.priority.get() {
             backup.weaker_since = None;
             self.follow(&mut backup, advert, now);
@@ -631,6 +631,16 @@ mod tests {
         assert_eq!(backup.deadline(), Some(due));
         let actions = backup.handle(Event::Wake, due);
         assert_eq!(actions[1], report(Shown::Backup, Shown::Master, Reason::MasterResigned));
+    }
+
+    #[test]
+    fn a_resignation_does_not_teach_its_interval() {
+        let mut backup = started(v3(), 100);
+        let _ = backup.handle(advert(LOWER, 150, 200), at_us(1_000_000));
+        let _ = backup.handle(advert(LOWER, 0, 40_950), at_us(1_100_000));
+        // 156/256 of 200 ms.
+        assert_eq!(backup.deadline(), Some(at_us(1_100_000 + 121_875)));
+        assert_eq!(backup.master_interval(), Duration::from_millis(200));
     }
 
     #[test]

@@ -53,7 +53,6 @@ impl Engine {
                 self.follow_up(slot, now, out);
             }
             for slot in &added {
-                self.clear_leftovers(*slot, out);
                 self.refresh(*slot, now, out);
             }
         }
@@ -120,6 +119,7 @@ impl Engine {
         let leaving = replace(&mut router.held, lines);
         // Answers that are still on their way name places that may be others' now: ask again.
         for held in router.held.iter_mut().filter(|held| !held.installed) {
+            held.question = 0;
             held.leaving = held.at.take().or(held.leaving);
         }
         router.installed = router.held.iter().map(|held| u32::from(held.installed)).sum();
@@ -151,18 +151,13 @@ impl Engine {
             if router.extra_at.is_none() && garp.extra_all && !garp.extra_interval.is_zero() {
                 router.extra_at = Some(now + garp.extra_interval);
             }
-            let repeat = garp.repeat;
-            let coming = (1..).zip(&router.held).filter(|(_, held)| !held.installed && held.at.is_none());
-            let coming: Vec<u32> = coming.map(|(position, _)| position).collect();
             if router.blocks() {
                 self.block(slot, true, out);
             }
-            self.install_missing(slot, out);
-            for position in coming {
-                self.enqueue(slot, position, repeat, now);
-            }
+            self.complete(slot, now, out);
+        } else {
+            self.remove_remaining(slot, out);
         }
-        self.clear_leftovers(slot, out);
         self.refresh(slot, now, out);
         self.arm(slot);
     }

@@ -55,6 +55,8 @@ pub struct Router {
     pub quiet_until: [Instant; Rejected::KINDS],
     /// The same for weaker masters heard while master.
     pub weaker_quiet_until: Instant,
+    /// The same for preempt delays that start.
+    pub delay_quiet_until: Instant,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -69,13 +71,26 @@ pub struct Held {
     pub at: Option<IfIndex>,
     /// Where the kernel was told to take it away from, until it says that it did.
     pub leaving: Option<IfIndex>,
+    /// The host had exactly this before us, as an owner's does: it is not ours to install nor to take away.
+    pub native: bool,
+    /// The last question to the kernel; an answer to another is of yesterday. 0 if nothing is asked.
+    pub question: u64,
     /// When it was last put back after somebody else had removed it.
     pub restored_at: Option<Instant>,
 }
 
 impl Held {
     pub fn new(address: Address) -> Held {
-        Held { address, wanted: false, installed: false, at: None, leaving: None, restored_at: None }
+        Held {
+            address,
+            wanted: false,
+            installed: false,
+            at: None,
+            leaving: None,
+            native: false,
+            question: 0,
+            restored_at: None,
+        }
     }
 }
 
@@ -92,6 +107,8 @@ pub enum Fault {
     NoMulticast(String),
     SourceMissing,
     NoPeers,
+    /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
+    AhNotBuilt,
     Tracked(String),
 }
 
@@ -105,6 +122,7 @@ impl Fault {
             }
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
+            Fault::AhNotBuilt => Reason::Startup,
         }
     }
 }
@@ -117,6 +135,7 @@ impl fmt::Display for Fault {
             Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
+            Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
         }
     }
@@ -154,6 +173,7 @@ impl Router {
             counted: Cell::new(false),
             quiet_until: [Instant::ZERO; Rejected::KINDS],
             weaker_quiet_until: Instant::ZERO,
+            delay_quiet_until: Instant::ZERO,
             frames: SmallVec::new(),
             config: config.clone(),
             index,
@@ -193,6 +213,9 @@ impl Router {
             && peers.is_empty()
         {
             faults.push(Fault::NoPeers);
+        }
+        if matches!(config.auth, Some(Auth::Ah(_))) {
+            faults.push(Fault::AhNotBuilt);
         }
         let mut weights = 0;
         for tracked in &config.tracked_interfaces {

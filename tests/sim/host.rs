@@ -50,6 +50,8 @@ pub struct Host {
     pub excused: BTreeMap<IpAddr, Time>,
     /// Addresses that a process had not got rid of when it died: its successor, with a new file, knows nothing of them.
     pub lost: BTreeSet<IpAddr>,
+    /// What this process put on the host and announced since.
+    announced: BTreeSet<(u32, IpAddr)>,
     pub outputs: u64,
     pub digest: u64,
     /// Address changes that fail, in a thousand.
@@ -80,6 +82,7 @@ impl Host {
             states: BTreeMap::new(),
             excused: BTreeMap::new(),
             lost: BTreeSet::new(),
+            announced: BTreeSet::new(),
             outputs: 0,
             digest: 0,
             refusals: 0,
@@ -102,6 +105,14 @@ impl Host {
 
     pub fn is_own(&self, address: IpAddr) -> bool {
         address == self.own_v4() || address == self.own_v6()
+    }
+
+    /// Virtual addresses that came without anybody being told.
+    pub fn unannounced(&self) -> Vec<(u32, IpAddr)> {
+        let known = |place: &&(u32, IpAddr)| {
+            self.is_own(place.1) || self.lost.contains(&place.1) || self.announced.contains(*place)
+        };
+        self.addresses.iter().filter(|place| !known(place)).copied().collect()
     }
 
     /// Every address that instances of this host may hold.
@@ -161,6 +172,9 @@ impl Host {
         self.blocked.clear();
         self.inbox.clear();
         self.notes.clear();
+        // The driver removes what a predecessor left of what is in the file, before the engine hears of the host.
+        let ours = self.configured();
+        self.addresses.retain(|(_, address)| !ours.contains(address));
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
         for index in [Some(ETH0), self.eth1].into_iter().flatten() {
@@ -309,6 +323,9 @@ impl Host {
                     let there = self.addresses.contains(&(announce.interface, announce.address));
                     let excused = self.excused.contains_key(&announce.address);
                     assert!(there || excused, "{announce:?} for an address that is not here");
+                    if there {
+                        self.announced.insert((announce.interface, announce.address));
+                    }
                 }
                 Output::Listen(set) => self.listening = set.into_iter().collect(),
                 Output::Changed(key) | Output::Counted(key) => {
@@ -354,6 +371,7 @@ impl Host {
             return;
         }
         let echo = if install && self.addresses.insert(place) {
+            self.announced.remove(&place);
             Some(Input::HostAddress(self.host_address(place)))
         } else if !install && self.addresses.remove(&place) {
             Some(Input::HostAddressGone(self.host_address(place)))

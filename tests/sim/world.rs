@@ -311,7 +311,16 @@ impl World {
                     self.with(host, |host, time, random, sent| host.steal(address, time, random, sent));
                 }
             }
-            15 => self.with(host, Host::replug),
+            15 => {
+                let again = self.random.permille(500);
+                self.with(host, |host, time, random, sent| {
+                    host.replug(time, random, sent);
+                    // Made again before the engine's questions about the old one are answered.
+                    if again {
+                        host.replug(time, random, sent);
+                    }
+                });
+            }
             _ => self.loss = self.random.pick(&[0, 10, 100, 300]),
         }
         // Whatever it was, agreement may need another round.
@@ -346,7 +355,8 @@ impl World {
                 let index = if address.interface == "eth0" { Some(ETH0) } else { host.eth1 };
                 let Some(index) = index else { continue };
                 let there = host.addresses.contains(&(index, address.address));
-                if there != master && !host.excused.contains_key(&address.address) {
+                let lost = there && host.lost.contains(&address.address);
+                if there != master && !lost && !host.excused.contains_key(&address.address) {
                     panic!(
                         "host {number}: {} is {} while {} is {:?}, at {time} ns",
                         address.address,
@@ -402,6 +412,8 @@ impl World {
         for host in 0..self.hosts.len() {
             self.hosts[host].excused.clear();
             self.check_addresses(host);
+            let silent = self.hosts[host].unannounced();
+            assert!(silent.is_empty(), "host {host} never announced {silent:?}");
         }
         for (name, _) in &self.instances {
             let rows: Vec<(usize, InstanceRow)> =

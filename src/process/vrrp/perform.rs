@@ -126,7 +126,7 @@ impl World {
         let mut changes = Vec::new();
         for instance in config.instances.iter().filter(|instance| instance.priority.get() < 255) {
             for (address, position) in instance.addresses.iter().chain(&instance.excluded).zip(1..) {
-                let key = AddressKey { owner: Some(instance.name.clone()), position };
+                let key = AddressKey { owner: Some(instance.name.clone()), position, question: 0 };
                 if let Some(interface) = self.leftover(address, monitor, any) {
                     changes.push(AddressChange { key, interface, address: address.clone(), install: false });
                 }
