@@ -192,7 +192,7 @@ impl Driver {
         let mut news = Vec::new();
         monitor.dump(&mut news)?;
         let mut world = World::open(&config.global, &poller)?;
-        world.remove_leftovers(&config, &monitor, restarted);
+        world.remove_leftovers(&config, &monitor, &mut news);
         poller.add(&channel, CHANNEL, false)?;
         poller.add(signals.fd(), SIGNALS, false)?;
         poller.add(&monitor, MONITOR, false)?;

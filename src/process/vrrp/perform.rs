@@ -118,32 +118,45 @@ impl World {
         }
     }
 
-    /// A predecessor that crashed may have left addresses behind. They go before the engine starts, as nobody answers
-    /// for them; an address owner's stay, and so do addresses that somebody else configured, where the kernel can tell.
-    pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, restarted: bool) {
-        let any = restarted || !kernel_marks_addresses();
+    /// A predecessor that crashed may have left addresses behind. They go before the engine starts, and it does not hear
+    /// of them (they leave `news`), as nobody answers for them. What somebody else configured stays, where the kernel can
+    /// tell: our addresses carry a mark since Linux 5.18. Before, what is configured here and present is taken for ours, as
+    /// Keepalived does, but for an address owner's.
+    pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, news: &mut Vec<NetEvent>) {
         self.links = monitor.links().map(|link| (link.index, link.clone())).collect();
+        let guess = !kernel_marks_addresses();
         let mut changes = Vec::new();
-        for instance in config.instances.iter().filter(|instance| instance.priority.get() < 255) {
+        for instance in &config.instances {
+            let guess = guess && instance.priority.get() < 255;
             for (address, position) in instance.addresses.iter().chain(&instance.excluded).zip(1..) {
                 let key = AddressKey { owner: Some(instance.name.clone()), position, question: 0 };
-                if let Some(interface) = self.leftover(address, monitor, any) {
-                    changes.push(AddressChange { key, interface, address: address.clone(), install: false });
-                }
+                changes.extend(self.leftover(key, address, monitor, guess));
             }
         }
-        if !changes.is_empty() {
-            info!("removing {} addresses that an earlier run left behind", changes.len());
-            if let Err(error) = self.addresses.submit(&changes) {
-                warn!("cannot remove them: {error}");
-            }
+        for (address, position) in config.static_addresses.iter().zip(1..) {
+            let key = AddressKey { owner: None, position, question: 0 };
+            changes.extend(self.leftover(key, address, monitor, false));
         }
+        if changes.is_empty() {
+            return;
+        }
+        info!("removing {} addresses that an earlier run left behind", changes.len());
+        if let Err(error) = self.addresses.submit(&changes) {
+            warn!("cannot remove them: {error}");
+        }
+        let gone: BTreeSet<(IfIndex, IpAddr, u8)> =
+            changes.iter().map(|it| (it.interface, it.address.address, it.address.prefix)).collect();
+        news.retain(|event| match event {
+            NetEvent::Address(there) => !gone.contains(&(there.interface, there.address, there.prefix)),
+            NetEvent::Link(_) | NetEvent::LinkGone(_) | NetEvent::AddressGone(_) => true,
+        });
     }
 
-    fn leftover(&self, address: &Address, monitor: &Monitor, any: bool) -> Option<IfIndex> {
-        let index = self.links.values().find(|link| link.name == address.interface)?.index;
+    fn leftover(&self, key: AddressKey, address: &Address, monitor: &Monitor, guess: bool) -> Option<AddressChange> {
+        let interface = self.links.values().find(|link| link.name == address.interface)?.index;
         let (ip, prefix) = (address.address, address.prefix);
-        (monitor.is_marked(index, ip, prefix) || any && monitor.has(index, ip, prefix)).then_some(index)
+        let ours = monitor.is_marked(interface, ip, prefix) || guess && monitor.has(interface, ip, prefix);
+        ours.then(|| AddressChange { key, interface, address: address.clone(), install: false })
     }
 
     /// Keeps what sending needs to know of interfaces.
