@@ -27,7 +27,7 @@ use crate::mib::trap;
 use crate::mib::tree::Tree;
 use crate::store::{Applied, Store};
 use crate::sys::aio::{self, Owned};
-use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket, Sent};
 use crate::sys::{poll, privileges};
 
 /// How long the last words to the master agent may take.
@@ -366,7 +366,8 @@ impl Bridge {
         let Some(bus) = &self.bus else { return };
         match frame::encode(message) {
             Ok(bytes) => {
-                if !matches!(bus.socket.send(&bytes, &[]), Ok(crate::sys::seqpacket::Sent::Yes)) {
+                // One that is gone says so to the next read, and a new one brings a new socket.
+                if matches!(bus.socket.send(&bytes, &[]), Ok(Sent::Full) | Err(_)) {
                     warn!("the vrrp process does not take commands now");
                 }
             }
