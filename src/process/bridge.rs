@@ -27,7 +27,7 @@ use crate::mib::trap;
 use crate::mib::tree::Tree;
 use crate::store::{Applied, Store};
 use crate::sys::aio::{self, Owned};
-use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket, Sent};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
 use crate::sys::{poll, privileges};
 
 /// How long the last words to the master agent may take.
