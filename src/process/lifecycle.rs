@@ -59,7 +59,6 @@ pub enum UserSignal {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sheet {
     pub wants_vrrp: bool,
-    pub snmp: bool,
     /// `snmp_socket`, unless the command line has one.
     pub snmp_socket: Option<String>,
     pub net_namespace: Option<String>,

@@ -120,7 +120,6 @@ fn write(loaded: &Loaded, file: &OwnedFd) -> std::io::Result<()> {
     let config = &loaded.config;
     let sheet = Sheet {
         wants_vrrp: !config.instances.is_empty() || !config.static_addresses.is_empty(),
-        snmp: config.global.snmp.enabled(),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),

@@ -98,13 +98,6 @@ pub struct Snmp {
     pub socket: Option<String>,
 }
 
-impl Snmp {
-    /// Whether anything asks for an AgentX session.
-    pub fn enabled(&self) -> bool {
-        self.vrrp || self.checker || self.rfcv2 || self.rfcv3
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum FlushOnStop {
     #[default]
