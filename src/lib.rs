@@ -11,8 +11,10 @@
 
 pub mod agentx;
 pub mod bus;
+pub mod check;
 pub mod clock;
 pub mod conf;
+pub mod level;
 pub mod mib;
 pub mod store;
 pub mod vrrp;

@@ -7,3 +7,4 @@ pub mod frame;
 pub mod msg;
 pub mod outbox;
 pub mod rows;
+pub mod run;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{Reason, Row, RowKey, State};
 use crate::clock::WallTime;
-use crate::conf::model::{InstanceName, Priority};
+use crate::conf::model::{InstanceName, Priority, ServerKey, ServiceKey};
 
 /// Counts batches of one engine process, from 1; a new process starts again with a full batch.
 pub type Generation = u64;
@@ -45,6 +45,38 @@ pub enum Edge {
         reason: Reason,
         at: WallTime,
     },
+    /// A real server joined or left the pool.
+    Server {
+        server: ServerKey,
+        /// Row numbers at that time: of the virtual server and of the real server.
+        index: (u32, u32),
+        up: bool,
+        /// Alive and configured servers of the virtual server, after this.
+        servers_up: u32,
+        servers_total: u32,
+        /// In words: what failed, or that the daemon stops.
+        reason: String,
+        at: WallTime,
+    },
+    /// A virtual server gained or lost its quorum, or stops; also told once at start.
+    Quorum {
+        service: ServiceKey,
+        index: u32,
+        status: QuorumStatus,
+        quorum: u32,
+        servers_up: u32,
+        servers_total: u32,
+        at: WallTime,
+    },
+}
+
+/// As the MIB numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum QuorumStatus {
+    Met = 1,
+    NotMet = 2,
+    /// Traps only: the daemon is going down.
+    Shutdown = 3,
 }
 
 /// Bridge to the owner of a thing. Sent only after types and ranges were checked.
@@ -52,6 +84,10 @@ pub enum Edge {
 pub enum Command {
     SetPriority { instance: InstanceName, priority: Priority },
     SetPreempt { instance: InstanceName, preempt: bool },
+    /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
+    SetWeight { server: ServerKey, weight: u32 },
+    /// Back to the configured weight.
+    ResetWeight { server: ServerKey },
 }
 
 /// The owner's answer to a [`Command`].
@@ -69,6 +105,9 @@ pub enum Reply {
 pub enum Refusal {
     /// The thing is not in the configuration (any more).
     NoSuchInstance,
+    NoSuchServer,
+    /// The kernel did not take it: its errno.
+    Kernel(i32),
 }
 
 /// What an engine process writes to its bridge socket.

@@ -8,7 +8,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::WallTime;
-use crate::conf::model::{Address, Global, Instance, InstanceName, Priority};
+use crate::check::table::{Daemon, Load, Stats};
+use crate::conf::model::{
+    Address, Global, Instance, InstanceName, Priority, RealServer, ServerGroup, ServerKey, ServiceKey, SorryServer,
+    VirtualServer,
+};
 
 /// Whose row it is. Sorts by owner; the numbers of MIB rows are inside the rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +31,10 @@ pub enum RowKey {
         instance: InstanceName,
         interface: String,
     },
+    Group(String),
+    Service(ServiceKey),
+    Server(ServerKey),
+    Ipvs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +44,10 @@ pub enum Row {
     Instance(Box<InstanceRow>),
     Address(Box<AddressRow>),
     TrackedInterface(TrackedInterfaceRow),
+    Group(Box<GroupRow>),
+    Service(Box<ServiceRow>),
+    Server(Box<ServerRow>),
+    Ipvs(Box<IpvsRow>),
 }
 
 /// VRRP states as MIB and traps number them.
@@ -177,4 +189,105 @@ pub struct TrackedInterfaceRow {
     pub weight: i16,
     pub reverse: bool,
     pub up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Row number: place in the file, from 1.
+    pub index: u32,
+    pub config: ServerGroup,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// Row number of virtualServerTable: place in the file, from 1.
+    pub index: u32,
+    /// The configuration, without its servers: they have rows of their own.
+    pub config: VirtualServer,
+    /// Installed in the kernel.
+    pub installed: bool,
+    pub quorum_met: bool,
+    pub quorum_since: WallTime,
+    /// The sorry server serves.
+    pub sorry_active: bool,
+    /// `ha_suspend`: the address is elsewhere, checkers rest.
+    pub suspended: bool,
+    pub servers_total: u32,
+    /// Alive, whatever their weight.
+    pub servers_up: u32,
+    /// Weights of those together.
+    pub weight_up: u64,
+    /// Summed over the kernel services of a group.
+    pub stats: Stats,
+    /// Differences to the kernel's table that were found and could not be mended yet, in words; empty when there are none.
+    pub trouble: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRow {
+    /// First index: the virtual server's row number.
+    pub service_index: u32,
+    /// Second index: place from 1; a sorry server is 1 and shifts the others.
+    pub index: u32,
+    pub config: ServerConfig,
+    /// Of the sorry server: whether it serves.
+    pub alive: bool,
+    /// Weight that readers see and the kernel has when the server is alive.
+    pub weight: u32,
+    /// An operator's weight is in force instead of the configured one.
+    pub overridden: bool,
+    /// In the kernel's table now, with any weight.
+    pub installed: bool,
+    pub failed_checks: u32,
+    pub checks_not_run: u32,
+    pub since: WallTime,
+    pub load: Load,
+    pub checkers: Vec<CheckerRow>,
+    pub went_up: u64,
+    pub went_down: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerConfig {
+    /// Without its checkers.
+    Real(RealServer),
+    Sorry(SorryServer),
+}
+
+/// What one checker has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerRow {
+    /// Its directive, `HTTP_GET`.
+    pub kind: String,
+    /// What it probes, `192.168.1.10:80`, or the script's path.
+    pub target: String,
+    pub up: bool,
+    pub has_run: bool,
+    /// Since `up` is as it is.
+    pub since: WallTime,
+    /// Of the last check that failed; empty after one that passed.
+    pub error: String,
+    pub passed: u64,
+    pub failed: u64,
+    /// Duration of the last check, microseconds.
+    pub took_us: u64,
+}
+
+/// The kernel's table as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IpvsRow {
+    /// Why there is none; empty otherwise.
+    pub unavailable: String,
+    pub daemons: Vec<Daemon>,
+    /// At the last audit: ours that were missing, strangers that stay, wrong weights or settings.
+    pub drift_missing: u32,
+    pub drift_unexpected: u32,
+    pub drift_different: u32,
+    pub operations_failed: u64,
+}
+
+impl ServiceRow {
+    pub fn key(&self) -> &ServiceKey {
+        &self.config.key
+    }
 }

@@ -24,7 +24,7 @@ pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Option<Trap> {
         return None;
     }
     let root = Oid::new(ROOT);
-    let Edge::Transition { instance, index, to, initial, .. } = edge;
+    let Edge::Transition { instance, index, to, initial, .. } = edge else { return None };
     let column = |id, value| VarBind::new(root.with(INSTANCE_ENTRY).with(&[id, *index]), value);
     Some(Trap {
         oid: root.with(INSTANCE_STATE_CHANGE.id),

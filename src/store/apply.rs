@@ -208,6 +208,7 @@ impl Rows {
             RowKey::TrackedInterface { .. } => {
                 self.changed.tracked_interfaces |= self.tracked_interfaces.remove(key).is_some();
             }
+            RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => {}
         }
     }
 

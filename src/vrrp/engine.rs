@@ -568,6 +568,7 @@ impl Engine {
     fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
         let name = match &command {
             Command::SetPriority { instance, .. } | Command::SetPreempt { instance, .. } => instance.clone(),
+            Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
         let Some(router) = self.router_mut(slot) else { return Reply::Refused(Refusal::NoSuchInstance) };
@@ -596,6 +597,7 @@ impl Engine {
                 out.push(info(&name, format!("({name}) set to {word}")));
                 Command::SetPreempt { instance, preempt: old }
             }
+            Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         out.push(Output::Changed(RowKey::Instance(name)));
         self.arm(slot);

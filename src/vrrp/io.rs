@@ -173,13 +173,7 @@ pub enum Output {
     Log(Log),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
+pub use crate::level::Level;
 
 /// An event with the instance it is about. Repeated packet errors are rate limited by the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

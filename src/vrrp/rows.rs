@@ -33,6 +33,7 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
+            RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;

@@ -19,6 +19,7 @@ pub struct Global {
     pub linkbeat_polling: bool,
     pub lvs_flush: bool,
     pub lvs_flush_on_stop: FlushOnStop,
+    pub lvs: super::Lvs,
     pub dynamic_interfaces: bool,
     pub v3_checksum_as_v2: bool,
     /// `vrrp_startup_delay`, and `vrrp_delay_after_boot`: instances wait this long; nanoseconds.
@@ -75,6 +76,8 @@ pub struct Mail {
     /// `smtp_connect_timeout`, seconds; Keepalived's default is 30.
     pub connect_timeout_s: u32,
     pub from: Option<String>,
+    /// `smtp_helo_name`; `None` is the host name.
+    pub helo: Option<String>,
     pub to: Vec<String>,
     /// False with `no_email_faults`.
     pub faults: bool,

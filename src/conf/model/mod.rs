@@ -3,11 +3,13 @@
 //! The model travels from the load process to the others (serde), and two of them are compared at reload
 //! ([`super::diff`]). It knows nothing of words, lines or files, but for [`Location`]s that logs point at.
 
+mod check;
 mod global;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::*;
 pub use global::*;
 pub use vrrp::*;
 
@@ -19,6 +21,12 @@ pub struct Config {
     pub static_addresses: Vec<Address>,
     /// In the order of the file; this order numbers the rows of the MIB.
     pub instances: Vec<Instance>,
+    /// In the order of the file; this order numbers the rows of the MIB.
+    pub groups: Vec<ServerGroup>,
+    /// Those with a real server, in the order of the file; this order numbers the rows of the MIB.
+    pub services: Vec<VirtualServer>,
+    /// Everything that the runner may execute; [`ScriptId`]s are places in this list.
+    pub scripts: Vec<ScriptEntry>,
     /// Whether the file asks for a checks process.
     pub has_virtual_servers: bool,
     /// Directives that were understood but whose effect does not exist yet, each once, in file order.
