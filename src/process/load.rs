@@ -120,6 +120,8 @@ fn write(loaded: &Loaded, file: &OwnedFd) -> std::io::Result<()> {
     let config = &loaded.config;
     let sheet = Sheet {
         wants_vrrp: !config.instances.is_empty() || !config.static_addresses.is_empty(),
+        wants_checks: config.has_virtual_servers || config.global.lvs.sync_daemon.is_some(),
+        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some(),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),

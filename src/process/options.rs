@@ -8,7 +8,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
-/// Runs VRRP (and, later, IPVS health checks) as `keepalived.conf` says.
+/// Runs VRRP and IPVS with health checks as `keepalived.conf` says.
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
 #[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
@@ -182,10 +182,7 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
-            (self.check && !self.vrrp, "--check"),
             (self.no_bfd, "--no_bfd"),
-            (self.dont_release_ipvs, "--dont-release-ipvs"),
-            (self.checkers_pid.is_some(), "--checkers_pid"),
             (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),
