@@ -8,9 +8,9 @@ pub enum Role {
     Load,
     /// VRRP, addresses, gratuitous ARP.
     Vrrp,
-    /// Health checks and the kernel's IPVS table.
+    /// Virtual servers, their checks, the kernel's IPVS table.
     Checks,
-    /// Scripts as their users, and mail.
+    /// Scripts and mail.
     Runner,
     /// The store, and everything that is shown of it.
     Bridge,
@@ -39,7 +39,9 @@ impl Role {
 
     /// The inverse of [`Self::title`].
     pub fn from_title(argv0: &str) -> Option<Role> {
-        [Role::Load, Role::Vrrp, Role::Checks, Role::Runner, Role::Bridge].into_iter().find(|role| role.title() == argv0)
+        [Role::Load, Role::Vrrp, Role::Checks, Role::Runner, Role::Bridge]
+            .into_iter()
+            .find(|role| role.title() == argv0)
     }
 }
 
