@@ -8,6 +8,7 @@ mod check;
 mod global;
 mod held;
 mod instance;
+mod lvs;
 mod scripts;
 mod tracking;
 
@@ -42,6 +43,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     let mut config = Config { global, ..Config::default() };
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
     config.instances = instance::build(&mut builder, nodes, &defaults);
+    config.global.lvs.sync_daemon = lvs::sync_daemon(&mut builder, nodes, &config.instances);
     config.has_virtual_servers = nodes.iter().any(|node| node.name() == "virtual_server");
     let not_built = parse::not_built(nodes).into_iter();
     config.not_built =
@@ -117,5 +119,11 @@ impl Builder<'_> {
                 .class(Class::Deprecated)
                 .hint(hint),
         );
+    }
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
     }
 }

@@ -36,7 +36,9 @@ pub fn build_all(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>
             "TCP_CHECK" => (target(context, child, server, timing).map(Check::Tcp), usual),
             "PING_CHECK" => (target(context, child, server, timing).map(Check::Ping), usual),
             "UDP_CHECK" => (udp(context, child, server, timing), usual),
-            "HTTP_GET" | "SSL_GET" => (http::build(context, child, server, timing), Retries { delay_us: 3_000_000, ..usual }),
+            "HTTP_GET" | "SSL_GET" => {
+                (http::build(context, child, server, timing), Retries { delay_us: 3_000_000, ..usual })
+            }
             "DNS_CHECK" => (dns(context, child, server, timing), Retries { retry: 3, delay_us: timing.delay_loop_us }),
             "MISC_CHECK" => (misc(context, child, server), Retries { retry: 0, ..usual }),
             "FILE_CHECK" => (file(context, child), usual),
@@ -135,13 +137,7 @@ fn family_differs(context: &mut Context<'_, '_>, node: &Node, address: IpAddr) {
 }
 
 /// The block is a checker, and each `host` in it is another one, whose lines replace those around it.
-fn smtp(
-    context: &mut Context<'_, '_>,
-    node: &Node,
-    server: &Server<'_>,
-    timing: Timing,
-    checkers: &mut Vec<Checker>,
-) {
+fn smtp(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>, timing: Timing, checkers: &mut Vec<Checker>) {
     let helo = text_once(context.builder, node, "helo_name");
     let helo = helo.unwrap_or_else(|| "smtpchecker.keepalived.org".to_owned());
     let hosts = node.children("host").map(|host| (host, timing.inside(host)));

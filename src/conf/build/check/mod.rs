@@ -31,10 +31,14 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: Scripts, config
         let Some(service) = service::build(&mut context, node) else { continue };
         match seen.get(&service.key) {
             Some(first) => context.builder.report(
-                Diagnostic::error("duplicate-service", node.keyword.span, format!("{} is already defined", service.key))
-                    .silent()
-                    .related(*first, "first defined here")
-                    .hint("this block is dropped; put all real servers of a service in one block"),
+                Diagnostic::error(
+                    "duplicate-service",
+                    node.keyword.span,
+                    format!("{} is already defined", service.key),
+                )
+                .silent()
+                .related(*first, "first defined here")
+                .hint("this block is dropped; put all real servers of a service in one block"),
             ),
             None => {
                 seen.insert(service.key.clone(), node.keyword.span);

@@ -44,12 +44,8 @@ fn build(context: &mut Context<'_, '_>, node: &Node, service: &mut Outline<'_>) 
     let family = Family::of(address);
     if !matches!(forwarding, Forwarding::Tunnel(_)) && *service.family.get_or_insert(family) != family {
         context.report(
-            Diagnostic::error(
-                "server-family",
-                node.span(),
-                format!("{address} is of another family than the service"),
-            )
-            .hint("only TUN can forward to the other family"),
+            Diagnostic::error("server-family", node.span(), format!("{address} is of another family than the service"))
+                .hint("only TUN can forward to the other family"),
         );
         return None;
     }

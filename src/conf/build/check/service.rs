@@ -445,7 +445,8 @@ fn quorum(context: &mut Context<'_, '_>, node: &Node, total: u32) -> (u32, u32) 
         let (message, counts) = if wanted >= quorum {
             (format!("hysteresis {wanted} is not below the quorum {quorum}"), true)
         } else {
-            let message = format!("quorum {quorum} and hysteresis {wanted} together are above the total weight {total}");
+            let message =
+                format!("quorum {quorum} and hysteresis {wanted} together are above the total weight {total}");
             (message, false)
         };
         let diagnostic = Diagnostic::warning("hysteresis", at, message).hint(format!("{hysteresis} is used"));
