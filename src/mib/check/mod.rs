@@ -156,3 +156,6 @@ static SCALARS: &[Scalar] = &[
         get: |snapshot| timeout(lvs(snapshot)?.timeouts.2),
     },
 ];
+
+#[cfg(test)]
+mod tests;
