@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Some(Role::Load) => load::run(),
         Some(Role::Vrrp) => vrrp::run(),
         Some(Role::Bridge) => bridge::run(),
+        // No supervisor starts these yet.
+        Some(Role::Checks | Role::Runner) => exit::SOFTWARE,
         None => match words
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
             .and_then(Options::parse_words)
