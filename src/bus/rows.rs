@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::WallTime;
 use crate::check::table::{Daemon, Load, Stats};
+use crate::clock::WallTime;
 use crate::conf::model::{
     Address, Global, Instance, InstanceName, Priority, RealServer, ServerGroup, ServerKey, ServiceKey, SorryServer,
     VirtualServer,
@@ -248,6 +248,8 @@ pub struct ServerRow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// Rows are boxed, and nearly all servers are real ones.
+#[allow(clippy::large_enum_variant)]
 pub enum ServerConfig {
     /// Without its checkers.
     Real(RealServer),
