@@ -6,6 +6,13 @@ use super::rows::{Reason, Row, RowKey, State};
 use crate::clock::WallTime;
 use crate::conf::model::{InstanceName, Priority, ServerKey, ServiceKey};
 
+/// The engine process that owns a thing, tells of it and takes commands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Source {
+    Vrrp,
+    Checks,
+}
+
 /// Counts batches of one engine process, from 1; a new process starts again with a full batch.
 pub type Generation = u64;
 
@@ -82,12 +89,23 @@ pub enum QuorumStatus {
 /// Bridge to the owner of a thing. Sent only after types and ranges were checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    SetPriority { instance: InstanceName, priority: Priority },
-    SetPreempt { instance: InstanceName, preempt: bool },
+    SetPriority {
+        instance: InstanceName,
+        priority: Priority,
+    },
+    SetPreempt {
+        instance: InstanceName,
+        preempt: bool,
+    },
     /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
-    SetWeight { server: ServerKey, weight: u32 },
+    SetWeight {
+        server: ServerKey,
+        weight: u32,
+    },
     /// Back to the configured weight.
-    ResetWeight { server: ServerKey },
+    ResetWeight {
+        server: ServerKey,
+    },
 }
 
 /// The owner's answer to a [`Command`].
@@ -126,4 +144,14 @@ pub enum ToEngine {
     Seen(Generation),
     /// The bridge lost track: send everything again.
     Resync,
+}
+
+impl Command {
+    /// Who carries it out.
+    pub fn owner(&self) -> Source {
+        match self {
+            Command::SetPriority { .. } | Command::SetPreempt { .. } => Source::Vrrp,
+            Command::SetWeight { .. } | Command::ResetWeight { .. } => Source::Checks,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::msg::{Feed, Generation};
+use crate::bus::msg::{Feed, Generation, Source};
 use crate::bus::rows::{
     AddressRow, Counters, InstanceRow, Reason, RouterCounters, Row, RowKey, State, TrackedInterfaceRow,
 };
@@ -175,11 +175,11 @@ pub(crate) fn commit(
     full: bool,
     rows: impl IntoIterator<Item = (RowKey, Row)>,
 ) {
-    store.apply(Feed::Begin { generation, config: 1, full }).unwrap();
+    store.apply(Source::Vrrp, Feed::Begin { generation, config: 1, full }).unwrap();
     for (key, row) in rows {
-        store.apply(Feed::Row(key, row)).unwrap();
+        store.apply(Source::Vrrp, Feed::Row(key, row)).unwrap();
     }
-    let commit = store.apply(Feed::Commit { edges_dropped: 0 }).unwrap();
+    let commit = store.apply(Source::Vrrp, Feed::Commit { edges_dropped: 0 }).unwrap();
     assert!(matches!(commit, Applied::Committed { .. }));
 }
 

@@ -19,7 +19,7 @@ pub struct Trap {
 /// The variables carry the number of the instance's row. Keepalived leaves it out and sends names of columns, which
 /// are no instances (RFC 3416 section 4.2.6).
 pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Option<Trap> {
-    let global = snapshot.vrrp.global.as_deref()?;
+    let global = snapshot.global()?;
     if !global.snmp.traps || !global.snmp.vrrp {
         return None;
     }

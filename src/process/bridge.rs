@@ -20,7 +20,7 @@ use super::options::Options;
 use super::role::{Role, exit};
 use crate::agentx::{Action, Event, LogLevel, Pinned, Session, Settings, Token, Wanted};
 use crate::bus::frame;
-use crate::bus::msg::{Command, ConfigGeneration, Edge, ToBridge, ToEngine};
+use crate::bus::msg::{Command, ConfigGeneration, Edge, Source, ToBridge, ToEngine};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::mib::trap;
@@ -282,7 +282,7 @@ impl Bridge {
         let registered = fd.try_clone().and_then(aio::register);
         match registered {
             Ok(ready) => {
-                self.store.expect_resync();
+                self.store.expect_resync(Source::Vrrp);
                 self.bus = Some(Bus { socket: Seqpacket::from_fd(fd), ready });
                 // It may have spoken already.
                 self.read_bus();
@@ -315,7 +315,7 @@ impl Bridge {
 
     fn heard(&mut self, message: ToBridge) {
         match message {
-            ToBridge::Feed(feed) => match self.store.apply(feed) {
+            ToBridge::Feed(feed) => match self.store.apply(Source::Vrrp, feed) {
                 Ok(Applied::Committed { generation, edges }) => {
                     self.tell_session(Event::StoreAt(generation));
                     edges.iter().for_each(|edge| self.notify(edge));
@@ -338,7 +338,7 @@ impl Bridge {
     }
 
     fn ask_resync(&mut self) {
-        self.store.expect_resync();
+        self.store.expect_resync(Source::Vrrp);
         self.say(&ToEngine::Resync);
     }
 

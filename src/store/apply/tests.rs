@@ -39,25 +39,25 @@ fn readers_see_nothing_of_a_batch_before_its_commit() {
     let mut store = fixture::committed([instance("a", 1)]);
     let before = store.snapshot();
     let (key, row) = instance("b", 2);
-    store.apply(begin(2, false)).unwrap();
-    store.apply(Feed::Row(key, row)).unwrap();
+    store.apply(Source::Vrrp, begin(2, false)).unwrap();
+    store.apply(Source::Vrrp, Feed::Row(key, row)).unwrap();
     assert_eq!(names(&store), ["a"]);
-    assert!(matches!(store.apply(commit()), Ok(Applied::Committed { generation: 2, .. })));
+    assert!(matches!(store.apply(Source::Vrrp, commit()), Ok(Applied::Committed { generation: 2, .. })));
     assert_eq!(names(&store), ["a", "b"]);
     assert_eq!(before.vrrp.instances.len(), 1, "a snapshot never changes");
-    assert_eq!(store.snapshot().generations, Generations { vrrp: 2, config: 1, edges_dropped: 0 });
+    assert_eq!(store.snapshot().generations.vrrp, Age { generation: 2, config: 1, edges_dropped: 0 });
 }
 
 #[test]
 fn a_full_batch_forgets_what_it_does_not_say_and_a_delta_keeps_it() {
     let mut store = fixture::committed([instance("a", 1), instance("b", 2)]);
-    store.apply(begin(2, false)).unwrap();
-    store.apply(Feed::Gone(RowKey::Instance("a".into()))).unwrap();
-    store.apply(commit()).unwrap();
+    store.apply(Source::Vrrp, begin(2, false)).unwrap();
+    store.apply(Source::Vrrp, Feed::Gone(RowKey::Instance("a".into()))).unwrap();
+    store.apply(Source::Vrrp, commit()).unwrap();
     assert_eq!(names(&store), ["b"]);
     fixture::commit(&mut store, 1, true, [instance("c", 1)]);
     assert_eq!(names(&store), ["c"]);
-    assert_eq!(store.snapshot().generations.vrrp, 1, "a new process counts from 1");
+    assert_eq!(store.snapshot().generations.vrrp.generation, 1, "a new process counts from 1");
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn an_interface_that_does_not_exist_has_no_row_in_the_table() {
 #[test]
 fn edges_come_with_the_commit_in_their_order_and_stay_in_the_journal() {
     let mut store = Store::new();
-    store.apply(begin(1, true)).unwrap();
-    store.apply(Feed::Edge(transition(1))).unwrap();
-    store.apply(Feed::Edge(transition(2))).unwrap();
+    store.apply(Source::Vrrp, begin(1, true)).unwrap();
+    store.apply(Source::Vrrp, Feed::Edge(transition(1))).unwrap();
+    store.apply(Source::Vrrp, Feed::Edge(transition(2))).unwrap();
     assert_eq!(store.journal().next_number(), 0);
-    let Ok(Applied::Committed { edges, .. }) = store.apply(commit()) else { panic!("no commit") };
+    let Ok(Applied::Committed { edges, .. }) = store.apply(Source::Vrrp, commit()) else { panic!("no commit") };
     assert_eq!(edges, [transition(1), transition(2)]);
     assert_eq!(store.journal().since(0).count(), 2);
 }
@@ -123,7 +123,7 @@ fn frames_that_do_not_follow_ask_for_a_resync_once_and_what_is_known_stays() {
         let mut store = fixture::committed([instance("a", 1)]);
         let last = frames.len() - 1;
         for (n, frame) in frames.into_iter().enumerate() {
-            let result = store.apply(frame);
+            let result = store.apply(Source::Vrrp, frame);
             if n == last {
                 assert_eq!(result.unwrap_err(), error);
             } else {
@@ -132,7 +132,7 @@ fn frames_that_do_not_follow_ask_for_a_resync_once_and_what_is_known_stays() {
         }
         // The rest of what was under way is thrown away without another complaint.
         for frame in [row(), commit(), begin(2, false), row(), commit()] {
-            assert!(matches!(store.apply(frame), Ok(Applied::Ignored)), "{error}");
+            assert!(matches!(store.apply(Source::Vrrp, frame), Ok(Applied::Ignored)), "{error}");
         }
         assert_eq!(names(&store), ["a"]);
         fixture::commit(&mut store, 7, true, [instance("b", 1)]);
@@ -145,7 +145,7 @@ fn frames_that_do_not_follow_ask_for_a_resync_once_and_what_is_known_stays() {
 #[test]
 fn a_full_batch_may_begin_in_the_middle_of_another_one() {
     let mut store = fixture::committed([instance("a", 1)]);
-    store.apply(begin(2, false)).unwrap();
+    store.apply(Source::Vrrp, begin(2, false)).unwrap();
     fixture::commit(&mut store, 1, true, [instance("b", 1)]);
     assert_eq!(names(&store), ["b"]);
 }
@@ -154,16 +154,16 @@ fn a_full_batch_may_begin_in_the_middle_of_another_one() {
 fn the_first_batch_must_be_a_full_one() {
     let mut store = Store::new();
     // Generation 1 would follow from nothing, but a delta to nothing is half a picture.
-    assert!(store.apply(begin(1, false)).is_err());
+    assert!(store.apply(Source::Vrrp, begin(1, false)).is_err());
 }
 
 #[test]
 fn edges_beyond_an_engines_ring_are_dropped_and_counted() {
     let mut store = Store::new();
-    store.apply(begin(1, true)).unwrap();
+    store.apply(Source::Vrrp, begin(1, true)).unwrap();
     for n in 0..=Store::EDGES_MAX {
-        store.apply(Feed::Edge(transition(u32::try_from(n).unwrap()))).unwrap();
+        store.apply(Source::Vrrp, Feed::Edge(transition(u32::try_from(n).unwrap()))).unwrap();
     }
-    let Ok(Applied::Committed { edges, .. }) = store.apply(commit()) else { panic!("no commit") };
+    let Ok(Applied::Committed { edges, .. }) = store.apply(Source::Vrrp, commit()) else { panic!("no commit") };
     assert_eq!((edges.len(), &edges[0], store.edges_lost()), (Store::EDGES_MAX, &transition(1), 1));
 }
