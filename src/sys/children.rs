@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A child that has ended and is still a zombie: its number, and that of its process group, mean nobody else until
 /// [`reap`].
@@ -67,11 +68,21 @@ pub fn signal_group(group: i32, signal: i32) {
     }
 }
 
-/// Sends a signal to one process, unless it is another one by now.
+/// Sends a signal to one process, unless its number is another's by now.
 pub fn signal_process(process: Process, signal: i32) {
-    if process.pid > 1 && Table::read_one(process.pid).is_some_and(|(_, now)| now.started == process.started) {
-        // SAFETY: no pointers.
-        unsafe { libc::kill(process.pid, signal) };
+    // SAFETY: no pointers; the result is a new descriptor that nobody else owns.
+    let pidfd = unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, process.pid, 0);
+        let Ok(fd) = i32::try_from(fd) else { return };
+        if fd < 0 {
+            return;
+        }
+        OwnedFd::from_raw_fd(fd)
+    };
+    // Looked at while the descriptor holds the process: what is true now stays true.
+    if Table::read_one(process.pid).is_some_and(|(_, now)| now.started == process.started) {
+        // SAFETY: a null siginfo is allowed.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
     }
 }
 
@@ -85,9 +96,10 @@ pub fn close_on_exec() -> io::Result<()> {
 }
 
 /// A process, told from a later one with its number by when it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     pub pid: i32,
+    pub group: i32,
     /// Clock ticks since boot.
     pub started: u64,
 }
@@ -118,9 +130,10 @@ impl Table {
         // The name is in parentheses, and may hold some itself.
         let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let parent = words.nth(1)?.parse().ok()?;
+        let group = words.next()?.parse().ok()?;
         // proc(5): field 22, where the word after the name is field 3.
-        let started = words.nth(17)?.parse().ok()?;
-        Some((parent, Process { pid, started }))
+        let started = words.nth(16)?.parse().ok()?;
+        Some((parent, Process { pid, group, started }))
     }
 
     /// Everything below this process, itself not included.
