@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// A child that has ended and is still a zombie: its number, and that of its process group, mean nobody else until
 /// [`reap`].
@@ -93,6 +95,22 @@ pub fn close_on_exec() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// What this command starts has no signal blocked: the mask is inherited through `exec`, and ours blocks what we read from
+/// a descriptor.
+pub fn unblock_signals(command: &mut Command) {
+    // SAFETY: between fork and exec this calls sigemptyset and sigprocmask only, which are async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
 }
 
 /// A process, told from a later one with its number by when it started.

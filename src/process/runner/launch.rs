@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::conf::model::ScriptEntry;
+use crate::sys::children;
 
 /// What is to be executed.
 #[derive(Debug, Clone)]
@@ -51,6 +52,7 @@ pub fn launch(job: &Job) -> Result<i32, String> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // The standard library clears the supplementary groups when root gives a user.
     command.gid(job.gid).uid(job.uid);
+    children::unblock_signals(&mut command);
     let child = command.spawn().map_err(|error| format!("cannot run {}: {error}", path.display()))?;
     i32::try_from(child.id()).map_err(|error| error.to_string())
 }

@@ -27,10 +27,10 @@ use crate::bus::run::{FromRunner, ToRunner};
 use crate::clock::{self, Instant};
 use crate::conf::model::Config;
 use crate::sys::aio::{self, Owned};
+use crate::sys::children;
 use crate::sys::poll::Signals;
 use crate::sys::privileges::{self, Capability};
 use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
-use crate::sys::children;
 
 /// How long notify scripts and mails may take when the daemon stops; Keepalived waits as long.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
