@@ -65,9 +65,7 @@ impl Regex {
             regex
         };
         // SAFETY: the code is ours and not shared yet. Where there is no JIT this fails and matching is interpreted.
-        unsafe {
-            ffi::pcre2_jit_compile_8(regex.code.as_ptr(), ffi::PCRE2_JIT_COMPLETE | ffi::PCRE2_JIT_PARTIAL_HARD)
-        };
+        unsafe { ffi::pcre2_jit_compile_8(regex.code.as_ptr(), ffi::PCRE2_JIT_COMPLETE | ffi::PCRE2_JIT_PARTIAL_HARD) };
         Ok(regex)
     }
 

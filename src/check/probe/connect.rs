@@ -13,6 +13,9 @@ use crate::check::io::{Cause, Failure};
 use crate::conf::model::Target;
 
 /// Connects. The stream closes with a FIN when dropped, or with a RST when the server's octets were not all read.
+///
+/// From a fixed port it always closes with a RST: else the pair of addresses and ports would stay in TIME_WAIT for a
+/// minute, and the next probe could not connect.
 pub async fn tcp(target: &Target, stage: &Stage) -> Result<TcpStream, Failure> {
     stage.set("connecting");
     let remote = remote(target)?;
@@ -20,8 +23,10 @@ pub async fn tcp(target: &Target, stage: &Stage) -> Result<TcpStream, Failure> {
     let socket = socket.map_err(|error| local("socket", &error))?;
     configure(&socket, target)?;
     if target.bind.is_some() || target.bind_port != 0 {
-        // The last probe's connection may still be in TIME_WAIT on a fixed port.
-        socket.set_reuseaddr(target.bind_port != 0).map_err(|error| local("reuse of the port", &error))?;
+        if target.bind_port != 0 {
+            socket.set_reuseaddr(true).map_err(|error| local("reuse of the port", &error))?;
+            socket.set_zero_linger().map_err(|error| local("reset at the end", &error))?;
+        }
         let bind = bind(target)?;
         socket.bind(bind).map_err(|error| local(&format!("bind to {bind}"), &error))?;
     }
@@ -96,8 +101,9 @@ pub fn broken(error: &io::Error, stage: &Stage) -> Failure {
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
             Failure::new(Cause::Protocol, format!("connection closed {stage}"))
         }
-        _ => unreachable(error)
-            .unwrap_or_else(|| Failure::new(Cause::Other, format!("{} {stage}", words(error)))),
+        // Not the kernel's: what was read is not what the protocol allows there.
+        _ if error.raw_os_error().is_none() => Failure::new(Cause::Protocol, format!("{error} {stage}")),
+        _ => unreachable(error).unwrap_or_else(|| Failure::new(Cause::Other, format!("{} {stage}", words(error)))),
     }
 }
 

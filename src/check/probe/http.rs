@@ -34,9 +34,7 @@ pub async fn run(context: &Context, check: &HttpCheck, url: usize, stage: &Stage
         let stream = connect::tcp(&check.target, stage).await?;
         return exchange(stream, request, url, &mut judge, stage).await.1;
     };
-    let client = context
-        .tls_context(settings.client.as_ref())
-        .map_err(|error| Failure::new(Cause::Local, error))?;
+    let client = context.tls_context(settings.client.as_ref()).map_err(|error| Failure::new(Cause::Local, error))?;
     let name = settings.sni.then(|| settings.sni_name.as_deref().or(url.virtual_host.as_deref())).flatten();
     let stream = connect::tcp(&check.target, stage).await?;
     let stream = tls::handshake(&client, name.map(host_only), stream, stage).await?;
@@ -68,8 +66,7 @@ pub fn request(check: &HttpCheck, url: &Url) -> Result<Request<Empty<Bytes>>, Fa
     let mut request = Request::new(Empty::new());
     *request.method_mut() = Method::GET;
     *request.uri_mut() = uri;
-    *request.version_mut() =
-        if check.version == HttpVersion::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
+    *request.version_mut() = if check.version == HttpVersion::V1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, AGENT);
     if check.version != HttpVersion::V1_0 {
@@ -130,7 +127,9 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     // Nothing is sent or read until the connection is polled.
     let (sender, mut connection): (SendRequest<_>, Connection<_, _>) =
         handshake.expect("hyper's handshake of HTTP/1 does no I/O");
+    // The request goes out first: hyper takes what a server says unasked for an error.
     let verdict = tokio::select! {
+        biased;
         verdict = converse(sender, request, url, judge, stage) => verdict,
         never = drive(&mut connection) => never,
     };
@@ -177,7 +176,9 @@ fn broken(error: &hyper::Error, stage: &Stage) -> Failure {
             return match error.get_ref().and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>()) {
                 Some(error) => Failure::new(
                     Cause::Tls,
-                    error.ssl_error().map_or_else(|| format!("TLS: {error}"), |stack| format!("TLS: {}", tls::said(stack))),
+                    error
+                        .ssl_error()
+                        .map_or_else(|| format!("TLS: {error}"), |stack| format!("TLS: {}", tls::said(stack))),
                 ),
                 None => connect::broken(error, stage),
             };

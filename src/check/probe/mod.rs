@@ -100,13 +100,7 @@ pub async fn run(context: &Context, check: &Check, url: usize) -> Outcome {
     }
 }
 
-async fn attempt(
-    context: &Context,
-    check: &Check,
-    target: &Target,
-    url: usize,
-    stage: &Stage,
-) -> Result<(), Failure> {
+async fn attempt(context: &Context, check: &Check, target: &Target, url: usize, stage: &Stage) -> Result<(), Failure> {
     match check {
         Check::Tcp(_) => tcp::run(target, stage).await,
         Check::Http(check) => http::run(context, check, url, stage).await,

@@ -53,14 +53,16 @@ async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     request
 }
 
-/// Sends the beginning, then the rest again and again until nobody takes it any more.
+/// Reads the request, sends the beginning, then the rest again and again until nobody takes it any more.
 async fn flood(mut stream: TcpStream, beginning: &[u8], again: &[u8]) {
+    let _ = stream.read(&mut [0; 1000]).await;
     let _ = stream.write_all(beginning).await;
     while stream.write_all(again).await.is_ok() {}
 }
 
-/// Sends one octet of this every 50 ms, over and over.
+/// Reads the request, sends the beginning, then one octet of the rest every 50 ms, over and over.
 async fn drip(mut stream: TcpStream, beginning: &[u8], rest: &[u8]) {
+    let _ = stream.read(&mut [0; 1000]).await;
     let _ = stream.write_all(beginning).await;
     for octet in rest.iter().cycle() {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -199,7 +201,7 @@ fn what_this_host_cannot_do_says_so() {
     block_on(async {
         let elsewhere = Target { bind: Some(Ipv4Addr::new(192, 0, 2, 1).into()), ..target(1, SHORT) };
         let (cause, text) = failure(&Check::Tcp(elsewhere)).await;
-        assert_eq!((cause, &*text), (Cause::Local, "bind to 192.0.2.1:0: can't assign requested address"));
+        assert_eq!((cause, &*text), (Cause::Local, "bind to 192.0.2.1:0: cannot assign requested address"));
         let nowhere = Target { interface: Some("nosuch0".to_owned()), ..target(1, SHORT) };
         let (cause, text) = failure(&Check::Tcp(nowhere)).await;
         assert_eq!(cause, Cause::Local);
@@ -339,7 +341,8 @@ fn endless_headers_end_at_their_bound() {
 #[test]
 fn silence_and_slowness_end_at_the_time_out() {
     block_on(async {
-        let silent = server(|mut stream| async move { while stream.read(&mut [0; 100]).await.unwrap_or(0) > 0 {} }).await;
+        let silent =
+            server(|mut stream| async move { while stream.read(&mut [0; 100]).await.unwrap_or(0) > 0 {} }).await;
         assert_eq!(failure(&http(silent, SHORT, url())).await, timed_out("waiting for the response"));
         assert_eq!(failure(&ssl(silent, SHORT)).await, timed_out("in the TLS handshake"));
         let slow = server(|stream| drip(stream, b"", b"HTTP/1.0 200 OK\r\n\r\n")).await;
@@ -449,7 +452,8 @@ fn thousands_of_hostile_servers_do_not_slow_down_a_good_one() {
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let each = (usize::try_from(hard).unwrap() / 2 - 100).min(2000) / 4;
     block_on(async move {
-        let silent = server(|mut stream| async move { while stream.read(&mut [0; 100]).await.unwrap_or(0) > 0 {} }).await;
+        let silent =
+            server(|mut stream| async move { while stream.read(&mut [0; 100]).await.unwrap_or(0) > 0 {} }).await;
         let slow = server(|stream| drip(stream, b"HTTP/1.0 200 OK\r\n\r\n", b"x")).await;
         let headers = server(|stream| drip(stream, b"HTTP/1.0 200 OK\r\n", b"x: y\r\n")).await;
         let much = server(|stream| flood(stream, b"HTTP/1.0 200 OK\r\n\r\n", &[b'x'; 20_000])).await;
