@@ -4,4 +4,6 @@
 //! system.
 
 pub mod io;
+#[cfg(feature = "daemon")]
+pub mod probe;
 pub mod table;
