@@ -82,12 +82,23 @@ pub enum QuorumStatus {
 /// Bridge to the owner of a thing. Sent only after types and ranges were checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    SetPriority { instance: InstanceName, priority: Priority },
-    SetPreempt { instance: InstanceName, preempt: bool },
+    SetPriority {
+        instance: InstanceName,
+        priority: Priority,
+    },
+    SetPreempt {
+        instance: InstanceName,
+        preempt: bool,
+    },
     /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
-    SetWeight { server: ServerKey, weight: u32 },
+    SetWeight {
+        server: ServerKey,
+        weight: u32,
+    },
     /// Back to the configured weight.
-    ResetWeight { server: ServerKey },
+    ResetWeight {
+        server: ServerKey,
+    },
 }
 
 /// The owner's answer to a [`Command`].

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::WallTime;
 use crate::check::table::{Daemon, Load, Stats};
+use crate::clock::WallTime;
 use crate::conf::model::{
     Address, Global, Instance, InstanceName, Priority, RealServer, ServerGroup, ServerKey, ServiceKey, SorryServer,
     VirtualServer,

@@ -10,12 +10,27 @@ use crate::conf::model::ScriptId;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRunner {
     /// A MISC_CHECK: answered by [`FromRunner::Ran`]. The process group is killed when `timeout_us` is over.
-    Check { request: u64, config: ConfigGeneration, script: ScriptId, timeout_us: u64 },
+    Check {
+        request: u64,
+        config: ConfigGeneration,
+        script: ScriptId,
+        timeout_us: u64,
+    },
     /// The answer is not wanted any more: kill it.
-    Cancel { request: u64 },
+    Cancel {
+        request: u64,
+    },
     /// A notify script; not answered. Those of one `lane` run in their order, one after the other.
-    Notify { config: ConfigGeneration, script: ScriptId, lane: u64, arguments: Vec<String> },
-    Mail { subject: String, body: String },
+    Notify {
+        config: ConfigGeneration,
+        script: ScriptId,
+        lane: u64,
+        arguments: Vec<String>,
+    },
+    Mail {
+        subject: String,
+        body: String,
+    },
 }
 
 /// Runner to engine.

@@ -45,49 +45,85 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// How the probe of [`Output::Probe`] ended; `attempt` tells late answers of a probe that was given up.
-    Probed { checker: CheckerKey, attempt: u64, outcome: Outcome, took_us: u64 },
+    Probed {
+        checker: CheckerKey,
+        attempt: u64,
+        outcome: Outcome,
+        took_us: u64,
+    },
     /// The kernel's answer to one operation of [`Output::Kernel`], in their order; `error` is an errno, or `None`.
-    Kernel { batch: u64, index: usize, error: Option<i32> },
+    Kernel {
+        batch: u64,
+        index: usize,
+        error: Option<i32>,
+    },
     /// Every service in the kernel, at start (before the first `Wake`), at audits and after a failure.
     Table(Vec<Found>),
     /// Counters of one service of the kernel, as polled.
     Statistics(Found),
     /// There is no IPVS in this kernel, or none that answers; said again only after `Table`.
-    NoIpvs { error: String },
+    NoIpvs {
+        error: String,
+    },
     /// An address is on this host; also sent for each one at start.
     HostAddress(IpAddr),
     HostAddressGone(IpAddr),
     /// A VRRP instance is in this state now; also sent for each one when the vrrp process is (again) there.
-    Vrrp { instance: InstanceName, state: State },
+    Vrrp {
+        instance: InstanceName,
+        state: State,
+    },
     /// What a track_file says; `None`: it is missing or holds no number.
-    File { name: String, value: Option<i64> },
+    File {
+        name: String,
+        value: Option<i64>,
+    },
     /// `request` comes back in [`Output::Reply`].
-    Command { request: u64, command: Command },
+    Command {
+        request: u64,
+        command: Command,
+    },
     /// Every counter of ours back to zero (SIGRTMAX-1). The kernel's stay.
     ClearCounters,
     /// Time passed.
     Wake,
     /// Leave in good order; `keep_table`: `--dont-release-ipvs`.
-    Shutdown { keep_table: bool },
+    Shutdown {
+        keep_table: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Start this probe. `url` is the place of the URL for HTTP_GET and SSL_GET, else 0. MISC_CHECKs are probes too.
-    Probe { checker: CheckerKey, attempt: u64, url: usize },
+    Probe {
+        checker: CheckerKey,
+        attempt: u64,
+        url: usize,
+    },
     /// The probe's result is not wanted any more.
-    Abandon { checker: CheckerKey },
+    Abandon {
+        checker: CheckerKey,
+    },
     /// To be carried out in this order; each is answered. `batch` counts from 1.
-    Kernel { batch: u64, ops: Vec<Op> },
+    Kernel {
+        batch: u64,
+        ops: Vec<Op>,
+    },
     /// Ask for [`Input::Table`].
     Audit,
     /// Run a notify script; nobody waits for it.
-    Notify { script: ScriptId },
+    Notify {
+        script: ScriptId,
+    },
     Mail(Mail),
     Changed(RowKey),
     Counted(RowKey),
     Edge(Edge),
-    Reply { request: u64, reply: Reply },
+    Reply {
+        request: u64,
+        reply: Reply,
+    },
     Log(Log),
 }
 

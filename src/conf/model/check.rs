@@ -66,11 +66,7 @@ pub enum GroupMember {
         family: Option<Family>,
     },
     /// `first` equals `last` for a single address. Both are of one family, in order.
-    Addresses {
-        first: IpAddr,
-        last: IpAddr,
-        port: u16,
-    },
+    Addresses { first: IpAddr, last: IpAddr, port: u16 },
 }
 
 /// One `virtual_server` block that has a real server.
