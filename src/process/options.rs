@@ -162,7 +162,8 @@ impl Options {
         if (vrrp || self.all) && (!self.check || self.vrrp) {
             engines.push(Source::Vrrp);
         }
-        if (config.has_virtual_servers || self.all) && (!self.vrrp || self.check) {
+        let checks = config.has_virtual_servers || config.global.lvs.sync_daemon.is_some();
+        if (checks || self.all) && (!self.vrrp || self.check) {
             engines.push(Source::Checks);
         }
         engines

@@ -253,7 +253,7 @@ impl Supervisor {
     /// Hands the configuration in force to every process that should run; starts and stops what differs.
     fn apply(&mut self) {
         let Some(config) = &self.config else { return };
-        let wanted = roles(&config.sheet, &self.options);
+        let wanted = roles(&config.sheet);
         // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
         for role in [Role::Runner, Role::Checks, Role::Vrrp, Role::Bridge] {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
@@ -500,7 +500,7 @@ impl Supervisor {
         if self.stopping.is_some() {
             return;
         }
-        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet, &self.options).contains(&role));
+        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet).contains(&role));
         if !wanted {
             info!("The {} process has stopped: nothing is configured for it", role.name());
             return;
@@ -674,19 +674,11 @@ fn speak(one: Role, other: Role) -> bool {
     )
 }
 
-fn roles(sheet: &Sheet, options: &Options) -> Vec<Role> {
-    let mut roles = Vec::new();
-    if (sheet.wants_vrrp || options.all) && (!options.check || options.vrrp) {
-        roles.push(Role::Vrrp);
-    }
-    if (sheet.wants_checks || options.all) && (!options.vrrp || options.check) {
-        roles.push(Role::Checks);
-    }
-    if sheet.wants_runner {
-        roles.push(Role::Runner);
-    }
-    roles.push(Role::Bridge);
-    roles
+fn roles(sheet: &Sheet) -> Vec<Role> {
+    let wanted =
+        [(sheet.wants_vrrp, Role::Vrrp), (sheet.wants_checks, Role::Checks), (sheet.wants_runner, Role::Runner)];
+    let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, role)| role);
+    wanted.chain([Role::Bridge]).collect()
 }
 
 fn read_sheet(file: &OwnedFd) -> io::Result<Sheet> {
