@@ -227,6 +227,10 @@ impl Parser<'_> {
         let diagnostic = Diagnostic::error("missing-value", keyword.span, format!("`{}` needs {what}", keyword.text));
         let diagnostic = match row.missing {
             Missing::Fatal => diagnostic.class(Class::MissingArgument).refuses_start(),
+            // Nor does Keepalived count these.
+            Missing::Warn if row.keyword.starts_with("regex_") || row.keyword == "smtp_helo_name" => {
+                diagnostic.silent()
+            }
             Missing::Warn => diagnostic,
         };
         self.diagnostics.push(diagnostic.hint(match row.default {

@@ -122,11 +122,14 @@ fn tls_client(builder: &mut Builder<'_>, nodes: &[Node]) -> Option<TlsClient> {
                 .hint("keep one of the blocks"),
         );
     }
-    let block = blocks.last()?;
-    Some(TlsClient {
-        password: text_once(builder, block, "password"),
-        ca: text_once(builder, block, "ca"),
-        certificate: text_once(builder, block, "certificate"),
-        key: text_once(builder, block, "key"),
-    })
+    let mut client = None;
+    for block in blocks {
+        client = Some(TlsClient {
+            password: text_once(builder, block, "password"),
+            ca: text_once(builder, block, "ca"),
+            certificate: text_once(builder, block, "certificate"),
+            key: text_once(builder, block, "key"),
+        });
+    }
+    client
 }
