@@ -1,6 +1,7 @@
 //! Virtual servers, real servers and checkers: what their directives become.
 
 use super::*;
+use keepwatch::conf::keywords::{self, Effect, Kind, Shape};
 use keepwatch::conf::model::*;
 use proptest::prelude::*;
 
@@ -887,12 +888,98 @@ fn nothing_of_a_virtual_server_is_called_unbuilt() {
     }
 }
 
+/// Values that a directive may have; at least one of them is not the default.
+fn samples(shape: Shape) -> Vec<String> {
+    let args = match shape {
+        Shape::Words(args) | Shape::Options(args, _) => args,
+        _ => return vec![String::new()],
+    };
+    let Some(arg) = args.first() else { return vec![String::new()] };
+    let words: &[&str] = match arg.kind {
+        Kind::Bool => &["on", "off"],
+        Kind::Script => &["/usr/bin/true"],
+        Kind::User => &["nobody"],
+        Kind::Ip => &["192.0.2.99"],
+        Kind::Hex32 => &["0123456789abcdef0123456789abcdef"],
+        Kind::HexString | Kind::HexWild => &["0a"],
+        Kind::StatusCodes => &["404"],
+        Kind::Granularity => &["255.0.0.0"],
+        Kind::Word(words) | Kind::AnyCase(words) => words,
+        Kind::Dec(..) => &["7"],
+        Kind::Int(..) | Kind::U64 => &["5"],
+        _ => &["load"],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The text with a line of a block, and what has to stand beside the line to let it count.
+fn within(path: &str, keyword: &str, line: &str) -> Option<String> {
+    let beside = match keyword {
+        "hysteresis" => "quorum 9\nweight 100",
+        "quorum" => "weight 100",
+        "ops" => "protocol UDP",
+        "sh-port" | "sh-fallback" => "lvs_sched sh",
+        "mh-port" | "mh-fallback" => "lvs_sched mh",
+        "sorry_server_inhibit" | "sorry_server_lvs_method" => "sorry_server 192.168.1.99",
+        "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex x",
+        "min_reply_length" | "max_reply_length" => "require_reply",
+        "user" | "misc_timeout" | "misc_dynamic" => "misc_path /usr/bin/test",
+        _ => "",
+    };
+    let line = format!("{beside}\n{line}");
+    let (service, server) = match path {
+        "virtual_server" => (line, String::new()),
+        "virtual_server/real_server" => (String::new(), line),
+        _ => {
+            let mut parts = path.split('/').skip(2);
+            let kind = parts.next()?;
+            let url = |inside: &str| format!("url {{\npath /\n{inside}\n}}\n");
+            let inside = match (kind, parts.next()) {
+                ("HTTP_GET" | "SSL_GET", Some(_)) => url(&line),
+                ("HTTP_GET" | "SSL_GET", None) => format!("{line}\n{}", url("")),
+                ("SMTP_CHECK", Some(_)) => format!("host {{\n{line}\n}}"),
+                ("MISC_CHECK", None) => format!("misc_path /usr/bin/test\n{line}"),
+                ("FILE_CHECK", None) if keyword != "track_file" => format!("track_file load\n{line}"),
+                ("BFD_CHECK", None) if keyword != "name" => format!("name load\n{line}"),
+                _ => line,
+            };
+            (String::new(), format!("{kind} {{\n{inside}\n}}"))
+        }
+    };
+    Some(format!("{}bfd_instance load {{\nneighbor_ip 192.0.2.13\n}}\n", text(&service, &server)))
+}
+
+#[test]
+fn every_directive_of_a_service_changes_the_model() {
+    // These need two values or another kind of service, and have their own tests.
+    let elsewhere = ["ip_family", "regex_stack"];
+    // SNI means nothing without TLS.
+    let useless = |path: &str, word: &str| path.contains("HTTP_GET") && matches!(word, "enable_sni" | "sni_name");
+    let mut without = Vec::new();
+    let mut count = 0;
+    for row in keywords::rows().filter(|row| row.effect == Effect::Built && !elsewhere.contains(&row.keyword)) {
+        if matches!(row.shape, Shape::Block(_) | Shape::Entries(..)) {
+            continue;
+        }
+        let paths = row.paths.iter().filter(|path| path.starts_with("virtual_server") && !path.contains("group"));
+        for path in paths.filter(|path| !useless(path, row.keyword)) {
+            let read_with = |line: &str| within(path, row.keyword, line).map(|text| read(&text).config);
+            let plain = read_with("");
+            let changes = |value: &String| read_with(&format!("{} {value}", row.keyword)) != plain;
+            if !samples(row.shape).iter().any(changes) {
+                without.push(format!("{path} {}", row.keyword));
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(without, [] as [String; 0]);
+    assert!(count > 150, "{count}");
+}
+
 /// Lines of a service with values from a small pool, good and bad.
 fn lines() -> impl Strategy<Value = String> {
-    let words: Vec<&'static str> = keepwatch::conf::keywords::rows()
-        .filter(|row| row.paths[0].starts_with("virtual_server"))
-        .map(|row| row.keyword)
-        .collect();
+    let words: Vec<&'static str> =
+        keywords::rows().filter(|row| row.paths[0].starts_with("virtual_server")).map(|row| row.keyword).collect();
     let value = prop::sample::select(vec![
         "",
         "0",

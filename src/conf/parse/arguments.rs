@@ -228,7 +228,9 @@ impl Parser<'_> {
         let diagnostic = match row.missing {
             Missing::Fatal => diagnostic.class(Class::MissingArgument).refuses_start(),
             // Nor does Keepalived count these.
-            Missing::Warn if row.keyword.starts_with("regex_") || row.keyword == "smtp_helo_name" => {
+            Missing::Warn
+                if row.keyword.starts_with("regex") || matches!(row.keyword, "smtp_helo_name" | "status_code") =>
+            {
                 diagnostic.silent()
             }
             Missing::Warn => diagnostic,
