@@ -27,7 +27,7 @@ const PURE: [(&str, &[&str]); 8] = [
     ("bus", &[]),
     ("vrrp", &[]),
     // What probes do is I/O.
-    ("check", &["probe"]),
+    ("check", &["probe", "probe.rs"]),
     ("agentx", &[]),
     ("conf", &["files.rs", "host.rs"]),
 ];
