@@ -144,7 +144,7 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "fifo_write_vrrp_states_on_reload", &[], Flag, Warn, Once, NotBuilt, "off", "Rewrite instance and group states to the FIFOs after a reload"),
     row(&["global_defs"], "snmp_socket", &[], Words(&[one("addr", Str)]), Warn, Once, Built, "net-snmp default (unix:/var/agentx/master)", "AgentX master address, e.g. udp:host:port, tcp:host:port, unix:path"),
     row(&["global_defs"], "enable_snmp_vrrp", &[Deprecated("enable_snmp_keepalived")], Flag, Warn, Once, Built, "off (on with -x)", "Serve the VRRP part of KEEPALIVED-MIB"),
-    row(&["global_defs"], "enable_snmp_checker", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the virtual server part of KEEPALIVED-MIB"),
+    row(&["global_defs"], "enable_snmp_checker", &[], Flag, Warn, Once, Built, "off (on with -x)", "Serve the virtual server part of KEEPALIVED-MIB"),
     row(&["global_defs"], "enable_snmp_rfc", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve both the RFC2787 and RFC6527 MIBs"),
     row(&["global_defs"], "enable_snmp_rfcv2", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the RFC2787 VRRPv2 MIB"),
     row(&["global_defs"], "enable_snmp_rfcv3", &[], Flag, Warn, Once, NotBuilt, "off (on with -x)", "Serve the RFC6527 VRRPv3 MIB"),
