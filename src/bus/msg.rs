@@ -13,6 +13,18 @@ pub enum Source {
     Checks,
 }
 
+impl Source {
+    pub const ALL: [Source; 2] = [Source::Vrrp, Source::Checks];
+
+    /// As logs call the process.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Vrrp => "vrrp",
+            Source::Checks => "checks",
+        }
+    }
+}
+
 /// Counts batches of one engine process, from 1; a new process starts again with a full batch.
 pub type Generation = u64;
 

@@ -108,7 +108,7 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
             warn!("{name} is understood, and has no effect yet");
         }
         if options.snmp {
-            info!("--snmp: of its parts, KEEPALIVED-MIB's check group, VRRP-MIB and VRRPV3-MIB are not served yet");
+            info!("--snmp: of its parts, VRRP-MIB and VRRPV3-MIB are not served yet");
         }
     }
     for directive in &loaded.config.not_built {

@@ -8,6 +8,9 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
+use crate::bus::msg::Source;
+use crate::conf::model::Config;
+
 /// Runs VRRP (and, later, IPVS health checks) as `keepalived.conf` says.
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
@@ -152,6 +155,19 @@ impl LogOptions {
 pub struct UsageError(pub String);
 
 impl Options {
+    /// The engine processes that run with this configuration. `-P` and `-C` leave only one of them, unless both are given.
+    pub fn engines(&self, config: &Config) -> Vec<Source> {
+        let vrrp = !config.instances.is_empty() || !config.static_addresses.is_empty();
+        let mut engines = vec![];
+        if (vrrp || self.all) && (!self.check || self.vrrp) {
+            engines.push(Source::Vrrp);
+        }
+        if (config.has_virtual_servers || self.all) && (!self.vrrp || self.check) {
+            engines.push(Source::Checks);
+        }
+        engines
+    }
+
     /// Parses the words after the program's name.
     pub fn parse_words(words: impl IntoIterator<Item = String>) -> Result<Options, UsageError> {
         let words = std::iter::once("keepwatchd".to_owned()).chain(words.into_iter().flat_map(unglue));

@@ -17,7 +17,7 @@ struct Lab {
 
 fn lab() -> Lab {
     let mut sets = Sets::default();
-    assert_eq!(sets.store_at(1, T0), []);
+    assert_eq!(sets.store_at(Source::Vrrp, 1, T0), []);
     Lab { sets, packet: 0 }
 }
 
@@ -47,7 +47,7 @@ fn refused() -> Reply {
 
 impl Lab {
     fn test(&mut self, id: u32, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u16)> {
-        let (tree, snapshot) = (Tree::new(&fixture::snmp()), fixture::seed());
+        let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), fixture::seed());
         self.sets.test(id, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
     }
 
@@ -98,8 +98,8 @@ fn a_commit_is_answered_when_everything_is_done_and_readers_can_see_it() {
     let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 2), T0));
     assert_eq!(command, set_preempt(false));
     assert_eq!(lab.sets.reply(second, done(set_preempt(true), 3), T0), [], "generation 3 is not there yet");
-    assert_eq!(lab.sets.store_at(2, T0), []);
-    assert_eq!(Lab::answer(&lab.sets.store_at(3, T0)), (7, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 2, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.store_at(Source::Vrrp, 3, T0)), (7, ErrorStatus::NO_ERROR, 0));
     lab.sets.clean_up(7);
     assert_eq!(lab.sets.deadline(), None);
 }
@@ -109,7 +109,7 @@ fn the_store_may_be_there_before_the_owners_answer() {
     let mut lab = lab();
     lab.test(7, &[priority(120)]).unwrap();
     let (token, _) = Lab::command(&lab.commit(7, T0));
-    assert_eq!(lab.sets.store_at(2, T0), []);
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 2, T0), []);
     assert_eq!(Lab::answer(&lab.sets.reply(token, done(set_priority(150), 2), T0)), (7, ErrorStatus::NO_ERROR, 0));
 }
 
