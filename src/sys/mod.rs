@@ -9,6 +9,7 @@ pub mod connect;
 pub mod log;
 pub mod memfd;
 pub mod packet;
+pub mod pcre2;
 pub mod poll;
 pub mod privileges;
 pub mod raw;
