@@ -20,11 +20,12 @@ const EDGE: [&str; 12] = [
 ];
 
 /// Modules that decide, and files in them that are the edge on purpose.
-const PURE: [(&str, &[&str]); 8] = [
+const PURE: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("mib", &[]),
     ("store", &[]),
     ("bus", &[]),
+    ("control", &[]),
     ("vrrp", &[]),
     // What probes do is I/O.
     ("check", &["probe", "probe.rs"]),

@@ -233,6 +233,8 @@ async fn deliver(settings: &Settings, letter: &Letter) -> Result<(), Failure> {
         Ok(Err(error)) => return Err(Failure::passing(format!("cannot connect to {server}: {error}"))),
         Err(_) => return Err(Failure::passing(format!("no connection to {server} within {patience:?}"))),
     };
+    // The end of a message is a write of its own, which would wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
     let stream = Box::new(Bounded { stream, left: TALK_MAX });
     let helo = ClientId::Domain(settings.helo.clone());
     let greeting = AsyncSmtpConnection::connect_with_transport(stream, &helo);
@@ -361,5 +363,261 @@ impl AsyncWrite for Bounded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// How a relay treats one connection.
+    #[derive(Debug, Clone, Copy)]
+    enum Manner {
+        Accepts,
+        /// Says nothing after accepting the connection.
+        Silent,
+        /// Answers this command with this line.
+        Answers(&'static str, &'static str),
+        /// Hangs up at this command.
+        HangsUp(&'static str),
+        /// Its greeting never ends.
+        Endless,
+        /// Says nothing when it was told this.
+        FallsSilent(&'static str),
+    }
+
+    /// A relay that treats its connections in these ways, the last one for ever. What it got is told: the addressees, then
+    /// the text.
+    async fn relay(
+        manners: &'static [Manner],
+    ) -> (SocketAddr, mpsc::UnboundedReceiver<(Vec<String>, String)>, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (got, mails) = mpsc::unbounded_channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let connections = Arc::clone(&count);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let manner = *manners.get(number).or(manners.last()).unwrap();
+                tokio::spawn(serve(stream, manner, got.clone()));
+            }
+        });
+        (address, mails, count)
+    }
+
+    async fn serve(stream: TcpStream, manner: Manner, got: mpsc::UnboundedSender<(Vec<String>, String)>) {
+        let mut stream = BufReader::new(stream);
+        match manner {
+            Manner::Silent => {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                return;
+            }
+            Manner::Endless => {
+                while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+                return;
+            }
+            _ => stream.write_all(b"220 relay\r\n").await.unwrap(),
+        }
+        let (mut to, mut line) = (Vec::new(), String::new());
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return;
+            }
+            let line = line.trim_end();
+            match manner {
+                Manner::HangsUp(at) if line.starts_with(at) => return,
+                Manner::FallsSilent(at) if line.starts_with(at) => {
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                    return;
+                }
+                Manner::Answers(at, answer) if line.starts_with(at) => {
+                    stream.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+                    continue;
+                }
+                _ => {}
+            }
+            if let Some(address) = line.strip_prefix("RCPT TO:") {
+                to.push(address.to_owned());
+            }
+            if line == "DATA" {
+                stream.write_all(b"354 go on\r\n").await.unwrap();
+                let mut text = String::new();
+                while !text.ends_with("\r\n.\r\n") {
+                    assert!(stream.read_line(&mut text).await.unwrap() > 0);
+                }
+                let _ = got.send((std::mem::take(&mut to), text));
+            }
+            stream.write_all(b"250 ok\r\n").await.unwrap();
+        }
+    }
+
+    fn settings(server: SocketAddr) -> Settings {
+        Settings {
+            server: Some(server),
+            patience: Duration::from_millis(300),
+            from: "alerts@lb.example".into(),
+            to: vec!["ops@example.com".into(), "root".into()],
+            helo: "lb.example".into(),
+            backoff: vec![Duration::from_millis(10); 3],
+        }
+    }
+
+    fn mailer(server: SocketAddr) -> Mailer {
+        let mailer = Mailer::start();
+        mailer.set(settings(server));
+        mailer
+    }
+
+    async fn finished(mailer: &Mailer) {
+        let all = async {
+            while !mailer.is_idle() {
+                mailer.idle().await;
+            }
+        };
+        timeout(Duration::from_secs(20), all).await.expect("the queue becomes empty");
+    }
+
+    fn letter() -> (String, String) {
+        ("[lb] Realserver [192.168.1.10]:80 - DOWN".to_owned(), "=> CHECK failed <=".to_owned())
+    }
+
+    fn failed(server: SocketAddr) -> impl Future<Output = Failure> {
+        let (subject, body) = letter();
+        async move { deliver(&settings(server), &Letter { subject, body, at: WallTime(0) }).await.unwrap_err() }
+    }
+
+    #[tokio::test]
+    async fn a_letter_arrives_with_the_headers_that_operators_filter_by() {
+        let (server, mut mails, _) = relay(&[Manner::Accepts]).await;
+        let mailer = mailer(server);
+        let (subject, body) = letter();
+        mailer.push(subject, body);
+        let (to, text) = mails.recv().await.unwrap();
+        assert_eq!(to, ["<ops@example.com>", "<root@lb.example>"]);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        for line in [
+            "From: alerts@lb.example",
+            "To: ops@example.com, root@lb.example",
+            "Subject: [lb] Realserver [192.168.1.10]:80 - DOWN",
+            "X-Mailer: keepwatch",
+        ] {
+            assert!(head.lines().any(|have| have == line), "{line} in {head}");
+        }
+        assert!(head.contains("Date: "));
+        assert_eq!(body, "=> CHECK failed <=\r\n.\r\n");
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_server_said_makes_no_header() {
+        let (server, mut mails, _) = relay(&[Manner::Accepts]).await;
+        let mailer = mailer(server);
+        mailer.push("down\r\nBcc: everybody@example.com\r\n\r\nhello".into(), "..\n.\nMAIL FROM:<x@y>\n".into());
+        let (to, text) = mails.recv().await.unwrap();
+        assert_eq!(to.len(), 2);
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+        assert!(text.ends_with("\r\n\r\n...\r\n..\r\nMAIL FROM:<x@y>\r\n\r\n.\r\n"), "{text:?}");
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_fails_for_a_while_gets_the_letter_later() {
+        let manners = &[Manner::Silent, Manner::HangsUp("EHLO"), Manner::Answers("MAIL", "451 busy"), Manner::Accepts];
+        let (server, mut mails, count) = relay(manners).await;
+        let mailer = mailer(server);
+        let (subject, body) = letter();
+        mailer.push(subject, body);
+        assert!(mails.recv().await.is_some());
+        assert_eq!(count.load(Ordering::SeqCst), 4);
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn a_refused_letter_is_not_tried_again_and_the_next_goes_out() {
+        let (server, mut mails, count) = relay(&[Manner::Answers("MAIL", "550 not from you"), Manner::Accepts]).await;
+        let mailer = mailer(server);
+        mailer.push("first".into(), String::new());
+        mailer.push("second".into(), String::new());
+        assert!(mails.recv().await.unwrap().1.contains("Subject: second"));
+        finished(&mailer).await;
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn an_addressee_who_is_refused_does_not_keep_the_others_from_their_mail() {
+        let manner = &[Manner::Answers("RCPT TO:<ops@example.com>", "550 nobody here")];
+        let (server, mut mails, _) = relay(manner).await;
+        let mailer = mailer(server);
+        let (subject, body) = letter();
+        mailer.push(subject, body);
+        assert_eq!(mails.recv().await.unwrap().0, ["<root@lb.example>"]);
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn every_way_to_stall_ends_at_its_deadline_with_its_reason() {
+        for (manner, reason) in [
+            (&[Manner::Silent], "greeting: no answer within 300ms"),
+            (&[Manner::FallsSilent("EHLO")], "greeting: no answer within 300ms"),
+            (&[Manner::FallsSilent("MAIL")], "MAIL FROM: no answer within 300ms"),
+            (&[Manner::FallsSilent("RCPT")], "RCPT TO: no answer within 300ms"),
+            (&[Manner::FallsSilent("DATA")], "DATA: no answer within 300ms"),
+        ] {
+            let (server, _mails, _) = relay(manner).await;
+            let failure = timeout(Duration::from_secs(10), failed(server)).await.expect("it has a deadline");
+            assert_eq!(failure, Failure::passing(reason), "{manner:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_never_stops_talking_is_cut_off() {
+        let (server, _mails, _) = relay(&[Manner::Endless]).await;
+        let failure = failed(server).await;
+        assert!(!failure.permanent && failure.text.contains("it does not stop talking"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_not_there_is_tried_again_and_then_given_up() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let failure = failed(server).await;
+        assert!(!failure.permanent && failure.text.contains("cannot connect"), "{failure:?}");
+        let mailer = mailer(server);
+        mailer.push("lost".into(), String::new());
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn of_too_many_letters_the_oldest_are_dropped_and_counted() {
+        let (server, mut mails, _) = relay(&[Manner::Accepts]).await;
+        let mailer = mailer(server);
+        // Nothing is sent before this function waits.
+        for number in 0..QUEUE_MAX + 10 {
+            mailer.push(format!("letter {number}."), String::new());
+        }
+        assert_eq!(mailer.dropped(), 10);
+        assert!(mails.recv().await.unwrap().1.contains("Subject: letter 10."));
+        finished(&mailer).await;
+    }
+
+    #[tokio::test]
+    async fn the_last_call_ends_a_pause_and_is_the_last_attempt() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mailer = Mailer::start();
+        mailer.set(Settings { backoff: vec![Duration::from_secs(3600); 3], ..settings(server) });
+        mailer.push("late".into(), String::new());
+        while !mailer.shared.lock().busy {
+            tokio::task::yield_now().await;
+        }
+        mailer.last_call();
+        finished(&mailer).await;
     }
 }
