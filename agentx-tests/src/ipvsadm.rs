@@ -13,10 +13,10 @@ pub fn ipvsadm(node: &Node, words: &str) -> String {
     must(node.command(&all))
 }
 
-/// `ipvsadm-save -n`, sorted: the kernel keeps no order of its own.
+/// What `ipvsadm-save -n` prints, sorted: the kernel keeps no order of its own.
 #[track_caller]
 pub fn saved(node: &Node) -> Vec<String> {
-    let mut lines: Vec<String> = must(node.command(&["ipvsadm-save", "-n"])).lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = ipvsadm(node, "-Sn").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
