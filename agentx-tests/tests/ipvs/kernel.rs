@@ -561,5 +561,6 @@ fn destination(address: &str, port: u16) -> Destination {
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
+        local: false,
     }
 }

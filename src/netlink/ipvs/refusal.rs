@@ -138,6 +138,7 @@ mod tests {
             weight: 1,
             upper_threshold: 0,
             lower_threshold: 0,
+            local: false,
         }
     }
 
