@@ -1,13 +1,16 @@
 //! The daemon's netlink against the kernel, compared with Debian's `ipvsadm` word for word: what it makes and what we
 //! make look the same, to it and to us.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use agentx_tests::ipvsadm::{ipvsadm, saved};
+use agentx_tests::ipvsadm::{self, Counters, ipvsadm, saved, statistics};
 use agentx_tests::net::{Lab, Node};
+use agentx_tests::pool::{self, Pool};
 use agentx_tests::process::must;
 use agentx_tests::vm::scenario;
+use agentx_tests::wait;
 use keepwatch::check::table::{
     Daemon, Destination, DestinationId, Load, Op, Service, ServiceId, Stats, SyncRole, flags,
 };
@@ -351,7 +354,7 @@ fn refusals_and_their_words() {
                 "EINVAL",
                 "no prefix length",
             ),
-            (Op::AddService(service(absent, "a_name_beyond_sixteen")), "ERANGE", "too long"),
+            (Op::AddService(service(absent, "a_name_beyond_sixteen")), "EINVAL", "too long"),
         ] {
             assert_refused(&mut ours, &op, errno, words);
         }
@@ -404,6 +407,62 @@ fn a_small_receive_buffer_loses_no_answer() {
         // Refusals are longer answers.
         assert_eq!(ours.ipvs.apply(&adds), vec![Some(libc_errno("EEXIST")); adds.len()]);
         assert_eq!(ours.ipvs.services().unwrap().len(), adds.len());
+    });
+}
+
+#[test]
+fn real_traffic_is_counted_as_ipvsadm_counts_it() {
+    scenario(|| {
+        let pool = Pool::new();
+        pool.take_addresses();
+        let mut ipvs = pool.director.enter(|| Ipvs::open(None).unwrap());
+        let ids = [tcp("1.1.1.15", 80), tcp("2001:db8::15", 80)];
+        let mut ops = Vec::new();
+        for id in ids {
+            ops.push(Op::AddService(service(id, "rr")));
+            for real in &pool.reals {
+                let address = if id.family() == Family::V4 { real.v4 } else { real.v6 };
+                ops.push(Op::AddDestination(id, destination(&address.to_string(), 80)));
+            }
+        }
+        assert_eq!(ipvs.apply(&ops), vec![None; ops.len()]);
+        for (to, _) in [pool::V4, pool::V6] {
+            let answers: BTreeSet<String> = pool.answers(to, 8).into_iter().map(Result::unwrap).collect();
+            assert_eq!(answers.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(pool::NAMES));
+        }
+        let mut open = pool.connect(pool::V4.0).unwrap();
+        open.ask().unwrap();
+
+        let shown = statistics(&pool.director);
+        let counters = |stats: Stats| Counters {
+            connections: stats.connections,
+            packets_in: stats.packets_in,
+            packets_out: stats.packets_out,
+            bytes_in: stats.bytes_in,
+            bytes_out: stats.bytes_out,
+        };
+        let mut active = 0;
+        for (id, (_, name)) in ids.iter().zip([pool::V4, pool::V6]) {
+            let services = ipvs.services().unwrap();
+            let (_, stats) = services.iter().find(|(service, _)| service.id == *id).unwrap();
+            assert_eq!(counters(*stats), shown[&(name.to_owned(), None)]);
+            assert!(stats.connections >= 8 && stats.bytes_out > 8 * 100, "{stats:?}");
+            let destinations = ipvs.destinations(id).unwrap();
+            assert_eq!(destinations.len(), 4);
+            for (destination, load) in destinations {
+                let key = (name.to_owned(), Some(destination.id.to_string()));
+                assert_eq!(counters(load.stats), shown[&key]);
+                let real = &ipvsadm::destinations(&pool.director, name).unwrap()[&destination.id.to_string()];
+                assert_eq!((load.active, destination.weight), (real.active, real.weight));
+                active += load.active;
+            }
+        }
+        assert_eq!(active, 1, "one connection is open");
+        // The kernel's estimator looks every two seconds.
+        wait::until("a rate above 0", Duration::from_secs(30), || {
+            open.ask().unwrap();
+            ipvs.services().unwrap().iter().any(|(_, stats)| stats.packet_rate_in > 0).then_some(())
+        });
     });
 }
 
