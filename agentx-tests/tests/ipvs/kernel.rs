@@ -1,18 +1,18 @@
 //! The daemon's netlink against the kernel, compared with Debian's `ipvsadm` word for word: what it makes and what we
 //! make look the same, to it and to us.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use agentx_tests::ipvsadm::{self, Counters, ipvsadm, saved, statistics};
+use agentx_tests::ipvsadm::{self, Counters, ipvsadm, saved, settled_statistics};
 use agentx_tests::net::{Lab, Node};
 use agentx_tests::pool::{self, Pool};
 use agentx_tests::process::must;
 use agentx_tests::vm::scenario;
 use agentx_tests::wait;
 use keepwatch::check::table::{
-    Daemon, Destination, DestinationId, Load, Op, Service, ServiceId, Stats, SyncRole, flags,
+    Daemon, Destination, DestinationId, Entry, Found, Op, Service, ServiceId, Stats, SyncRole, flags,
 };
 use keepwatch::conf::model::{Family, Forwarding, Protocol, Tunnel, TunnelChecksum};
 use keepwatch::netlink::ipvs::Ipvs;
@@ -433,7 +433,7 @@ fn real_traffic_is_counted_as_ipvsadm_counts_it() {
         let mut open = pool.connect(pool::V4.0).unwrap();
         open.ask().unwrap();
 
-        let shown = statistics(&pool.director);
+        let shown = settled_statistics(&pool.director);
         let counters = |stats: Stats| Counters {
             connections: stats.connections,
             packets_in: stats.packets_in,
@@ -504,15 +504,14 @@ impl Side {
     }
 
     /// All that the kernel has, in an order of ours.
-    fn found(&mut self) -> Vec<(Service, Stats, Vec<(Destination, Load)>)> {
-        let mut found: Vec<_> = self.ipvs.services().unwrap();
-        found.sort_by_key(|(service, _)| service.id);
+    fn found(&mut self) -> Vec<Found> {
         let mut all = Vec::new();
-        for (service, stats) in found {
+        for (service, stats) in self.ipvs.services().unwrap() {
             let mut destinations = self.ipvs.destinations(&service.id).unwrap();
             destinations.sort_by_key(|(destination, _)| destination.id);
-            all.push((service, stats, destinations));
+            all.push(Found { service, stats, destinations });
         }
+        all.sort_by_key(|found| found.service.id);
         all
     }
 }
@@ -529,42 +528,35 @@ fn same(changes: &[(Op, &str)]) {
     assert!(!shown.is_empty());
     assert_eq!(shown, saved(&theirs.node));
     assert_eq!(ours.found(), theirs.found());
-    let found = ours.found();
-    for (op, _) in changes {
-        // Of several changes of one thing, the last.
-        let last = |same: &dyn Fn(&Op) -> bool| changes.iter().map(|(op, _)| op).rfind(|op| same(op)) == Some(op);
-        match op {
-            Op::AddService(wanted) | Op::EditService(wanted) => {
-                if last(&|op| service_of(op) == Some(wanted.id)) {
-                    assert!(found.iter().any(|(service, ..)| service == wanted), "{wanted:?}: {found:?}");
-                }
+    let found = ours.found().into_iter().map(|found| {
+        let destinations = found.destinations.into_iter().map(|(destination, _)| (destination.id, destination));
+        (found.service.id, Entry { service: found.service, destinations: destinations.collect() })
+    });
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), outcome(changes.iter().map(|(op, _)| op)));
+}
+
+/// What a kernel that does as it is told has after these changes.
+fn outcome<'a>(changes: impl Iterator<Item = &'a Op>) -> BTreeMap<ServiceId, Entry> {
+    let mut table: BTreeMap<ServiceId, Entry> = BTreeMap::new();
+    for change in changes {
+        match change {
+            Op::AddService(service) => {
+                let entry = Entry { service: service.clone(), destinations: BTreeMap::new() };
+                table.insert(service.id, entry);
             }
-            Op::AddDestination(id, wanted) | Op::EditDestination(id, wanted) => {
-                if last(&|op| destination_of(op) == Some((*id, wanted.id)) || op == &Op::DeleteService(*id)) {
-                    let of = found.iter().find(|(service, ..)| service.id == *id).map(|(.., of)| &of[..]);
-                    let there = of.unwrap_or_default().iter().any(|(destination, _)| destination == wanted);
-                    assert!(there, "{wanted:?}: {found:?}");
-                }
+            Op::EditService(service) => table.get_mut(&service.id).unwrap().service = service.clone(),
+            Op::DeleteService(id) => _ = table.remove(id),
+            Op::AddDestination(id, destination) | Op::EditDestination(id, destination) => {
+                table.get_mut(id).unwrap().destinations.insert(destination.id, *destination);
             }
-            _ => {}
+            Op::DeleteDestination(id, destination) => {
+                table.get_mut(id).unwrap().destinations.remove(destination);
+            }
+            Op::Flush => table.clear(),
+            Op::Timeouts { .. } | Op::StartDaemon(_) | Op::StopDaemon { .. } => {}
         }
     }
-}
-
-fn service_of(op: &Op) -> Option<ServiceId> {
-    match op {
-        Op::AddService(service) | Op::EditService(service) => Some(service.id),
-        Op::DeleteService(id) => Some(*id),
-        _ => None,
-    }
-}
-
-fn destination_of(op: &Op) -> Option<(ServiceId, DestinationId)> {
-    match op {
-        Op::AddDestination(id, destination) | Op::EditDestination(id, destination) => Some((*id, destination.id)),
-        Op::DeleteDestination(id, destination) => Some((*id, *destination)),
-        _ => None,
-    }
+    table
 }
 
 #[track_caller]
