@@ -3,3 +3,4 @@
 
 mod kernel;
 mod seed;
+mod walks;

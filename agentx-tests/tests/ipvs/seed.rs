@@ -21,6 +21,16 @@ fn keepalived_drains_a_server_by_snmpset() {
     scenario(|| drains_a_server_by_snmpset(Program::Keepalived));
 }
 
+#[test]
+fn keepwatchd_serves_in_turn_and_takes_a_killed_server_out() {
+    scenario(|| serves_in_turn_and_takes_a_killed_server_out(Program::Keepwatch));
+}
+
+#[test]
+fn keepwatchd_drains_a_server_by_snmpset() {
+    scenario(|| drains_a_server_by_snmpset(Program::Keepwatch));
+}
+
 /// A master's election (twice three intervals of 2 s, to be sure), and the first check of each server (10 s apart).
 const START_MAX: Duration = Duration::from_secs(60);
 /// An interval of 10 s, a time-out of 10 s, retries.
