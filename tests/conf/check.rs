@@ -888,6 +888,44 @@ fn nothing_of_a_virtual_server_is_called_unbuilt() {
     }
 }
 
+/// The configuration that a line of `services.tsv` was recorded with.
+fn recorded(place: &str, lines: &str) -> String {
+    let lines = lines.replace(" ; ", "\n");
+    let of = |wanted: &str| if place == wanted { lines.as_str() } else { "" };
+    let method = "lb_algo rr\nlb_kind NAT\n";
+    let (head, instead) = match place {
+        "head" => (lines.as_str(), format!("{method}protocol TCP")),
+        "mark" => ("virtual_server fwmark 5", format!("{method}{lines}")),
+        "instead" => ("virtual_server 10.0.0.3 80", lines.clone()),
+        _ => ("virtual_server 10.0.0.3 80", format!("{method}protocol TCP")),
+    };
+    format!(
+        "global_defs {{\nscript_user root\nenable_script_security\n{}\n}}\ntrack_file TF {{\nfile /run/tf\n}}\n\
+         bfd_instance B {{\nneighbor_ip 10.0.0.9\n}}\nvirtual_server_group V {{\n10.1.0.1 80\n}}\n\
+         {head} {{\n{instead}\n{}\nreal_server 10.1.1.3 80 {{\n{}\n{}\n}}\n}}\n{}",
+        of("global"),
+        of("service"),
+        of("server"),
+        of("checker"),
+        of("top"),
+    )
+}
+
+#[test]
+fn the_exit_status_of_a_test_run_is_the_one_that_keepalived_gave() {
+    let mut wrong = Vec::new();
+    let list = include_str!("services.tsv");
+    for line in list.lines().skip(1) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let loaded = read(&recorded(cells[1], cells[2]));
+        if loaded.status.to_string() != cells[0] {
+            wrong.push(format!("{line}: {}\n{}", loaded.status, loaded.render()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(list.lines().count() > 300);
+}
+
 /// Values that a directive may have; at least one of them is not the default.
 fn samples(shape: Shape) -> Vec<String> {
     let args = match shape {
