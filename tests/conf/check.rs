@@ -880,6 +880,15 @@ fn codes_joined(diagnostics: &[conf::Diagnostic]) -> String {
 }
 
 #[test]
+fn the_sample_is_without_a_mistake() {
+    let config = config(include_str!("../../conf/keepalived-lvs.conf"));
+    let servers: Vec<usize> = config.services.iter().map(|service| service.servers.len()).collect();
+    assert_eq!(servers, [3, 2]);
+    assert!(config.services.iter().flat_map(|service| &service.servers).all(|server| server.checkers.len() == 1));
+    assert_eq!(config.not_built, []);
+}
+
+#[test]
 fn nothing_of_a_virtual_server_is_called_unbuilt() {
     for name in ["02-seed-ipvs.conf", "06-fwmark-quorum.conf"] {
         let not_built = seed(name, &TwoInterfaces).config.not_built;
