@@ -44,6 +44,9 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
     config.instances = instance::build(&mut builder, nodes, &defaults);
     config.global.lvs.sync_daemon = lvs::sync_daemon(&mut builder, nodes, &config.instances);
+    let global_defs = nodes.iter().filter(|node| node.name() == "global_defs");
+    config.script_security =
+        global_defs.flat_map(|node| &node.children).any(|node| node.name() == "enable_script_security");
     config.has_virtual_servers = nodes.iter().any(|node| node.name() == "virtual_server");
     let not_built = parse::not_built(nodes).into_iter();
     config.not_built =
