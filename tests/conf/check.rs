@@ -388,6 +388,8 @@ fn mistakes_of_an_http_check_cost_no_more_than_what_they_are_in() {
     assert_eq!(complaints, ["regex-offset", "regex-stack", "value"]);
     let regex = url.unwrap().regex.unwrap();
     assert_eq!((regex.min_offset, regex.max_offset, regex.stack, regex.options), (0, None, None, vec![]));
+    let (complaints, url) = of("path /\nregex \"(ok\"");
+    assert_eq!((complaints, url.unwrap().regex.unwrap().pattern), (vec!["regex".to_owned()], "(ok".to_owned()));
     // Keepalived counts none of those.
     let loaded = read(&text("", "HTTP_GET {\nurl {\npath /\nregex x\nregex_options no\nregex_max_offset\n}\n}"));
     assert_eq!((loaded.status, loaded.diagnostics.len()), (0, 2), "{}", loaded.render());
