@@ -11,6 +11,8 @@ pub trait Host {
     fn group(&self, name: &str) -> Option<u32>;
     /// Whom this daemon runs as.
     fn own_identity(&self) -> Identity;
+    /// What the library says is wrong with a regular expression and these of its options.
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String>;
     fn host_name(&self) -> String;
     fn environment(&self, name: &str) -> Option<String>;
     /// The first address of a host name.
@@ -47,6 +49,7 @@ mod local {
     use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, gethostname};
 
     use super::{Host, Identity, Interface};
+    use crate::sys::pcre2;
 
     /// The host this process runs on, in the network namespace of its thread.
     #[derive(Debug, Clone, Copy, Default)]
@@ -91,6 +94,11 @@ mod local {
 
         fn own_identity(&self) -> Identity {
             Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+        }
+
+        fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+            let options = options.iter().filter_map(|name| pcre2::option(name)).fold(0, |all, bits| all | bits);
+            pcre2::Regex::compile(pattern, options).err()
         }
 
         fn host_name(&self) -> String {

@@ -41,6 +41,9 @@ impl Host for HostWithoutOurs {
     fn own_identity(&self) -> Identity {
         LocalHost.own_identity()
     }
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        LocalHost.pattern_error(pattern, options)
+    }
     fn host_name(&self) -> String {
         LocalHost.host_name()
     }

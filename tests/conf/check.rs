@@ -388,6 +388,8 @@ fn mistakes_of_an_http_check_cost_no_more_than_what_they_are_in() {
     assert_eq!(complaints, ["regex-offset", "regex-stack", "value"]);
     let regex = url.unwrap().regex.unwrap();
     assert_eq!((regex.min_offset, regex.max_offset, regex.stack, regex.options), (0, None, None, vec![]));
+    let (complaints, url) = of("path /\nregex \"(ok\"");
+    assert_eq!((complaints, url.unwrap().regex.unwrap().pattern), (vec!["regex".to_owned()], "(ok".to_owned()));
     // Keepalived counts none of those.
     let loaded = read(&text("", "HTTP_GET {\nurl {\npath /\nregex x\nregex_options no\nregex_max_offset\n}\n}"));
     assert_eq!((loaded.status, loaded.diagnostics.len()), (0, 2), "{}", loaded.render());
@@ -880,12 +882,59 @@ fn codes_joined(diagnostics: &[conf::Diagnostic]) -> String {
 }
 
 #[test]
+fn the_sample_is_without_a_mistake() {
+    let config = config(include_str!("../../conf/keepalived-lvs.conf"));
+    let servers: Vec<usize> = config.services.iter().map(|service| service.servers.len()).collect();
+    assert_eq!(servers, [3, 2]);
+    assert!(config.services.iter().flat_map(|service| &service.servers).all(|server| server.checkers.len() == 1));
+    assert_eq!(config.not_built, []);
+}
+
+#[test]
 fn nothing_of_a_virtual_server_is_called_unbuilt() {
     for name in ["02-seed-ipvs.conf", "06-fwmark-quorum.conf"] {
         let not_built = seed(name, &TwoInterfaces).config.not_built;
         let ours = not_built.iter().filter(|each| each.directive.starts_with("virtual_server"));
         assert_eq!(ours.collect::<Vec<_>>(), [] as [&NotBuilt; 0]);
     }
+}
+
+/// The configuration that a line of `services.tsv` was recorded with.
+fn recorded(place: &str, lines: &str) -> String {
+    let lines = lines.replace(" ; ", "\n");
+    let of = |wanted: &str| if place == wanted { lines.as_str() } else { "" };
+    let method = "lb_algo rr\nlb_kind NAT\n";
+    let (head, instead) = match place {
+        "head" => (lines.as_str(), format!("{method}protocol TCP")),
+        "mark" => ("virtual_server fwmark 5", format!("{method}{lines}")),
+        "instead" => ("virtual_server 10.0.0.3 80", lines.clone()),
+        _ => ("virtual_server 10.0.0.3 80", format!("{method}protocol TCP")),
+    };
+    format!(
+        "global_defs {{\nscript_user root\nenable_script_security\n{}\n}}\ntrack_file TF {{\nfile /run/tf\n}}\n\
+         bfd_instance B {{\nneighbor_ip 10.0.0.9\n}}\nvirtual_server_group V {{\n10.1.0.1 80\n}}\n\
+         {head} {{\n{instead}\n{}\nreal_server 10.1.1.3 80 {{\n{}\n{}\n}}\n}}\n{}",
+        of("global"),
+        of("service"),
+        of("server"),
+        of("checker"),
+        of("top"),
+    )
+}
+
+#[test]
+fn the_exit_status_of_a_test_run_is_the_one_that_keepalived_gave() {
+    let mut wrong = Vec::new();
+    let list = include_str!("services.tsv");
+    for line in list.lines().skip(1) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let loaded = read(&recorded(cells[1], cells[2]));
+        if loaded.status.to_string() != cells[0] {
+            wrong.push(format!("{line}: {}\n{}", loaded.status, loaded.render()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(list.lines().count() > 300);
 }
 
 /// Values that a directive may have; at least one of them is not the default.

@@ -104,6 +104,10 @@ impl Host for TwoInterfaces {
         Identity::default()
     }
 
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        conf::LocalHost.pattern_error(pattern, options)
+    }
+
     fn host_name(&self) -> String {
         "node3.example.com".to_owned()
     }
@@ -140,6 +144,10 @@ impl Host for AnyHost {
         Identity::default()
     }
 
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        conf::LocalHost.pattern_error(pattern, options)
+    }
+
     fn host_name(&self) -> String {
         "lab".to_owned()
     }
@@ -158,8 +166,7 @@ fn load(text: &str) -> Loaded {
 }
 
 /// Cases of `diagnostics/cases.tsv` whose checks do not exist yet, with the reason. One that passes fails the test.
-const NOT_YET: &[(u32, &str)] =
-    &[(66, "needs the routing table of the host"), (112, "needs PCRE2, which comes with HTTP_GET")];
+const NOT_YET: &[(u32, &str)] = &[(66, "needs the routing table of the host")];
 
 /// Where our exit status or severity differs from the list on purpose.
 const DIFFERENT: &[(u32, Option<&str>, Option<u8>, &str)] = &[

@@ -139,12 +139,11 @@ fn regex(context: &mut Context<'_, '_>, node: &Node) -> Option<BodyRegex> {
     let mut options: Vec<String> =
         options.filter(|value| value.value.is_some()).map(|value| value.word.text.clone()).collect();
     options.dedup();
-    Some(BodyRegex {
-        pattern: lex::unescape(pattern),
-        options,
-        no_match: no_match.is_some(),
-        min_offset,
-        max_offset,
-        stack,
-    })
+    let pattern = lex::unescape(pattern);
+    let line = node.children("regex").rfind(|line| line.extra.is_empty());
+    if let (Some(line), Some(error)) = (line, context.builder.host.pattern_error(&pattern, &options)) {
+        let diagnostic = Diagnostic::error("regex", line.span(), format!("no regular expression: {error}")).silent();
+        context.report(diagnostic.hint("the check fails until this is corrected; a backslash is written as two"));
+    }
+    Some(BodyRegex { pattern, options, no_match: no_match.is_some(), min_offset, max_offset, stack })
 }
