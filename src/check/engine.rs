@@ -649,8 +649,16 @@ impl Engine {
     /// A kernel service has answered a whole batch: weights that it was to confirm are confirmed.
     fn weight_confirmed(&mut self, id: ServiceId, batch: u64, out: &mut Vec<Output>) {
         for pending in &mut self.pending {
-            if pending.waiting.get(&id) == Some(&Some(batch)) {
+            if pending.waiting.get(&id) != Some(&Some(batch)) {
+                continue;
+            }
+            let destination =
+                super::table::DestinationId { address: pending.server.address, port: pending.server.port };
+            if self.kernel.settled(&id, &destination) {
                 pending.waiting.remove(&id);
+            } else {
+                // The table was not as expected: the next batch has it.
+                pending.waiting.insert(id, None);
             }
         }
         self.reply_confirmed(out);
