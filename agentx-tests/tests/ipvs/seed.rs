@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agentx_tests::daemon::{Daemon, Options, Program};
-use agentx_tests::ipvsadm;
+use agentx_tests::ipvsadm::{self, Counters};
 use agentx_tests::pool::{CONFIGURATION, NAMES, Pool, V4, V6};
 use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
 use agentx_tests::vm::scenario;
@@ -71,17 +71,43 @@ fn drains_a_server_by_snmpset(program: Program) {
     let first = ipvsadm::destinations(&pool.director, V4.1).unwrap()["192.168.1.10:80"].clone();
     assert_eq!((first.weight, first.active), (0, 1));
 
-    // virtualServerStatsConns64, which Keepalived reads from the kernel every 5 s at most.
-    let wanted = ipvsadm::statistics(&pool.director)[&(V4.1.to_owned(), None)].connections;
-    let connections = format!("{KEEPALIVED}.3.3.1.38.1");
-    wait::until("the statistics in SNMP to be the kernel's", Duration::from_secs(15), || {
-        (manager.number(&connections) == i64::try_from(wanted).ok()).then_some(())
-    });
+    assert_snmp_shows_the_kernel_s_statistics(&pool, &manager);
 
     let (said, code) = manager.raw("snmpset", "private", &[&weight, "i", "1"]);
     assert_eq!(code, 0, "{said}");
     pool.wait_for_reals(&daemon, V4.1, ALL, Duration::from_secs(10));
     assert_in_turn(&pool, V4.0, &NAMES);
+}
+
+/// Every counter of the first virtual server and its real servers, in 64 bits. Keepalived asks the kernel every 5 s at
+/// most.
+#[track_caller]
+fn assert_snmp_shows_the_kernel_s_statistics(pool: &Pool, manager: &Manager) {
+    let all = ipvsadm::settled_statistics(&pool.director);
+    let values = |of: &Counters| [of.connections, of.packets_in, of.packets_out, of.bytes_in, of.bytes_out];
+    let service = values(&all[&(V4.1.to_owned(), None)]);
+    assert!(service.iter().all(|value| *value > 0), "nothing to compare: {all:?}");
+    let lines = |table: &str, columns: [u32; 5], row: &str, of: [u64; 5]| -> Vec<String> {
+        let line = |(column, value)| format!("{KEEPALIVED}.3.{table}.1.{column}.{row} = Counter64: {value}");
+        columns.into_iter().zip(of).map(line).collect()
+    };
+    // Connections and packets have a second column in 64 bits, bytes are in 64 bits in the first place.
+    let mut wanted = lines("3", [38, 39, 40, 30, 31], "1", service);
+    for (number, real) in (1..).zip(&pool.reals) {
+        let key = (V4.1.to_owned(), Some(format!("{}:80", real.v4)));
+        wanted.extend(lines("4", [27, 28, 29, 20, 21], &format!("1.{number}"), values(&all[&key])));
+    }
+    let mut missing = Vec::new();
+    let reached = wait::within(Duration::from_secs(30), || {
+        let walk = manager.walk(&format!("{KEEPALIVED}.3"));
+        missing = wanted.iter().filter(|line| !walk.contains(line)).cloned().collect();
+        missing.is_empty().then_some(())
+    });
+    assert!(
+        reached.is_some(),
+        "SNMP does not come to show {missing:#?} but {:#?}",
+        manager.walk(&format!("{KEEPALIVED}.3"))
+    );
 }
 
 /// The director with the post's configuration, ready to serve.

@@ -132,6 +132,8 @@ struct Driver {
     engine: Engine,
     outputs: Vec<Output>,
     config: ConfigGeneration,
+    /// Alerts have somewhere to go.
+    mails: bool,
     /// The kernel has said what is there; before that nothing is decided.
     started: bool,
     resync_at: Option<Instant>,
@@ -211,6 +213,7 @@ impl Driver {
             engine,
             outputs: Vec::new(),
             config: generation,
+            mails: false,
             started: false,
             resync_at: None,
             resynced_at: Instant::ZERO,
@@ -333,6 +336,7 @@ impl Driver {
     /// What a configuration means here, besides the engine.
     fn configure(&mut self, config: &Config, generation: ConfigGeneration) {
         self.config = generation;
+        self.mails = config.global.mail.server.is_some() && !config.global.mail.to.is_empty();
         let checks = || {
             let servers = config.services.iter().flat_map(|service| &service.servers);
             servers.flat_map(|server| &server.checkers).map(|checker| &checker.check)
@@ -567,6 +571,7 @@ impl Driver {
                         error!("a notify script could not be run: the runner process does not take it");
                     }
                 }
+                Output::Mail(_) if !self.mails => {}
                 Output::Mail(mail) => {
                     let message = ToRunner::Mail { subject: mail.subject, body: mail.body };
                     if !self.runner.say(&message) {
