@@ -539,6 +539,7 @@ impl Engine {
         match answer.verdict {
             Verdict::Done => {}
             Verdict::Surprise(errno) => {
+                self.weight_again(&answer.op);
                 self.audit_at = Some(self.audit_at.map_or(now, |at| at.min(now + AUDIT_SOON)));
                 let text = format!("{}: {}", self.describe(&answer.op), plan::refusal(&answer.op, errno));
                 out.push(log(Level::Warn, format!("the IPVS table is not as expected: {text}")));
@@ -555,7 +556,7 @@ impl Engine {
                 }
                 self.weight_refused(&answer.op, errno, now, out);
             }
-            Verdict::Consequence => {}
+            Verdict::Consequence => self.weight_again(&answer.op),
         }
         if let Some(slot) = answer.owner {
             self.tell_kernel(slot, &answer.op, out);
@@ -654,6 +655,19 @@ impl Engine {
             }
         }
         self.reply_confirmed(out);
+    }
+
+    /// The table was not as expected, and the next batch has what this one did not bring.
+    fn weight_again(&mut self, op: &Op) {
+        let (Some(id), about) = (plan::subject(op), plan::destination(op)) else { return };
+        for pending in &mut self.pending {
+            let server = (pending.server.address, pending.server.port);
+            if about.is_none_or(|about| (about.address, about.port) == server)
+                && let Some(waiting) = pending.waiting.get_mut(&id)
+            {
+                *waiting = None;
+            }
+        }
     }
 
     fn reply_confirmed(&mut self, out: &mut Vec<Output>) {

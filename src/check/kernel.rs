@@ -49,6 +49,8 @@ struct Managed {
     strangers: Vec<DestinationId>,
     /// Something was under way since the table was asked for: what that says of this service may be old.
     unsettled: bool,
+    /// Something changed while a batch was under way.
+    stale: bool,
 }
 
 /// A service's share of a batch.
@@ -165,11 +167,12 @@ impl Kernel {
             return planned;
         }
         let mut batch = Vec::new();
-        let (mut waiting, mut done) = (BTreeSet::new(), Vec::new());
+        let mut done = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let Some(managed) = self.services.get_mut(&id) else { continue };
             if managed.flight.is_some() {
-                waiting.insert(id);
+                // Planned again when its answers are there.
+                managed.stale = true;
                 continue;
             }
             if managed.retry_at.is_some() {
@@ -197,8 +200,6 @@ impl Kernel {
         if !batch.is_empty() {
             Self::send(&mut self.batches, &mut self.flights, batch, out);
         }
-        // Planned again when their answers are there.
-        self.dirty = waiting;
         for id in done {
             self.services.remove(&id);
         }
@@ -258,18 +259,16 @@ impl Kernel {
     /// A round has ended: what is left to do is planned, at once or after a pause.
     fn release(&mut self, id: ServiceId, failed: bool, now: Instant) {
         let Some(managed) = self.services.get_mut(&id) else { return };
+        let stale = std::mem::take(&mut managed.stale);
         if !failed {
             managed.failures = 0;
             self.dirty.insert(id);
             return;
         }
         managed.failures = managed.failures.saturating_add(1);
-        if self.dirty.contains(&id) && managed.failures == 1 {
-            return;
-        }
         let pause = RETRY_FIRST.saturating_mul(1 << (managed.failures - 1).min(6)).min(RETRY_MAX);
-        // What was found to be otherwise than known is mended at once, the first time.
-        if managed.failures == 1 && managed.troubles.is_empty() {
+        // At once if something changed meanwhile, and the first time that what is there was a surprise.
+        if stale || (managed.failures == 1 && managed.troubles.is_empty()) {
             self.dirty.insert(id);
             return;
         }

@@ -249,6 +249,16 @@ fn a_weight_that_the_kernel_refuses_is_taken_back() {
 }
 
 #[test]
+fn a_weight_for_a_server_that_somebody_removed_is_answered_when_the_server_is_back_with_it() {
+    let mut world = World::new(&config(vec![service(1, pool(2))]));
+    world.kernel.services.get_mut(&id(1)).expect("a service").1.remove(&dest(1));
+    world.set(1, 1, Some(0));
+    assert_eq!(world.kernel.weights(1), [(1, 0), (2, 1)]);
+    assert!(matches!(world.replies()[..], [(1, Reply::Done { .. })]));
+    assert_eq!(world.logged("not as expected").len(), 1);
+}
+
+#[test]
 fn a_second_weight_waits_for_the_answer_to_the_first() {
     let mut world = World::new(&config(vec![service(1, pool(1))]));
     world.forget();
