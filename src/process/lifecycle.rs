@@ -59,6 +59,9 @@ pub enum UserSignal {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sheet {
     pub wants_vrrp: bool,
+    pub wants_checks: bool,
+    /// There are scripts to run or mails to send.
+    pub wants_runner: bool,
     /// `snmp_socket`, unless the command line has one.
     pub snmp_socket: Option<String>,
     pub net_namespace: Option<String>,

@@ -11,7 +11,7 @@ use tracing::Level;
 use crate::bus::msg::Source;
 use crate::conf::model::Config;
 
-/// Runs VRRP (and, later, IPVS health checks) as `keepalived.conf` says.
+/// Runs VRRP and IPVS with health checks as `keepalived.conf` says.
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
 #[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
@@ -162,7 +162,8 @@ impl Options {
         if (vrrp || self.all) && (!self.check || self.vrrp) {
             engines.push(Source::Vrrp);
         }
-        if (config.has_virtual_servers || self.all) && (!self.vrrp || self.check) {
+        let checks = config.has_virtual_servers || config.global.lvs.sync_daemon.is_some();
+        if (checks || self.all) && (!self.vrrp || self.check) {
             engines.push(Source::Checks);
         }
         engines
@@ -198,10 +199,7 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
-            (self.check && !self.vrrp, "--check"),
             (self.no_bfd, "--no_bfd"),
-            (self.dont_release_ipvs, "--dont-release-ipvs"),
-            (self.checkers_pid.is_some(), "--checkers_pid"),
             (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),

@@ -4,10 +4,12 @@
 #![allow(unsafe_code)]
 
 pub mod aio;
+pub mod children;
 pub mod connect;
 pub mod log;
 pub mod memfd;
 pub mod packet;
+pub mod pcre2;
 pub mod poll;
 pub mod privileges;
 pub mod raw;
