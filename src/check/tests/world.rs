@@ -429,7 +429,7 @@ impl World {
 
     pub fn scripts(&self) -> Vec<u32> {
         let scripts = self.out.iter().filter_map(|output| match output {
-            Output::Notify { script } => Some(script.0),
+            Output::Notify { script, .. } => Some(script.0),
             _ => None,
         });
         scripts.collect()

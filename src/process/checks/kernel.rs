@@ -32,12 +32,17 @@ pub enum Ask {
 #[derive(Debug)]
 pub enum Answer {
     /// An errno, or `None`, for each operation of the batch.
-    Ops { batch: u64, errors: Vec<Option<i32>> },
+    Ops {
+        batch: u64,
+        errors: Vec<Option<i32>>,
+    },
     Table(Vec<Found>),
     /// Counters that moved.
     Statistics(Found),
     /// There is no IPVS to speak to.
-    Nothing { error: String },
+    Nothing {
+        error: String,
+    },
 }
 
 /// Answers that may wait for the driver; then the thread waits.

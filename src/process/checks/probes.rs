@@ -97,12 +97,8 @@ impl Probes {
     fn start_script(&mut self, checker: CheckerKey, attempt: u64, check: &MiscCheck, runner: &mut Peer) {
         self.next_request += 1;
         let request = self.next_request;
-        let message = ToRunner::Check {
-            request,
-            config: self.config,
-            script: check.script.id,
-            timeout_us: check.timeout_us,
-        };
+        let message =
+            ToRunner::Check { request, config: self.config, script: check.script.id, timeout_us: check.timeout_us };
         // A runner that is just being started again is told when it is there.
         runner.say(&message);
         let began = clock::now();
@@ -179,9 +175,7 @@ fn outcome(ended: Ended, dynamic: bool) -> Outcome {
         // 2 is weight 0, 255 is weight 253.
         Ended::Exited(status @ 2..=255) if dynamic => Outcome::PassedWithWeight(i64::from(status) - 2),
         Ended::Exited(status) => Outcome::Failed(Failure::new(Cause::Script, format!("exit status {status}"))),
-        Ended::Signalled(signal) => {
-            Outcome::Failed(Failure::new(Cause::Script, format!("ended by signal {signal}")))
-        }
+        Ended::Signalled(signal) => Outcome::Failed(Failure::new(Cause::Script, format!("ended by signal {signal}"))),
         Ended::TimedOut => Outcome::Failed(Failure::new(Cause::Timeout, "timed out")),
         Ended::NotStarted(reason) => Outcome::Failed(Failure::new(Cause::Local, reason)),
     }
