@@ -1,6 +1,7 @@
 //! What snmpd serves, accepts and sends under the seed's configuration, against the recordings from Keepalived v2.4.3 in
 //! `oracle/`: equal line by line, but for volatile values and for the bugs that `oracle/bugs.tsv` numbers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agentx_tests::daemon::{Daemon, Options, Program};
@@ -12,6 +13,8 @@ use nix::sys::signal::Signal;
 
 const SETS: &str = include_str!("../oracle/01-seed-vrrp/sets.txt");
 const SETS_SCRIPT: &str = include_str!("../oracle/01-seed-vrrp/sets.sh");
+const SEED_IPVS: &str = include_str!("../oracle/02-seed-ipvs/keepalived.conf");
+const SYSOR: &str = include_str!("../oracle/02-seed-ipvs/sysor.txt");
 const TRAPS: &str = include_str!("../oracle/01-seed-vrrp/traps.txt");
 
 /// vrrpInstanceEntry
@@ -26,12 +29,16 @@ struct Seeded {
 }
 
 fn seeded() -> Seeded {
+    started(seed::FIRST)
+}
+
+fn started(configuration: &str) -> Seeded {
     let lab = SeedLab::new();
     let traps = TrapCollector::start(&lab.first);
     let snmpd = Snmpd::start(&lab.first, Some("127.0.0.1:162"));
     let agentx = snmpd.agentx();
     let options = Options { agentx: Some(&agentx), ..Options::default() };
-    let daemon = Daemon::start(&lab.first, Program::Keepwatch, seed::FIRST, options);
+    let daemon = Daemon::start(&lab.first, Program::Keepwatch, configuration, options);
     let manager = Manager::on(&lab.first, "127.0.0.1");
     let settled =
         || (manager.number(&format!("{INSTANCE}.4.1")) == Some(2) && lab.first.has("192.168.1.1")).then_some(());
@@ -45,6 +52,33 @@ fn a_walk_of_the_seed_equals_the_recording_of_keepalived() {
     let seeded = seeded();
     let wrong = recording::mismatches(&recording::SEED, &seeded.manager.walk(KEEPALIVED));
     assert!(wrong.is_empty(), "{}", recording::report(&wrong));
+}
+
+/// sysORDescr of everything that the daemon says it serves.
+fn served(manager: &Manager) -> BTreeSet<String> {
+    let lines = manager.walk(".1.3.6.1.2.1.1.9.1.3");
+    let parts = lines.iter().filter_map(|line| Some(line.split_once(" = ")?.1.to_owned()));
+    parts.filter(|part| SYSOR.contains(part.as_str())).collect()
+}
+
+#[test]
+fn the_check_group_is_served_where_there_are_virtual_servers() {
+    let recorded: BTreeSet<String> =
+        SYSOR.lines().filter_map(|line| Some(line.split_once(" = ")?.1.to_owned())).collect();
+    // Not built yet: the RFCs' modules.
+    let built = recorded.into_iter().filter(|part| !part.contains("for VRRP"));
+    let with_virtual_servers: BTreeSet<String> = built.collect();
+    assert_eq!(with_virtual_servers.len(), 3);
+    let seeded = started(SEED_IPVS);
+    let all = wait::within(Duration::from_secs(10), || (served(&seeded.manager) == with_virtual_servers).then_some(()));
+    assert!(all.is_some(), "{:?}", served(&seeded.manager));
+    let enabled = format!("{KEEPALIVED}.3.6.1.0");
+    assert_eq!(seeded.manager.number(&enabled), Some(2), "lvsSyncDaemonEnabled");
+    drop(seeded);
+    let seeded = self::seeded();
+    let without = wait::within(Duration::from_secs(10), || (served(&seeded.manager).len() == 2).then_some(()));
+    assert!(without.is_some(), "{:?}", served(&seeded.manager));
+    assert_eq!(seeded.manager.number(&enabled), None);
 }
 
 /// One request of the recording and everything that was printed for it.

@@ -57,6 +57,11 @@ impl Engines {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<u64> {
+        self.requests.keys().copied().collect()
+    }
+
     /// The number under which the answer will come.
     fn ask(&mut self, source: Source, token: Token) -> u64 {
         /// What a master could make us remember of commands that are never answered.

@@ -266,3 +266,6 @@ impl Bridge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -331,7 +331,10 @@ fn frame_row(source: Source, name: u8, at: u32, value: u32) -> (RowKey, Row) {
     }
 }
 
-fn shown(snapshot: &Snapshot, source: Source) -> Vec<(u32, u64)> {
+/// Place and value of each row that readers see.
+type Shown = Vec<(u32, u64)>;
+
+fn shown(snapshot: &Snapshot, source: Source) -> Shown {
     match source {
         Source::Vrrp => {
             snapshot.vrrp.instances.iter().map(|(index, row)| (index[0], row.counters.adverts_sent)).collect()
@@ -343,7 +346,7 @@ fn shown(snapshot: &Snapshot, source: Source) -> Vec<(u32, u64)> {
 }
 
 /// One row in each place: of two with one place the one with the lesser name.
-fn wanted(known: &Known) -> Vec<(u32, u64)> {
+fn wanted(known: &Known) -> Shown {
     let mut places = BTreeMap::new();
     for (at, value) in known.values().rev() {
         places.insert(*at, u64::from(*value));
@@ -369,7 +372,7 @@ proptest! {
     fn whatever_two_engines_send_readers_see_the_last_commit_of_each(steps in prop::collection::vec(step(), 1..60)) {
         let mut store = Store::new();
         let mut senders = BTreeMap::from(Source::ALL.map(|source| (source, Sender::default())));
-        let mut held: Vec<(Arc<Snapshot>, [Vec<(u32, u64)>; 2])> = vec![];
+        let mut held: Vec<(Arc<Snapshot>, [Shown; 2])> = vec![];
         for step in steps {
             match step {
                 Step::Put(source, name, at, value) => {
