@@ -5,6 +5,7 @@
 //! [`bridge`] keeps a copy of what the engines say and shows it to SNMP; the [`runner`] executes scripts and sends mail. Start reading at [`lifecycle`].
 
 pub mod bridge;
+pub mod control;
 pub mod daemonize;
 pub mod dumps;
 pub mod host;
