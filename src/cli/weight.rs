@@ -90,8 +90,8 @@ struct Seen {
 /// What `--json` prints of a drain.
 #[derive(Debug, Serialize)]
 struct Drained<'a> {
-    drained: bool,
-    waited: bool,
+    /// `null` when it was not waited for.
+    drained: Option<bool>,
     seconds: f64,
     active_connections: u32,
     server: &'a Server,
@@ -149,8 +149,8 @@ impl Drain {
     fn tell(&self, server: &Server, seconds: f64, text: std::fmt::Arguments<'_>) {
         if self.which.connection.json {
             let active_connections = server.active_connections;
-            let drained = active_connections == 0;
-            print_json(&Drained { drained, waited: self.wait, seconds, active_connections, server });
+            let drained = self.wait.then_some(active_connections == 0);
+            print_json(&Drained { drained, seconds, active_connections, server });
             return;
         }
         println!("{}: {text}", title(server));

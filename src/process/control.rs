@@ -28,11 +28,20 @@ use crate::store::Snapshot;
 const CONNECTIONS_MAX: usize = 32;
 /// Longest line that is read, octets.
 const LINE_MAX: usize = 4096;
-/// A tool that says nothing, or does not read its answer, for this long is left.
-const IDLE: Duration = Duration::from_secs(60);
-const WRITE: Duration = Duration::from_secs(5);
-/// How long a command may take to be in force and visible.
-const COMMAND: Duration = Duration::from_secs(2);
+
+/// How long what may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// A tool that says nothing is left after this.
+    idle: Duration,
+    /// And one that does not read its answer.
+    write: Duration,
+    /// A command, until it is in force and visible.
+    command: Duration,
+}
+
+const LIMITS: Limits =
+    Limits { idle: Duration::from_secs(60), write: Duration::from_secs(5), command: Duration::from_secs(2) };
 
 /// Where the socket is: in a place of its own for the daemon with Keepalived's usual pid file, beside the pid file for any
 /// other.
@@ -211,20 +220,20 @@ async fn accept(listener: UnixListener, user: u32, ask: mpsc::Sender<Ask>) {
         };
         let ask = ask.clone();
         tokio::spawn(async move {
-            converse(stream, peer == 0 || peer == user, ask).await;
+            converse(stream, peer == 0 || peer == user, ask, LIMITS).await;
             drop(permit);
         });
     }
 }
 
 /// Serves one connection until it ends, stalls or talks nonsense.
-async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>) {
+async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>, limits: Limits) {
     let mut stream = BufReader::new(stream);
     let mut text = Vec::new();
     loop {
         text.clear();
         let mut bounded = (&mut stream).take(LINE_MAX as u64 + 1);
-        match timeout(IDLE, bounded.read_until(b'\n', &mut text)).await {
+        match timeout(limits.idle, bounded.read_until(b'\n', &mut text)).await {
             Ok(Ok(0)) | Ok(Err(_)) | Err(_) => return,
             Ok(Ok(_)) => {}
         }
@@ -233,17 +242,17 @@ async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>) {
             error(Code::BadRequest, format!("a request is at most {LINE_MAX} octets"))
         } else {
             match serde_json::from_slice::<Request>(&text) {
-                Ok(request) => answer(&request, may_write, &ask).await,
+                Ok(request) => answer(&request, may_write, &ask, limits.command).await,
                 Err(problem) => error(Code::BadRequest, problem.to_string()),
             }
         };
-        if !matches!(timeout(WRITE, stream.write_all(&line(&response))).await, Ok(Ok(()))) || too_long {
+        if !matches!(timeout(limits.write, stream.write_all(&line(&response))).await, Ok(Ok(()))) || too_long {
             return;
         }
     }
 }
 
-async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>) -> Response {
+async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
     let stopping = || error(Code::Unavailable, "the daemon stops");
     let Some(snapshot) = look(ask).await else { return stopping() };
     let command = match handle(request, &snapshot, may_write) {
@@ -255,11 +264,11 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>) -> 
     if ask.send(Ask::Carry(command.clone(), tell)).await.is_err() {
         return stopping();
     }
-    let reply = match timeout(COMMAND, told).await {
+    let reply = match timeout(patience, told).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => return error(Code::NoAnswer, "the checks process is not there; it is started again"),
         Err(_) => {
-            let text = format!("no answer within {COMMAND:?}; it may still be carried out");
+            let text = format!("no answer within {patience:?}; it may still be carried out");
             return error(Code::NoAnswer, text);
         }
     };
@@ -291,4 +300,193 @@ fn line(response: &Response) -> Vec<u8> {
     });
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::bus::msg::Refusal;
+    use crate::conf::model::{Family, Protocol};
+    use crate::mib::fixture::check::{address_key, committed, server, service, service_rows};
+
+    fn snapshot() -> Arc<Snapshot> {
+        let config = service(address_key("192.0.2.10", 80, Protocol::Tcp), Family::V4);
+        let servers = vec![(server(&config, "192.168.1.10", 80, 3), Default::default())];
+        committed(service_rows(1, config, Default::default(), servers)).snapshot()
+    }
+
+    const IMPATIENT: Limits = Limits {
+        idle: Duration::from_millis(400),
+        write: Duration::from_millis(400),
+        command: Duration::from_millis(200),
+    };
+
+    /// One connection, and a bridge whose engine answers so; `None`: it does not.
+    fn connected(may_write: bool, reply: Option<Reply>) -> BufReader<UnixStream> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ask, mut asks) = mpsc::channel(4);
+        tokio::spawn(converse(theirs, may_write, ask, IMPATIENT));
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(ask) = asks.recv().await {
+                match (ask, reply.clone()) {
+                    (Ask::Look(tell), _) => drop(tell.send(snapshot())),
+                    (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
+                    (Ask::Carry(_, tell), None) => unanswered.push(tell),
+                }
+            }
+        });
+        BufReader::new(ours)
+    }
+
+    async fn ask(stream: &mut BufReader<UnixStream>, line: &[u8]) -> Value {
+        stream.write_all(line).await.unwrap();
+        hear(stream).await
+    }
+
+    async fn hear(stream: &mut BufReader<UnixStream>) -> Value {
+        let mut answer = String::new();
+        timeout(Duration::from_secs(20), stream.read_line(&mut answer)).await.expect("an answer").unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    fn done() -> Reply {
+        let key = address_key("192.0.2.10", 80, Protocol::Tcp);
+        let address = "192.168.1.10".parse().unwrap();
+        let server = crate::conf::model::ServerKey { service: key, address, port: 80, sorry: false };
+        Reply::Done { undo: Command::ResetWeight { server }, visible_at: 1 }
+    }
+
+    const SET: &[u8] = b"{\"command\":\"set-weight\",\"server\":\"192.168.1.10:80\",\"weight\":0}\n";
+
+    #[tokio::test]
+    async fn each_line_gets_its_answer_in_turn() {
+        let mut stream = connected(true, Some(done()));
+        let answer = ask(&mut stream, b"{\"command\":\"services\"}\n").await;
+        assert_eq!(answer["services"][0]["service"], "192.0.2.10:80/tcp");
+        let answer = ask(&mut stream, SET).await;
+        assert_eq!(answer["answer"], "servers");
+        assert_eq!(answer["servers"][0]["server"], "192.168.1.10:80");
+        let two = b"{\"command\":\"servers\"}\n{\"command\":\"servers\",\"server\":\"x\"}\n";
+        assert_eq!(ask(&mut stream, two).await["answer"], "servers");
+        assert_eq!(hear(&mut stream).await["code"], "no-such-server");
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_answered_and_the_connection_goes_on() {
+        let mut stream = connected(true, Some(done()));
+        for line in [
+            &b"\n"[..],
+            b"hello\n",
+            b"{}\n",
+            b"[1,2]\n",
+            b"{\"command\":\"reboot\"}\n",
+            b"{\"command\":\"set-weight\",\"server\":\"x\"}\n",
+            b"{\"command\":\"set-weight\",\"server\":\"x\",\"weight\":-1}\n",
+            b"{\"command\":\"services\",\"more\":1}\n",
+            b"\xff\xfe\n",
+            b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
+        ] {
+            assert_eq!(ask(&mut stream, line).await["code"], "bad-request", "{}", line.escape_ascii());
+        }
+        assert_eq!(ask(&mut stream, b"{\"command\":\"services\"}\n").await["answer"], "services");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_not_collected() {
+        let mut stream = connected(true, Some(done()));
+        let answer = ask(&mut stream, &vec![b' '; LINE_MAX + 1]).await;
+        assert_eq!(answer["code"], "bad-request");
+        assert_eq!(stream.read_line(&mut String::new()).await.unwrap(), 0, "the connection is closed");
+    }
+
+    #[tokio::test]
+    async fn who_may_not_write_is_told_so() {
+        let mut stream = connected(false, Some(done()));
+        assert_eq!(ask(&mut stream, SET).await["code"], "permission-denied");
+        assert_eq!(ask(&mut stream, b"{\"command\":\"servers\"}\n").await["answer"], "servers");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_refused_or_not_answered_ends_as_an_error() {
+        let mut stream = connected(true, Some(Reply::Refused(Refusal::Kernel(12))));
+        let answer = ask(&mut stream, SET).await;
+        assert_eq!(
+            answer,
+            json!({"answer": "error", "code": "refused", "message": "the kernel refuses it (error 12)"})
+        );
+        let mut stream = connected(true, None);
+        assert_eq!(ask(&mut stream, SET).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn one_that_says_nothing_is_left() {
+        let mut stream = connected(true, None);
+        assert_eq!(stream.read_line(&mut String::new()).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_owner_alone_and_bounded_in_connections() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep").join("control.sock");
+        let socket = ControlSocket::bind(&path).unwrap();
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o7777, 0o600);
+        let mut control = Control::new(nix::unistd::geteuid().as_raw());
+        control.listen(socket.share().unwrap()).unwrap();
+        tokio::spawn(async move {
+            while let Ask::Look(tell) = control.asked().await {
+                let _ = tell.send(snapshot());
+            }
+        });
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            let mut stream = BufReader::new(UnixStream::connect(&path).await.unwrap());
+            assert_eq!(ask(&mut stream, b"{\"command\":\"services\"}\n").await["answer"], "services");
+            streams.push(stream);
+        }
+        let mut refused = BufReader::new(UnixStream::connect(&path).await.unwrap());
+        assert_eq!(hear(&mut refused).await["code"], "busy");
+        drop(streams);
+        drop(socket);
+        assert!(!path.exists(), "the name goes with the socket");
+        drop(ControlSocket::bind(&path).unwrap());
+    }
+
+    #[test]
+    fn an_answer_waits_until_readers_see_it_and_comes_from_the_owner_only() {
+        let mut control = Control::new(0);
+        let done = |visible_at| match done() {
+            Reply::Done { undo, .. } => Reply::Done { undo, visible_at },
+            other => other,
+        };
+        let (tell, mut told) = oneshot::channel();
+        control.sent(1, Source::Checks, tell);
+        assert!(!control.replied(Source::Vrrp, 1, &done(9), 8));
+        assert!(!control.replied(Source::Checks, 2, &done(9), 8));
+        assert!(control.replied(Source::Checks, 1, &done(9), 7));
+        control.shown(Source::Checks, 8);
+        control.shown(Source::Vrrp, 9);
+        assert!(told.try_recv().is_err());
+        control.shown(Source::Checks, 9);
+        assert_eq!(told.try_recv().unwrap(), done(9));
+
+        let (tell, mut told) = oneshot::channel();
+        control.sent(3, Source::Checks, tell);
+        assert!(control.replied(Source::Checks, 3, &done(9), 9));
+        assert_eq!(told.try_recv().unwrap(), done(9), "what is visible already is answered at once");
+
+        let (tell, mut told) = oneshot::channel();
+        control.sent(4, Source::Checks, tell);
+        control.restarted(Source::Checks);
+        assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[test]
+    fn a_daemon_with_a_pid_file_of_its_own_has_a_socket_of_its_own() {
+        assert_eq!(path(Path::new("/run/keepalived.pid")), Path::new(DEFAULT_PATH));
+        assert_eq!(path(Path::new("/run/keepalived/keepalived_a.pid")), Path::new("/run/keepalived/keepalived_a.sock"));
+    }
 }
