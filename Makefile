@@ -4,6 +4,8 @@ SHELL := /bin/bash
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CARGO := cargo
 PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd keepalived smitools nftables ethtool util-linux
+# Tests that need IPVS boot Debian's kernel where this one has none.
+PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
 .PHONY: help setup setup-lint build demo test bench lint clean

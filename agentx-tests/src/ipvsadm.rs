@@ -1,9 +1,11 @@
 //! The kernel's load balancer as `ipvsadm` shows it.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::net::Node;
 use crate::process::must;
+use crate::wait;
 
 /// `ipvsadm WORDS` on `node`, which must succeed; gives what it prints.
 #[track_caller]
@@ -13,10 +15,10 @@ pub fn ipvsadm(node: &Node, words: &str) -> String {
     must(node.command(&all))
 }
 
-/// `ipvsadm-save -n`, sorted: the kernel keeps no order of its own.
+/// What `ipvsadm-save -n` prints, sorted: the kernel keeps no order of its own.
 #[track_caller]
 pub fn saved(node: &Node) -> Vec<String> {
-    let mut lines: Vec<String> = must(node.command(&["ipvsadm-save", "-n"])).lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = ipvsadm(node, "-Sn").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
@@ -31,10 +33,9 @@ pub struct Counters {
     pub bytes_out: u64,
 }
 
-/// `ipvsadm -Ln --stats --exact`: by service as printed (`TCP 1.1.1.15:80`, `FWM 1`) and destination (`None` for the
-/// service itself).
+/// `ipvsadm -Ln --stats --exact`.
 #[track_caller]
-pub fn statistics(node: &Node) -> BTreeMap<(String, Option<String>), Counters> {
+pub fn statistics(node: &Node) -> Statistics {
     let counters = |words: &[&str]| {
         let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
         match numbers[..] {
@@ -46,6 +47,23 @@ pub fn statistics(node: &Node) -> BTreeMap<(String, Option<String>), Counters> {
     };
     table(node, "-Ln --stats --exact").into_iter().map(|(key, words)| (key, counters(&strs(&words)))).collect()
 }
+
+/// [`statistics`] once they have caught up: the kernel adds up its processors' counters every two seconds only, so they
+/// must have been the same for longer.
+#[track_caller]
+pub fn settled_statistics(node: &Node) -> Statistics {
+    let mut last = (statistics(node), Instant::now());
+    wait::until("the kernel's counters to stand still", Duration::from_secs(60), || {
+        let now = statistics(node);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_secs(4)).then(|| last.0.clone())
+    })
+}
+
+/// By service as printed (`TCP 1.1.1.15:80`, `FWM 1`) and destination (`None` for the service itself).
+pub type Statistics = BTreeMap<(String, Option<String>), Counters>;
 
 /// A destination as `ipvsadm -Ln` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,12 @@
 //! the result of its namesake. A failed one shows the guest's output; its labs' logs and captures come back, too.
 //!
 //! Where the host's kernel has IPVS, nothing is booted and tests run as any other. `KEEPWATCH_VM=always` and
-//! `KEEPWATCH_VM=never` say otherwise.
+//! `KEEPWATCH_VM=never` say otherwise; `KEEPWATCH_VM=kvm` boots with the processor's help instead of emulating one.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -19,8 +20,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
-
-use crate::process::run;
 
 /// Runs the body of a test where there is IPVS: here, or in the virtual machine.
 ///
@@ -33,7 +32,7 @@ pub fn scenario<F: FnOnce()>(body: F) {
     let name = test_name(std::any::type_name::<F>());
     let (result, took) = Machine::running().result(&name);
     match result {
-        Ok(()) => println!("{name} passed in the virtual machine in {took:.1?}"),
+        Ok(said) => println!("{name} passed in the virtual machine in {took:.1?}; it said:\n{said}"),
         Err(why) => panic!("{name} in the virtual machine: {why}"),
     }
 }
@@ -51,9 +50,9 @@ fn has_ipvs() -> bool {
         if std::env::var_os(IN_GUEST).is_some() {
             return true;
         }
-        match std::env::var("KEEPWATCH_VM").as_deref() {
-            Ok("always") => false,
-            Ok("never") => true,
+        match demand().as_str() {
+            "always" | "kvm" => false,
+            "never" => true,
             _ => {
                 let mut command = Command::new("ipvsadm");
                 command.arg("-Ln").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -66,16 +65,22 @@ fn has_ipvs() -> bool {
     })
 }
 
+fn demand() -> String {
+    std::env::var("KEEPWATCH_VM").unwrap_or_default()
+}
+
+const QEMU: &str = "qemu-system-x86_64";
 const IN_GUEST: &str = "KEEPWATCH_IN_GUEST";
 
 /// From power on to the first scenario. About ten seconds when nothing else runs.
-const BOOT_MAX: Duration = Duration::from_secs(240);
+const BOOT_MAX: Duration = Duration::from_secs(180);
 /// One scenario. An emulated processor is ten times slower than a real one.
 const SCENARIO_MAX: Duration = Duration::from_secs(300);
 /// After the end of its time the guest ends a scenario itself, and says so.
 const GRACE: Duration = Duration::from_secs(60);
 
-type Outcome = (Result<(), String>, Duration);
+/// What a scenario printed, or why it failed; and how long it took.
+type Outcome = (Result<String, String>, Duration);
 
 /// The guest of this process and what it has said so far.
 #[derive(Debug, Default)]
@@ -122,9 +127,10 @@ impl Machine {
     }
 
     fn watch(&self) {
-        let over = match self.run_all() {
-            Ok(()) => "the guest did not run it: tests are told apart by the name of their closure's type".to_owned(),
-            Err(why) => why,
+        let over = match std::panic::catch_unwind(AssertUnwindSafe(|| self.run_all())) {
+            Ok(Ok(())) => "not run: tests are told apart by the name of their closure's type".to_owned(),
+            Ok(Err(why)) => why,
+            Err(_) => "the thread that watches it failed".to_owned(),
         };
         self.state().over = Some(over);
         self.changed.notify_all();
@@ -171,8 +177,8 @@ impl Machine {
 fn selected() -> Result<Vec<String>, String> {
     let mut command = Command::new(this_binary()?);
     command.args(std::env::args_os().skip(1)).args(["--list", "--format", "terse"]);
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot list the tests: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let output = output_of(command)?;
+    let text = String::from_utf8_lossy(&output);
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
@@ -193,6 +199,9 @@ impl Guest {
         if !geteuid().is_root() {
             return Err("the virtual machine reads this machine's file system: run it as root".into());
         }
+        let mut qemu = Command::new(QEMU);
+        qemu.arg("--version");
+        output_of(qemu).map_err(|why| format!("{why}; it is in qemu-system-x86 (`make setup` installs it)"))?;
         let (kernel, version) = newest_kernel()?;
         let directory = std::env::temp_dir().join(format!("keepwatch-vm-{}", std::process::id()));
         let guest = Guest { kernel, directory };
@@ -221,8 +230,10 @@ impl Guest {
         let (kernel, initramfs) = (self.kernel.display().to_string(), self.initramfs().display().to_string());
         let console = format!("file:{}", self.console().display());
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        command.args(["-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3072"]);
+        command.args(["--pdeathsig", "KILL", QEMU]);
+        // A /dev/kvm that opens need not work, as in a virtual machine whose host nests none: only on demand.
+        let accelerator = if demand() == "kvm" { "kvm" } else { "tcg,thread=multi" };
+        command.args(["-accel", accelerator, "-cpu", "max", "-smp", "2", "-m", "3072"]);
         command.args(["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
         command.args(["-kernel", &kernel, "-initrd", &initramfs]);
         command.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"]);
@@ -239,11 +250,11 @@ impl Guest {
     }
 
     /// `code` as `timeout` gives it.
-    fn outcome(&self, name: &str, code: &str) -> Result<(), String> {
+    fn outcome(&self, name: &str, code: &str) -> Result<String, String> {
         let log = self.share().join(file_name(name)).join("output.log");
         let said = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
         let why = match code {
-            "0" if said.contains("1 passed") => return Ok(()),
+            "0" if said.contains("1 passed") => return Ok(said),
             "0" => "no such test there".to_owned(),
             "124" | "137" => format!("not done within {SCENARIO_MAX:?}"),
             code => format!("failed ({code})"),
@@ -332,7 +343,7 @@ fn initramfs(version: &str) -> Result<Vec<u8>, String> {
     for module in ["virtio_pci", "9p", "9pnet_virtio", "overlay"] {
         let mut command = Command::new("modprobe");
         command.args(["-S", version, "--show-depends", module]);
-        let text = String::from_utf8_lossy(&run(command).stdout).into_owned();
+        let text = String::from_utf8_lossy(&output_of(command)?).into_owned();
         // `insmod PATH`, or `builtin NAME`.
         for path in text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim) {
             let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".xz").to_owned();
@@ -354,7 +365,17 @@ fn module_bytes(path: &str) -> Result<Vec<u8>, String> {
     }
     let mut command = Command::new("xz");
     command.args(["-dc", path]);
-    Ok(run(command).stdout)
+    output_of(command)
+}
+
+/// Of a short command that must succeed. No panic: the tests wait for this thread.
+fn output_of(mut command: Command) -> Result<Vec<u8>, String> {
+    let shown = format!("{command:?}");
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {shown}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("{shown} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
 /// An archive in the kernel's format ("newc").

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use keepwatch::process::options::{Options, UsageError, signal_number};
 use keepwatch::process::role::{Role, exit};
-use keepwatch::process::{bridge, daemonize, load, logging, runner, supervisor, vrrp};
+use keepwatch::process::{bridge, checks, daemonize, load, logging, runner, supervisor, vrrp};
 use keepwatch::sys::privileges;
 
 fn main() -> ExitCode {
@@ -17,9 +17,8 @@ fn main() -> ExitCode {
         Some(Role::Load) => load::run(),
         Some(Role::Vrrp) => vrrp::run(),
         Some(Role::Bridge) => bridge::run(),
+        Some(Role::Checks) => checks::run(),
         Some(Role::Runner) => runner::run(),
-        // No supervisor starts this one yet.
-        Some(Role::Checks) => exit::SOFTWARE,
         None => match words
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
             .and_then(Options::parse_words)

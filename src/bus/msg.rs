@@ -167,3 +167,9 @@ impl Command {
         }
     }
 }
+
+/// What the vrrp process tells the checks process: connection synchronisation follows an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToChecks {
+    State { instance: InstanceName, state: super::rows::State },
+}

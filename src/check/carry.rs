@@ -149,7 +149,7 @@ impl Engine {
         if was != alive {
             self.server_changed(slot, at, &reason, now, out);
         } else if let Some(script) = script {
-            out.push(Output::Notify { script });
+            out.push(Output::Notify { script, lane: lane(slot, Some(at)) });
         }
         if mails {
             self.mail_server(slot, at, alive, kind, up, text, out);
@@ -200,7 +200,7 @@ impl Engine {
             at: wall,
         };
         out.push(log(if alive { Level::Info } else { Level::Warn }, text));
-        out.extend(script.map(|script| Output::Notify { script }));
+        out.extend(script.map(|script| Output::Notify { script, lane: lane(slot, Some(at)) }));
         out.push(Output::Changed(RowKey::Server(key)));
         out.push(Output::Edge(edge));
     }
@@ -285,7 +285,7 @@ impl Engine {
         let level = if met { Level::Info } else { Level::Warn };
         out.push(log(level, format!("{line} {sum} for VS {name}")));
         let script = if met { &config.quorum_up } else { &config.quorum_down };
-        out.extend(script.as_ref().map(|script| Output::Notify { script: script.id }));
+        out.extend(script.as_ref().map(|script| Output::Notify { script: script.id, lane: lane(slot, None) }));
         if config.smtp_alert {
             let state = if met { "UP" } else { "DOWN" };
             out.push(Output::Mail(Mail {
@@ -366,7 +366,7 @@ impl Engine {
             left = left.saturating_sub(1);
             out.push(log(Level::Info, format!("Shutting down service {} from VS {vs}", server_name(&key))));
             let script = server.config.notify_down.as_ref().filter(|_| omega);
-            out.extend(script.map(|script| Output::Notify { script: script.id }));
+            out.extend(script.map(|script| Output::Notify { script: script.id, lane: lane(slot, Some(at)) }));
             out.push(Output::Edge(Edge::Server {
                 server: key,
                 index,
@@ -378,9 +378,15 @@ impl Engine {
             }));
         }
         let script = service.config.quorum_down.as_ref().filter(|_| omega && met);
-        out.extend(script.map(|script| Output::Notify { script: script.id }));
+        out.extend(script.map(|script| Output::Notify { script: script.id, lane: lane(slot, None) }));
         out.extend(self.quorum_edge(slot, QuorumStatus::Shutdown, now));
     }
+}
+
+/// Scripts about one server run one after the other, and those about one quorum; others do not wait for them.
+fn lane(slot: Slot, server: Option<usize>) -> u64 {
+    let place = server.and_then(|at| u64::try_from(at).ok()).map_or(0, |at| at + 1);
+    (u64::from(slot) << 32) | (place & 0xffff_ffff)
 }
 
 /// What a value means for a FILE_CHECK: whether it is good, and what it adds to the weight. A file that is missing or

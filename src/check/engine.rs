@@ -203,7 +203,7 @@ impl Engine {
         Some(self.service(self.kernel.owner(id)?)?.key())
     }
 
-    /// Our services in the kernel: what the statistics poller asks for, in a fixed order.
+    /// Our services: what the statistics poller looks for in the kernel, in a fixed order.
     pub fn kernel_services(&self) -> impl Iterator<Item = ServiceId> {
         self.kernel.polled().copied()
     }

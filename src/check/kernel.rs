@@ -360,9 +360,9 @@ impl Kernel {
         known.is_some_and(|known| known.destinations.contains_key(destination))
     }
 
-    /// Services that statistics can be asked for.
+    /// Services whose statistics are wanted; some may not be in the kernel now.
     pub fn polled(&self) -> impl Iterator<Item = &ServiceId> {
-        self.services.iter().filter(|(_, it)| it.known.is_some() && it.owner.is_some()).map(|(id, _)| id)
+        self.services.iter().filter(|(_, it)| it.owner.is_some()).map(|(id, _)| id)
     }
 
     /// What stands between this service and what it should be, in words.
@@ -485,7 +485,12 @@ impl Managed {
         };
         let mut known = Known { service: Some(found.service), destinations: BTreeMap::new() };
         let mut strangers = Vec::new();
-        for (destination, _) in found.destinations {
+        for (mut destination, _) in found.destinations {
+            let wanted = self.wanted.as_ref().and_then(|it| it.destinations.iter().find(|it| it.id == destination.id));
+            if let Some(wanted) = wanted.filter(|_| std::mem::take(&mut destination.local)) {
+                // Whatever method was asked for, this is what the kernel makes of it.
+                destination.forwarding = wanted.forwarding;
+            }
             if mine(&destination) {
                 known.destinations.insert(destination.id, Some(destination));
             } else {

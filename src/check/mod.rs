@@ -16,3 +16,5 @@ mod rows;
 pub mod service;
 mod sync;
 pub mod table;
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,7 @@ impl Service {
                 weight,
                 upper_threshold: server.config.upper_threshold,
                 lower_threshold: server.config.lower_threshold,
+                local: false,
             });
         }
         if let Some(sorry) = sorry
@@ -169,6 +170,7 @@ impl Service {
                 weight: u32::from(self.sorry_active),
                 upper_threshold: 0,
                 lower_threshold: 0,
+                local: false,
             });
         }
         Wanted { service: self.kernel_service(id), destinations }

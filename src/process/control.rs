@@ -318,7 +318,7 @@ mod tests {
     }
 
     const IMPATIENT: Limits = Limits {
-        idle: Duration::from_millis(400),
+        idle: Duration::from_secs(2),
         write: Duration::from_millis(400),
         command: Duration::from_millis(200),
     };

@@ -2,3 +2,4 @@
 //! `agentx_tests::vm`.
 
 mod kernel;
+mod seed;

@@ -178,8 +178,11 @@ impl Configured<'_> {
         let own = match user.map(|user| identity(builder, user.name, user.group)).transpose() {
             Ok(own) => own,
             Err(diagnostic) => {
-                let diagnostic = if self.tracked.is_some() { diagnostic } else { diagnostic.silent() };
-                builder.report(if word.quoted || self.tracked.is_some() {
+                // Keepalived counts users with a line of their own, and only logs those behind a command.
+                let beside = user.is_some_and(|user| user.at != user.name.span);
+                let counts = self.tracked.is_some() || beside;
+                let diagnostic = if counts { diagnostic } else { diagnostic.silent() };
+                builder.report(if word.quoted || counts {
                     diagnostic.hint("the script is dropped")
                 } else {
                     diagnostic.hint("the second word is a user: put a command with arguments in double quotes")

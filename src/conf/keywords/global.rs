@@ -49,7 +49,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "track_file", &[DeprecatedQuietly("vrrp_track_file")], Block(&[one("name", Str)]), Warn, Many, Built, "-", "Watch a file whose integer content feeds priorities, states or RS weights"),
     row(&["/"], "interface_up_down_delays", &[], Entries(&[], Line(&[one("iface", IfName), one("down", Dec(6, 0, 255_000_000)), opt("up", Dec(6, 0, 255_000_000))])), Warn, Many, NotBuilt, "0 0", "Debounce interface state changes before VRRP reacts"),
     row(&["/"], "SSL", &[], Block(&[]), Warn, Many, Built, "auto context", "Client TLS context for SSL_GET checks"),
-    row(&["/"], "virtual_server_group", &[], Entries(&[one("name", Str)], VirtualServerGroup), Warn, Many, Built, "-", "Named set of addresses, ranges or firewall marks usable as one virtual server"),
+    row(&["/"], "virtual_server_group", &[], Entries(&[one("name", Str)], VirtualServerGroup), Fatal, Many, Built, "-", "Named set of addresses, ranges or firewall marks usable as one virtual server"),
     row(&["/"], "virtual_server", &[], Block(VIRTUAL_SERVER), Warn, Many, Built, "-", "One IPVS service and its pool"),
     row(&["/"], "bfd_instance", &[], Block(&[one("name", Name(31))]), Warn, Many, NotBuilt, "-", "One BFD session"),
     row(&["/"], "include", &[], Words(&[one("path", Path)]), Warn, Many, Built, "-", "Splice other files in at this line (works inside any block)"),

@@ -398,7 +398,8 @@ fn decode_destination(nest: &[u8], service_family: Family) -> Option<Reply> {
         _ => Forwarding::Direct,
     };
     let id = DestinationId { address: address_of(address?, family)?, port: port? };
-    Some(Reply::Destination(Destination { id, forwarding, weight, upper_threshold, lower_threshold }, load))
+    let local = method == forwarding::LOCAL;
+    Some(Reply::Destination(Destination { id, forwarding, weight, upper_threshold, lower_threshold, local }, load))
 }
 
 fn decode_daemon(nest: &[u8]) -> Option<Reply> {

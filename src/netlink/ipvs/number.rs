@@ -112,6 +112,7 @@ pub mod daemon {
 pub mod forwarding {
     pub const MASK: u32 = 7;
     pub const NAT: u32 = 0;
+    pub const LOCAL: u32 = 1;
     pub const TUNNEL: u32 = 2;
     pub const DIRECT: u32 = 3;
 }

@@ -52,7 +52,9 @@ fn explain_service(service: &Service, errno: i32) -> Option<String> {
                 format!("{}, or persistence engine {engine} is not (module ip_vs_pe_{engine})", without_scheduler())
             }
         },
-        libc::ERANGE => format!("scheduler {scheduler} has a name that is too long for the kernel"),
+        libc::EINVAL | libc::ERANGE if scheduler.len() > NAME_MAX => {
+            format!("scheduler {scheduler} has a name that is too long for the kernel")
+        }
         libc::EINVAL if service.flags & flags::ONE_PACKET != 0 && !is_datagram(&service.id) => {
             "one-packet scheduling is for UDP".into()
         }
@@ -64,6 +66,9 @@ fn explain_service(service: &Service, errno: i32) -> Option<String> {
         _ => return None,
     })
 }
+
+/// Of a scheduler, without the NUL.
+const NAME_MAX: usize = 15;
 
 fn is_datagram(id: &ServiceId) -> bool {
     match id {
@@ -138,6 +143,7 @@ mod tests {
             weight: 1,
             upper_threshold: 0,
             lower_threshold: 0,
+            local: false,
         }
     }
 

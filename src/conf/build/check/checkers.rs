@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::timing::Timing;
-use super::{Context, hex, http, last, number, text, text_once};
+use super::{Context, first_of, hex, http, last, number, text, text_once};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
 use crate::conf::model::{
@@ -175,6 +175,8 @@ fn dns(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>, timing: 
         } else if let Some(problem) = bad_name(written) {
             let message = format!("`{written}` {problem}: the line is ignored");
             let diagnostic = Diagnostic::error("dns-name", line.span(), message);
+            // Keepalived sends the rest as it is.
+            let diagnostic = if problem == EMPTY_LABEL { diagnostic } else { diagnostic.silent() };
             context.report(diagnostic.hint("write labels of up to 63 characters with single dots between them"));
         } else {
             name = Some(written.strip_suffix('.').unwrap_or(written).to_owned());
@@ -184,6 +186,8 @@ fn dns(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>, timing: 
     Some(Check::Dns(DnsCheck { target, record, name: name.unwrap_or_default() }))
 }
 
+const EMPTY_LABEL: &str = "has an empty label";
+
 /// RFC 1035 section 2.3.4: what no question can hold.
 fn bad_name(name: &str) -> Option<&'static str> {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -191,7 +195,7 @@ fn bad_name(name: &str) -> Option<&'static str> {
         return None;
     }
     if name.split('.').any(str::is_empty) {
-        Some("has an empty label")
+        Some(EMPTY_LABEL)
     } else if name.split('.').any(|label| label.len() > 63) {
         Some("has a label of more than 63 octets")
     } else if name.len() > 253 {
@@ -238,7 +242,7 @@ fn file(context: &mut Context<'_, '_>, node: &Node) -> Option<Check> {
     let name = line.text()?;
     let nodes = context.nodes;
     let found = named(context, nodes, line.values.first()?, "track_file", &["track_file", "vrrp_track_file"])?;
-    let path = text(found, "file")?;
+    let path = first_of(context.builder, found, "file")?.text()?.to_owned();
     let own = node.children("weight").rev().find(|line| line.int().is_some());
     let weight = own.or_else(|| found.children("weight").rev().find(|line| line.int().is_some()));
     let reversed = |line: &Node| line.values.iter().any(|value| value.word.text == "reverse");

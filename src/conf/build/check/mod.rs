@@ -89,13 +89,14 @@ fn text(node: &Node, name: &str) -> Option<String> {
 /// As [`text`], and a second line is reported, which replaces the first.
 fn text_once(builder: &mut Builder<'_>, node: &Node, name: &str) -> Option<String> {
     for again in node.children(name).filter(|child| child.text().is_some()).skip(1) {
-        builder.report(
-            Diagnostic::warning("replaced", again.keyword.span, format!("this `{name}` replaces the one before it"))
-                .silent()
-                .hint("keep one of the lines"),
-        );
+        builder.report(replaced(again).silent());
     }
     text(node, name)
+}
+
+fn replaced(again: &Node) -> Diagnostic {
+    let message = format!("this `{}` replaces the one before it", again.name());
+    Diagnostic::warning("replaced", again.keyword.span, message).hint("keep one of the lines")
 }
 
 /// `snmp_name` counts its words: a line with more than one is ignored.
@@ -122,11 +123,18 @@ fn tls_client(builder: &mut Builder<'_>, nodes: &[Node]) -> Option<TlsClient> {
                 .hint("keep one of the blocks"),
         );
     }
+    for name in ["password", "ca", "certificate", "key"] {
+        for block in &blocks {
+            for again in block.children(name).filter(|line| line.text().is_some()).skip(1) {
+                builder.report(replaced(again));
+            }
+        }
+    }
     let block = blocks.last()?;
     Some(TlsClient {
-        password: text_once(builder, block, "password"),
-        ca: text_once(builder, block, "ca"),
-        certificate: text_once(builder, block, "certificate"),
-        key: text_once(builder, block, "key"),
+        password: text(block, "password"),
+        ca: text(block, "ca"),
+        certificate: text(block, "certificate"),
+        key: text(block, "key"),
     })
 }

@@ -143,7 +143,9 @@ pub fn sorry(context: &mut Context<'_, '_>, node: &Node, service: &Outline<'_>) 
         match child.name() {
             "lvs_method" if sorry.is_none() => so_far = method::of(child).or(so_far),
             "sorry_server" => {
-                if let Some(address) = child.ip() {
+                // With a port that cannot be read there is no sorry server, and that has been reported.
+                let readable = child.values.iter().all(|value| value.value.is_some());
+                if let Some(address) = child.ip().filter(|_| readable) {
                     sorry = Some((child, address));
                     (own, inhibit) = (None, false);
                 }

@@ -285,6 +285,10 @@ fn scheduler(context: &mut Context<'_, '_>, node: &Node) -> (String, [bool; 3]) 
             _ => diagnostic.hint(format!("write it after `lvs_sched {of}`, or delete the line")),
         });
     }
+    if let Some(hashed) = node.child("hashed").filter(|_| !matches!(scheduler, Some("sh" | "mh"))) {
+        let message = "hashed has no effect, and belongs to the schedulers sh and mh";
+        context.report(Diagnostic::warning("scheduler-flag", hashed.keyword.span, message).hint("delete the line"));
+    }
     if !node.wrote("lvs_sched") {
         context.report(
             Diagnostic::warning("no-scheduler", node.keyword.span, "lvs_sched is missing: wlc is used")
@@ -332,13 +336,14 @@ fn ip_family(context: &mut Context<'_, '_>, node: &Node, outline: &mut Outline<'
             _ => outline.family = Some(family),
         }
     }
+    // A mask is IPv4's, a prefix length IPv6's.
+    if let Some(granularity) = text(node, "persistence_granularity") {
+        outline.family.get_or_insert(if granularity.contains('.') { Family::V4 } else { Family::V6 });
+    }
 }
 
 /// The family of a service by mark whose servers are all reached by tunnels.
 fn tunnelled_family(node: &Node) -> Family {
-    if text(node, "persistence_granularity").is_some_and(|granularity| granularity.contains('.')) {
-        return Family::V4;
-    }
     let all_v6 = node.children("real_server").filter_map(Node::ip).all(|address| address.is_ipv6());
     if all_v6 { Family::V6 } else { Family::V4 }
 }

@@ -58,6 +58,7 @@ fn destination() -> impl Strategy<Value = Destination> {
             weight,
             upper_threshold,
             lower_threshold,
+            local: false,
         },
     )
 }
@@ -333,6 +334,7 @@ fn forwarding_that_no_configuration_asks_for_is_read_as_the_nearest() {
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
+        local: false,
     };
     let mut nest = whole_destination(&destination);
     // Local; the kernel's other flags stand above the method.
