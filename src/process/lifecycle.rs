@@ -29,6 +29,8 @@ pub enum ToChild {
     Peer(Role),
     /// An answer to [`ToSupervisor::ConnectAgentX`]: with a connecting socket, or an errno.
     AgentX { error: Option<i32> },
+    /// To the bridge with the listening control socket.
+    Control,
     /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::control::{self, ControlSocket};
 use super::daemonize;
 use super::dumps::{self, Pending};
 use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
@@ -66,6 +67,7 @@ struct Supervisor {
     reload_again: bool,
     stopping: Option<Stopping>,
     pid_file: Option<PidFile>,
+    control: Option<ControlSocket>,
     entered_namespace: bool,
     announced_start: bool,
     next_token: Token,
@@ -130,6 +132,7 @@ impl Supervisor {
             reload_again: false,
             stopping: None,
             pid_file: None,
+            control: None,
             entered_namespace: false,
             announced_start: false,
             next_token: 1,
@@ -327,6 +330,11 @@ impl Supervisor {
             _pid_file: pid_file,
         };
         self.children.insert(role, running);
+        if role == Role::Bridge
+            && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
+        {
+            self.tell(role, &ToChild::Control, Some(socket));
+        }
         if let Err(error) = self.wire(role) {
             // It runs, and its peers do not hear of it: start it again.
             error!("cannot connect the {} process to the others: {error}", role.name());
@@ -643,6 +651,11 @@ impl Supervisor {
                 error!("cannot write the pid file {}: {error}", path.display());
                 return Err(exit::FATAL);
             }
+        }
+        let socket = control::path(&path);
+        match ControlSocket::bind(&socket) {
+            Ok(control) => self.control = Some(control),
+            Err(error) => warn!("there is no control socket at {}: {error}", socket.display()),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::bus::msg::{ConfigGeneration, Generation};
+use crate::bus::msg::{ConfigGeneration, Generation, Source};
 use crate::bus::rows::{
     AddressRow, GroupRow, InstanceRow, IpvsRow, RouterCounters, ServerRow, ServiceRow, TrackedInterfaceRow,
 };
@@ -68,6 +68,15 @@ pub struct Age {
     pub config: ConfigGeneration,
     /// Edges that the sender could not keep.
     pub edges_dropped: u64,
+}
+
+impl Generations {
+    pub fn of(&self, source: Source) -> Age {
+        match source {
+            Source::Vrrp => self.vrrp,
+            Source::Checks => self.checks,
+        }
+    }
 }
 
 impl Snapshot {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::Bridge;
 use crate::agentx::{Event, Token};
 use crate::bus::frame;
-use crate::bus::msg::{Command, Edge, Source, ToBridge, ToEngine};
+use crate::bus::msg::{Command, Edge, Reply, Source, ToBridge, ToEngine};
 use crate::clock;
 use crate::mib::trap;
 use crate::store::Applied;
@@ -62,6 +63,11 @@ impl Engines {
         self.requests.keys().copied().collect()
     }
 
+    /// Whether there is a process behind this one now.
+    fn is_there(&self, source: Source) -> bool {
+        self.buses.contains_key(&source)
+    }
+
     /// The number under which the answer will come.
     fn ask(&mut self, source: Source, token: Token) -> u64 {
         /// What a master could make us remember of commands that are never answered.
@@ -95,6 +101,7 @@ impl Bridge {
                 self.store.expect_resync(source);
                 // What the old process was asked, nobody will answer: their transactions meet their deadlines.
                 self.engines.requests.retain(|_, (asked, _)| *asked != source);
+                self.control.restarted(source);
                 self.engines.buses.insert(source, Bus { socket: Seqpacket::from_fd(fd), ready });
                 // It may have spoken already.
                 self.read_engine(source);
@@ -142,6 +149,7 @@ impl Bridge {
             ToBridge::Feed(feed) => match self.store.apply(source, feed) {
                 Ok(Applied::Committed { generation, edges }) => {
                     self.tell_session(Event::StoreAt(source, generation));
+                    self.control.shown(source, generation);
                     edges.iter().for_each(|edge| self.notify(edge));
                     if !edges.is_empty() {
                         self.engines.say(source, &ToEngine::Seen(generation));
@@ -160,6 +168,9 @@ impl Bridge {
                 if let Some((_, token)) = asked {
                     self.engines.requests.remove(&request);
                     self.tell_session(Event::CommandReply { token, reply });
+                } else {
+                    let shown = self.store.snapshot().generations.of(source).generation;
+                    self.control.replied(source, request, &reply, shown);
                 }
             }
         }
@@ -174,6 +185,17 @@ impl Bridge {
         if let Some(trap) = trap::for_edge(edge, &self.store.snapshot()) {
             let actions = self.session.notify(trap, clock::now());
             self.carry_out(actions);
+        }
+    }
+
+    /// Over the control socket; without an owner the dropped sender is the answer.
+    pub(super) fn command_of_tool(&mut self, command: Command, reply: oneshot::Sender<Reply>) {
+        let owner = command.owner();
+        if self.engines.is_there(owner) {
+            self.engines.next_request += 1;
+            let request = self.engines.next_request;
+            self.control.sent(request, owner, reply);
+            self.engines.say(owner, &ToEngine::Command { request, command });
         }
     }
 

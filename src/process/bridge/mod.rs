@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 use self::engines::Engines;
+use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
@@ -46,6 +47,7 @@ pub fn run() -> i32 {
     logging::start(&options.log(config.global.instance.as_deref()), "_bridge");
     // The terminal's signals reach the whole group, and only the supervisor acts on them.
     let _signals = poll::Signals::new(&[libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
+    let user = nix::unistd::geteuid().as_raw();
     if let Err(error) = privileges::become_nobody() {
         // Without root there is nothing to give up.
         debug!("the bridge keeps the user it was started as: {error}");
@@ -58,7 +60,7 @@ pub fn run() -> i32 {
         }
     };
     runtime.block_on(async move {
-        match Bridge::start(channel, *options, config, generation) {
+        match Bridge::start(channel, *options, config, generation, user) {
             Ok(mut bridge) => bridge.run().await,
             Err(error) => {
                 error!("the bridge cannot start: {error}");
@@ -81,6 +83,7 @@ struct Bridge {
     session: Session,
     link: Option<Link>,
     connecting: Option<JoinHandle<std::io::Result<OwnedFd>>>,
+    control: Control,
     leaving: Option<Instant>,
 }
 
@@ -90,6 +93,7 @@ enum Woken {
     LinkReadable,
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
+    Asked(Ask),
     Time,
 }
 
@@ -99,6 +103,7 @@ impl Bridge {
         options: Options,
         config: Config,
         generation: ConfigGeneration,
+        user: u32,
     ) -> std::io::Result<Bridge> {
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
         let seed = clock::now().nanos() ^ u64::from(std::process::id());
@@ -114,6 +119,7 @@ impl Bridge {
             session: Session::new(Settings { seed, ..Settings::default() }),
             link: None,
             connecting: None,
+            control: Control::new(user),
             leaving: None,
         };
         bridge.configure(&config);
@@ -136,6 +142,7 @@ impl Bridge {
                     self.connecting = None;
                     self.connected(result);
                 }
+                Woken::Asked(ask) => self.asked(ask),
                 Woken::Time => {}
             }
             let now = clock::now();
@@ -171,6 +178,7 @@ impl Bridge {
             result = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
                 Woken::Connected(result.unwrap_or_else(|error| Err(std::io::Error::other(error))))
             }
+            ask = self.control.asked() => Woken::Asked(ask),
             () = sleep_until(deadline) => Woken::Time,
         }
     }
@@ -234,13 +242,18 @@ impl Bridge {
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Control, Some(fd)) => {
+                if let Err(error) = self.control.listen(fd) {
+                    error!("the control socket cannot be used: {error}");
+                }
+            }
             (ToChild::AgentX { error: None }, Some(fd)) => self.connected(Ok(fd)),
             (ToChild::AgentX { error }, _) => {
                 self.connected(Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
-            (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. }, _) => {
+            (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
         }
@@ -254,6 +267,14 @@ impl Bridge {
             self.leaving = Some(now + STOP_PATIENCE);
             let actions = self.session.stop(now);
             self.carry_out(actions);
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            // One that has gone meanwhile needs no answer.
+            Ask::Look(tell) => drop(tell.send(self.store.snapshot())),
+            Ask::Carry(command, reply) => self.command_of_tool(command, reply),
         }
     }
 

@@ -358,7 +358,7 @@ impl Driver {
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
             }
-            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. }, _) => {}
+            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. } | ToChild::Control, _) => {}
             (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {
                 error!("the supervisor said {message:?} at the wrong time");
             }
