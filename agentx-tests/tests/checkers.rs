@@ -372,14 +372,13 @@ fn the_kernel_of_a_host_answers_pings_and_routers_say_what_is_unreachable() {
     pair.fails(Check::Ping(short), Cause::Timeout, "timed out after 300ms waiting for the echo");
 
     // The server as a router that says no.
-    for (route, gateway, beyond) in
-        [("10.10.0.0/24", SERVER, "10.10.0.1"), ("fd10::/64", SERVER_V6, "fd10::1")]
-    {
+    for (route, gateway, beyond) in [("10.10.0.0/24", SERVER, "10.10.0.1"), ("fd10::/64", SERVER_V6, "fd10::1")] {
         pair.director.ip(&["route", "add", route, "via", gateway]);
         pair.server.sysctl("net/ipv4/ip_forward", "1");
         pair.server.sysctl("net/ipv6/conf/all/forwarding", "1");
         pair.server.ip(&["route", "add", "unreachable", route]);
-        let udp = |address| Check::Udp(UdpCheck { target: Target { port: 9, ..to(address) }, payload: None, reply: None });
+        let udp =
+            |address| Check::Udp(UdpCheck { target: Target { port: 9, ..to(address) }, payload: None, reply: None });
         for check in [Check::Ping(to(beyond)), udp(beyond), Check::Tcp(Target { port: 9, ..to(beyond) })] {
             let name = check.name();
             let Outcome::Failed(failure) = pair.probe(check) else { panic!("{name} passed") };
