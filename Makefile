@@ -3,12 +3,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CARGO := cargo
-PACKAGES := gcc make pkg-config iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd keepalived smitools nftables ethtool util-linux
+PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd \
+  keepalived smitools nftables ethtool util-linux
+# Servers that checkers meet in tests.
+PACKAGES += nginx-light openssl postfix unbound
 # Tests that need IPVS boot Debian's kernel where this one has none.
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
-.PHONY: help setup setup-lint build demo test bench lint clean
+.PHONY: help setup setup-lint build demo test fuzz bench lint clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +42,23 @@ test: build ## every test; those that look at the kernel and the wire need root
 	$(CARGO) test --release --workspace --no-run
 	$(AS_ROOT) $(CARGO) test --release -p keepwatch
 	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests -- --test-threads=2
+
+FUZZ_SECONDS ?= 60
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# Coverage for libFuzzer without a nightly toolchain. With --target, build scripts and macros are built without it.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz: setup ## each parser of what strangers send, for FUZZ_SECONDS (60) each; fails on a finding
+	cd fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" CARGO_TARGET_DIR=target $(CARGO) build --release --target $(FUZZ_HOST)
+	@set -e; cd fuzz; mkdir -p artifacts; for source in src/*.rs; do name=$$(basename $$source .rs); \
+	   mkdir -p target/corpus/$$name; echo "fuzz: $$name"; \
+	   target/$(FUZZ_HOST)/release/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+	     -print_final_stats=1 -artifact_prefix=artifacts/$$name- target/corpus/$$name $$(ls -d seeds/$$name 2>/dev/null) \
+	     2>&1 | tee target/$$name.log | grep -E 'stat::(number_of_executed|peak_rss)|ERROR|panicked|SUMMARY' || true; \
+	   grep -q 'stat::number_of_executed' target/$$name.log && ! grep -qE '^==[0-9]+== *ERROR' target/$$name.log \
+	     || { tail -40 target/$$name.log; exit 1; }; done
 
 bench: build ## side by side with Debian's keepalived (root)
 	$(SUDO) target/release/bench

@@ -1,6 +1,7 @@
 //! PCRE2 with what matching a body of any length takes: partial matches, a start, a last start, and limits.
 //!
-//! The JIT is used when it can be had; where memory may not be executable, matching is interpreted.
+//! Matching is interpreted. PCRE2 10.42's JIT, with partial matches or a limit of the start, was seen to match behind the
+//! limit and to run off the subject; what strangers send is no place for that. Bodies of health checks are short.
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
@@ -49,7 +50,7 @@ pub struct Regex {
 
 // SAFETY: compiled code is only read after `compile` returns; pcre2api(3), "Multithreading".
 unsafe impl Send for Regex {}
-// SAFETY: as above; every matcher has match data, context and JIT stack of its own.
+// SAFETY: as above; every matcher has match data and a context of its own.
 unsafe impl Sync for Regex {}
 
 impl Regex {
@@ -64,8 +65,6 @@ impl Regex {
         } else {
             regex
         };
-        // SAFETY: the code is ours and not shared yet. Where there is no JIT this fails and matching is interpreted.
-        unsafe { ffi::pcre2_jit_compile_8(regex.code.as_ptr(), ffi::PCRE2_JIT_COMPLETE | ffi::PCRE2_JIT_PARTIAL_HARD) };
         Ok(regex)
     }
 
@@ -126,13 +125,12 @@ pub enum Found {
     Nothing,
 }
 
-/// What one search at a time needs: memory for captures, limits, a JIT stack.
+/// What one search at a time needs: memory for captures, limits.
 #[derive(Debug)]
 pub struct Matcher {
     regex: Arc<Regex>,
     data: NonNull<ffi::pcre2_match_data_8>,
     context: NonNull<ffi::pcre2_match_context_8>,
-    stack: Option<NonNull<ffi::pcre2_jit_stack_8>>,
 }
 
 // SAFETY: the pointers belong to this value alone, and every use takes `&mut self`.
@@ -144,12 +142,9 @@ const HEAP_LIMIT: u32 = 16 * 1024;
 /// Steps of one search: a fraction of a second, then it is given up. Other probes wait as long.
 const MATCH_LIMIT: u32 = 2_000_000;
 
-/// Most memory for a JIT stack, whatever is asked for.
-const STACK_LIMIT: u64 = 8 << 20;
-
 impl Matcher {
-    /// `stack`: first and greatest size of the JIT stack in octets; PCRE2's own 32 KiB when there is none.
-    pub fn new(regex: Arc<Regex>, stack: Option<(u64, u64)>) -> Option<Matcher> {
+    /// `None`: there is no memory.
+    pub fn new(regex: Arc<Regex>) -> Option<Matcher> {
         // SAFETY: the code is valid; a null general context means malloc.
         let data = unsafe { ffi::pcre2_match_data_create_from_pattern_8(regex.code.as_ptr(), ptr::null_mut()) };
         let data = NonNull::new(data)?;
@@ -159,21 +154,12 @@ impl Matcher {
             unsafe { ffi::pcre2_match_data_free_8(data.as_ptr()) };
             return None;
         };
-        let stack = stack.and_then(|(start, max)| {
-            let max = usize::try_from(max.min(STACK_LIMIT)).unwrap_or(0);
-            let start = usize::try_from(start).unwrap_or(max).min(max);
-            // SAFETY: plain sizes; null is checked.
-            NonNull::new(unsafe { ffi::pcre2_jit_stack_create_8(start, max, ptr::null_mut()) })
-        });
-        // SAFETY: the context is valid and the stack lives as long as it.
+        // SAFETY: the context is valid.
         unsafe {
             ffi::pcre2_set_match_limit_8(context.as_ptr(), MATCH_LIMIT);
             ffi::pcre2_set_heap_limit_8(context.as_ptr(), HEAP_LIMIT);
-            if let Some(stack) = stack {
-                ffi::pcre2_jit_stack_assign_8(context.as_ptr(), None, stack.as_ptr().cast());
-            }
         }
-        Some(Matcher { regex, data, context, stack })
+        Some(Matcher { regex, data, context })
     }
 
     pub fn regex(&self) -> &Regex {
@@ -194,12 +180,7 @@ impl Matcher {
         let partial = if more { ffi::PCRE2_PARTIAL_HARD } else { 0 };
         // SAFETY: the context is ours.
         unsafe { ffi::pcre2_set_offset_limit_8(self.context.as_ptr(), last_start.unwrap_or(UNSET)) };
-        let mut code = self.search(subject, start, partial);
-        if code == ffi::PCRE2_ERROR_JIT_STACKLIMIT {
-            // Slower, but with a heap.
-            code = self.search(subject, start, partial | ffi::PCRE2_NO_JIT);
-        }
-        match code {
+        match self.search(subject, start, partial) {
             ffi::PCRE2_ERROR_NOMATCH => Ok(Found::Nothing),
             ffi::PCRE2_ERROR_PARTIAL => {
                 // SAFETY: after a partial match the first pair of the vector is set.
@@ -234,13 +215,10 @@ impl Matcher {
 
 impl Drop for Matcher {
     fn drop(&mut self) {
-        // SAFETY: created by `new`, freed once; the stack goes after the context that refers to it.
+        // SAFETY: created by `new`, freed once.
         unsafe {
             ffi::pcre2_match_data_free_8(self.data.as_ptr());
             ffi::pcre2_match_context_free_8(self.context.as_ptr());
-            if let Some(stack) = self.stack {
-                ffi::pcre2_jit_stack_free_8(stack.as_ptr());
-            }
         }
     }
 }
@@ -262,7 +240,7 @@ mod tests {
     fn find(pattern: &str, options: &[&str], subject: &[u8], more: bool) -> Result<Found, String> {
         let options = options.iter().map(|name| option(name).unwrap()).sum();
         let regex = Arc::new(Regex::compile(pattern, options).unwrap());
-        Matcher::new(regex, None).unwrap().find(subject, 0, None, more)
+        Matcher::new(regex).unwrap().find(subject, 0, None, more)
     }
 
     #[test]

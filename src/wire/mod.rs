@@ -5,6 +5,8 @@
 pub mod agentx;
 pub mod arp;
 pub mod checksum;
+pub mod dns;
+pub mod icmp;
 pub mod ip;
 pub mod ndisc;
 pub mod oid;

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{SetSockOpt, setsockopt, sockopt};
-use tokio::net::{TcpSocket, TcpStream};
+use nix::sys::socket::{self, setsockopt, sockopt};
+use nix::sys::socket::{AddressFamily, SetSockOpt, SockFlag, SockProtocol, SockType, SockaddrStorage};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::Stage;
+use super::ping::Kind;
 use crate::check::io::{Cause, Failure};
 use crate::conf::model::Target;
 
@@ -31,6 +33,55 @@ pub async fn tcp(target: &Target, stage: &Stage) -> Result<TcpStream, Failure> {
         socket.bind(bind).map_err(|error| local(&format!("bind to {bind}"), &error))?;
     }
     socket.connect(remote).await.map_err(|error| refused(&error))
+}
+
+/// A UDP socket that hears the target only, and of everything that ICMP says about it.
+pub fn udp(target: &Target) -> Result<UdpSocket, Failure> {
+    datagram(target, SockType::Datagram, None).map_err(|error| local("socket", &error.into()))?
+}
+
+/// A socket for ICMP echo, and of which kind it is.
+pub fn icmp_echo(target: &Target) -> Result<(UdpSocket, Kind), Failure> {
+    let protocol = if target.address.is_ipv4() { SockProtocol::Icmp } else { SockProtocol::IcmpV6 };
+    // The port of a ping socket is the identifier, which the kernel is to choose.
+    let target = Target { port: 0, bind_port: 0, ..target.clone() };
+    match datagram(&target, SockType::Datagram, Some(protocol)) {
+        Ok(socket) => Ok((socket?, Kind::Ping)),
+        Err(_) => match datagram(&target, SockType::Raw, Some(protocol)) {
+            Ok(socket) => Ok((socket?, Kind::Raw)),
+            Err(error) => Err(local("ICMP socket", &error.into())),
+        },
+    }
+}
+
+/// The outer error: there is no such socket for us.
+fn datagram(
+    target: &Target,
+    kind: SockType,
+    protocol: Option<SockProtocol>,
+) -> Result<Result<UdpSocket, Failure>, Errno> {
+    let v4 = target.address.is_ipv4();
+    let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket::socket(family, kind, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, protocol)?;
+    Ok(connected(target, fd))
+}
+
+fn connected(target: &Target, fd: OwnedFd) -> Result<UdpSocket, Failure> {
+    configure(&fd, target)?;
+    // All that routers say, and not only what the kernel takes for the last word.
+    if target.address.is_ipv4() {
+        set(&fd, sockopt::Ipv4RecvErr, &true).map_err(|error| local("ICMP errors", &error))?;
+    } else {
+        set(&fd, sockopt::Ipv6RecvErr, &true).map_err(|error| local("ICMP errors", &error))?;
+    }
+    if target.bind.is_some() || target.bind_port != 0 {
+        let bind = bind(target)?;
+        set(&fd, sockopt::ReuseAddr, &true).map_err(|error| local("reuse of the port", &error))?;
+        socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(bind))
+            .map_err(|error| local(&format!("bind to {bind}"), &error.into()))?;
+    }
+    socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(remote(target)?)).map_err(|error| icmp(&error.into()))?;
+    UdpSocket::from_std(fd.into()).map_err(|error| local("socket", &error))
 }
 
 /// Interface, mark, and the choice of a free port when connecting, where ports of other destinations may be shared.

@@ -10,9 +10,14 @@
 
 pub mod body;
 pub mod connect;
+pub mod dns;
+pub mod file;
 pub mod http;
+pub mod ping;
+pub mod smtp;
 pub mod tcp;
 pub mod tls;
+pub mod udp;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,9 +39,16 @@ pub const MEMORY: usize = 512 * 1024;
 /// A value that was not announced by [`Context::configure`] is made at its first use.
 #[derive(Debug, Default)]
 pub struct Context {
-    regexes: Mutex<BTreeMap<(String, Vec<String>, bool), Result<Arc<Regex>, String>>>,
-    tls: Mutex<Vec<(Option<TlsClient>, Result<SslContext, String>)>>,
+    regexes: Mutex<BTreeMap<RegexKey, Made<Arc<Regex>>>>,
+    /// There is one `SSL` block, or none.
+    tls: Mutex<Vec<(Option<TlsClient>, Made<SslContext>)>>,
 }
+
+/// Pattern, options, and whether the place of a match is limited.
+type RegexKey = (String, Vec<String>, bool);
+
+/// Or why it could not be made.
+type Made<T> = Result<T, String>;
 
 impl Context {
     pub fn new() -> Context {
@@ -66,13 +78,13 @@ impl Context {
         complaints
     }
 
-    fn regex(&self, wanted: &BodyRegex) -> Result<Arc<Regex>, String> {
+    fn regex(&self, wanted: &BodyRegex) -> Made<Arc<Regex>> {
         let key = (wanted.pattern.clone(), wanted.options.clone(), wanted.max_offset.is_some());
         let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
         regexes.entry(key).or_insert_with(|| body::compile(wanted).map(Arc::new)).clone()
     }
 
-    fn tls_context(&self, client: Option<&TlsClient>) -> Result<SslContext, String> {
+    fn tls_context(&self, client: Option<&TlsClient>) -> Made<SslContext> {
         let mut contexts = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, context)) = contexts.iter().find(|(key, _)| key.as_ref() == client) {
             return context.clone();
@@ -96,6 +108,7 @@ pub async fn run(context: &Context, check: &Check, url: usize) -> Outcome {
     match tokio::time::timeout(limit, attempt(context, check, target, url, &stage)).await {
         Ok(Ok(())) => Outcome::Passed,
         Ok(Err(failure)) => Outcome::Failed(failure),
+        Err(_) if matches!(check, Check::Udp(check) if udp::silence_passes(check, &stage)) => Outcome::Passed,
         Err(_) => Outcome::Failed(Failure::new(Cause::Timeout, format!("timed out after {limit:?} {stage}"))),
     }
 }
@@ -104,7 +117,11 @@ async fn attempt(context: &Context, check: &Check, target: &Target, url: usize, 
     match check {
         Check::Tcp(_) => tcp::run(target, stage).await,
         Check::Http(check) => http::run(context, check, url, stage).await,
-        _ => Err(Failure::new(Cause::Local, "no such probe")),
+        Check::Smtp(check) => smtp::run(check, stage).await,
+        Check::Dns(check) => dns::run(check, stage).await,
+        Check::Udp(check) => udp::run(check, stage).await,
+        Check::Ping(target) => ping::run(target, stage).await,
+        Check::Misc(_) | Check::File(_) | Check::Bfd(_) => Err(Failure::new(Cause::Local, "not a probe")),
     }
 }
 
@@ -117,6 +134,14 @@ fn target(check: &Check) -> Option<&Target> {
         Check::Udp(check) => Some(&check.target),
         Check::Misc(_) | Check::File(_) | Check::Bfd(_) => None,
     }
+}
+
+/// Octets that nobody can foretell: ids of DNS, data of an echo.
+fn random<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    // OpenSSL has seeded itself; where it has not, an id that can be guessed is still an id.
+    let _ = openssl::rand::rand_bytes(&mut octets);
+    octets
 }
 
 /// What a probe is doing, for the words of a time-out: `timed out after 5s connecting`.

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::Instant;
 
 use super::*;
-use crate::conf::model::{HttpCheck, HttpVersion, TlsSettings, Url};
+use crate::conf::model::{DnsCheck, HttpCheck, HttpVersion, SmtpCheck, TlsSettings, UdpCheck, UdpReply, Url};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -485,4 +485,185 @@ fn thousands_of_hostile_servers_do_not_slow_down_a_good_one() {
         }
         assert!(end.elapsed() < Duration::from_secs(2), "they all ended on time");
     });
+}
+
+// ---- SMTP_CHECK
+
+fn smtp(port: u16, timeout: Duration) -> Check {
+    Check::Smtp(SmtpCheck { target: target(port, timeout), helo: "me.example".to_owned() })
+}
+
+/// Says each of these, and waits for a line after each.
+async fn smtp_server(replies: &'static [&'static str]) -> u16 {
+    server(move |mut stream| async move {
+        for reply in replies {
+            if stream.write_all(reply.as_bytes()).await.is_err() || stream.read(&mut [0; 600]).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_mail_server_that_talks_passes() {
+    block_on(async {
+        let port = smtp_server(&["220-mx\r\n220 mx\r\n", "250 mx\r\n", "221 bye\r\n"]).await;
+        assert_eq!(probe(&smtp(port, LONG)).await, Outcome::Passed);
+    });
+}
+
+#[test]
+fn mail_servers_fail_for_what_they_say() {
+    block_on(async {
+        let refusing = smtp_server(&["554 no\r\n"]).await;
+        assert_eq!(failure(&smtp(refusing, LONG)).await, (Cause::Status, "greeting: SMTP reply 554".to_owned()));
+        let leaving = smtp_server(&["220 mx\r\n"]).await;
+        let closed = protocol("connection closed waiting for the reply to HELO");
+        assert_eq!(failure(&smtp(leaving, LONG)).await, closed);
+        let web = smtp_server(&["HTTP/1.0 400 Bad Request\r\n"]).await;
+        assert_eq!(failure(&smtp(web, LONG)).await, protocol("greeting: not a reply of SMTP"));
+        let endless = server(|mut stream| async move { while stream.write_all(b"2").await.is_ok() {} }).await;
+        assert_eq!(failure(&smtp(endless, LONG)).await, protocol("greeting: reply too long"));
+        let silent = server(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
+        assert_eq!(failure(&smtp(silent, SHORT)).await, timed_out("waiting for the greeting"));
+        let slow = server(|mut stream| async move {
+            let _ = stream.write_all(b"220-").await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert_eq!(failure(&smtp(slow, SHORT)).await, timed_out("waiting for the greeting"));
+    });
+}
+
+// ---- DNS_CHECK, UDP_CHECK
+
+/// Answers each datagram with what this makes of it.
+async fn udp_server(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + 'static) -> u16 {
+    let socket = UdpSocket::bind((LOCALHOST, 0)).await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    tokio::task::spawn_local(async move {
+        let mut datagram = [0; 2000];
+        loop {
+            // Its own ICMP errors come back here.
+            let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
+            for answer in answer(&datagram[..length]) {
+                let _ = socket.send_to(&answer, from).await;
+            }
+        }
+    });
+    port
+}
+
+fn dns_check(port: u16, timeout: Duration) -> Check {
+    Check::Dns(DnsCheck { target: target(port, timeout), record: 1, name: "www.example.com".to_owned() })
+}
+
+/// A response with this code to a query.
+fn response(query: &[u8], code: u8) -> Vec<u8> {
+    let mut response = query.to_vec();
+    response[2] |= 0x80;
+    response[3] = code;
+    response
+}
+
+#[test]
+fn a_response_without_error_passes_after_whatever_else_came() {
+    block_on(async {
+        let port = udp_server(|query| {
+            let mut other = response(query, 3);
+            other[0] ^= 1;
+            vec![vec![], vec![0; 5], other, query.to_vec(), vec![0xff; 600], response(query, 0)]
+        })
+        .await;
+        assert_eq!(probe(&dns_check(port, LONG)).await, Outcome::Passed);
+    });
+}
+
+#[test]
+fn name_servers_fail_for_what_they_say_or_do_not_say() {
+    block_on(async {
+        let unknowing = udp_server(|query| vec![response(query, 3)]).await;
+        let nxdomain = (Cause::Status, "DNS response code 3 (NXDOMAIN)".to_owned());
+        assert_eq!(failure(&dns_check(unknowing, LONG)).await, nxdomain);
+        let silent = udp_server(|_| vec![]).await;
+        assert_eq!(failure(&dns_check(silent, SHORT)).await, timed_out("waiting for the response"));
+        let garbage = udp_server(|_| vec![vec![0x80; 100]; 3]).await;
+        assert_eq!(failure(&dns_check(garbage, SHORT)).await, timed_out("waiting for the response"));
+        let nobody = UdpSocket::bind((LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
+        assert_eq!(failure(&dns_check(nobody, LONG)).await, (Cause::Refused, "port unreachable".to_owned()));
+    });
+}
+
+fn udp_check(port: u16, timeout: Duration, reply: Option<UdpReply>) -> Check {
+    Check::Udp(UdpCheck { target: target(port, timeout), payload: Some(vec![1, 2, 3]), reply })
+}
+
+#[test]
+fn silence_passes_unless_a_reply_is_required() {
+    block_on(async {
+        let silent = udp_server(|_| vec![]).await;
+        let start = Instant::now();
+        assert_eq!(probe(&udp_check(silent, SHORT, None)).await, Outcome::Passed);
+        assert!(start.elapsed() >= SHORT, "an ICMP error might still have come");
+        let any = UdpReply { prefix: vec![], min_length: 0, max_length: 255 };
+        assert_eq!(failure(&udp_check(silent, SHORT, Some(any.clone()))).await, timed_out("waiting for a reply"));
+        let nobody = UdpSocket::bind((LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
+        let refused = (Cause::Refused, "port unreachable".to_owned());
+        assert_eq!(failure(&udp_check(nobody, LONG, None)).await, refused);
+        assert_eq!(failure(&udp_check(nobody, LONG, Some(any))).await, refused);
+    });
+}
+
+#[test]
+fn a_reply_is_judged_by_content_and_length() {
+    block_on(async {
+        let echo = udp_server(|datagram| vec![datagram.to_vec()]).await;
+        let wanted = |prefix: &[(u8, u8)]| UdpReply { prefix: prefix.to_vec(), min_length: 0, max_length: 255 };
+        assert_eq!(probe(&udp_check(echo, LONG, Some(wanted(&[(1, 255), (0, 0), (3, 15)])))).await, Outcome::Passed);
+        let differs = failure(&udp_check(echo, LONG, Some(wanted(&[(1, 255), (3, 255)])))).await;
+        assert_eq!(differs, protocol("reply differs at octet 1"));
+        let large = udp_server(|_| vec![vec![0; 1400]]).await;
+        let long = failure(&udp_check(large, LONG, Some(wanted(&[])))).await;
+        assert_eq!(long, protocol("reply of more than 255 octets is too long"));
+    });
+}
+
+// ---- PING_CHECK
+
+/// Needs root, for a raw socket where ping sockets are not allowed.
+#[test]
+fn this_host_echoes() {
+    block_on(async {
+        for address in [LOCALHOST, "::1".parse().unwrap()] {
+            let check = Check::Ping(Target { address, ..target(0, LONG) });
+            assert_eq!(probe(&check).await, Outcome::Passed, "{address}");
+        }
+    });
+}
+
+#[test]
+fn an_echo_of_another_is_not_ours() {
+    let wanted = ping::Wanted {
+        family: crate::conf::model::Family::V4,
+        kind: ping::Kind::Ping,
+        sequence: 7,
+        data: ping::data([9; 16]),
+    };
+    let reply = |sequence, data: &[u8]| {
+        let mut message = vec![0, 0, 0, 0, 0, 1, 0, sequence];
+        message.extend(data);
+        message
+    };
+    assert!(wanted.is(&reply(7, &ping::data([9; 16]))));
+    assert!(!wanted.is(&reply(8, &ping::data([9; 16]))));
+    assert!(!wanted.is(&reply(7, &ping::data([8; 16]))));
+    assert!(!wanted.is(&reply(7, &ping::data([9; 16])[1..])));
+    let raw = ping::Wanted { kind: ping::Kind::Raw, ..wanted };
+    let mut packet = vec![0x45; 20];
+    packet.extend(reply(7, &ping::data([9; 16])));
+    assert!(raw.is(&packet));
+    assert!(!raw.is(&packet[1..]));
 }

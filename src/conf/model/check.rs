@@ -339,7 +339,7 @@ pub struct BodyRegex {
     /// Where in the body a match may start.
     pub min_offset: u64,
     pub max_offset: Option<u64>,
-    /// JIT stack, start and maximum, octets.
+    /// JIT stack, start and maximum, octets. There is no JIT: nothing looks at it.
     pub stack: Option<(u64, u64)>,
 }
 
@@ -369,7 +369,7 @@ pub struct MiscCheck {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UdpCheck {
     pub target: Target,
-    /// `None`: random octets.
+    /// `None`: 32 octets of text.
     pub payload: Option<Vec<u8>>,
     /// `None`: anything but an ICMP error is good, silence too.
     pub reply: Option<UdpReply>,
