@@ -39,7 +39,7 @@ fn modules_that_decide_know_no_operating_system() {
     for (module, edges) in PURE {
         for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(module)) {
             let below = |edge: &&str| file.components().any(|part| part.as_os_str() == std::ffi::OsStr::new(*edge));
-            if edges.iter().any(|edge| file.ends_with(edge) || below(&edge)) {
+            if edges.iter().any(|edge| file.ends_with(edge) || below(edge)) {
                 continue;
             }
             for (number, line) in code(&file) {
