@@ -411,7 +411,7 @@ fn mail_tells_of_checkers_servers_and_quorum_as_configured() {
 
 #[test]
 fn at_stop_each_server_is_told_down_and_each_quorum_shut_down_and_omega_runs_the_notifiers() {
-    let notified = |it: RealServer| RealServer { notify_down: script(u32::from(it.weight)), ..it };
+    let notified = |it: RealServer| RealServer { notify_down: script(it.weight), ..it };
     let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![]))];
     let vs = VirtualServer { omega: true, quorum_down: script(3), ..service(1, servers.clone()) };
     let mut world = World::new(&config(vec![vs, service(2, servers)]));

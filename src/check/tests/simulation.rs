@@ -90,8 +90,11 @@ fn configs() -> [Config; 4] {
     [config(base), config(weights), config(fewer), config(moved)]
 }
 
+/// Kernel services by name: settings, a number, and destinations with their weights.
+type Printed = BTreeMap<String, (String, u32, Vec<(String, u32)>)>;
+
 /// The table as rows and configuration tell it, computed without looking at the engine's own idea of it.
-fn naive(world: &World, config: &Config) -> BTreeMap<String, (String, u32, Vec<(String, u32)>)> {
+fn naive(world: &World, config: &Config) -> Printed {
     let mut table = BTreeMap::new();
     for vs in &config.services {
         let ServiceKind::Address { address, port } = vs.key.kind else { panic!("only addresses here") };
@@ -135,7 +138,7 @@ fn naive(world: &World, config: &Config) -> BTreeMap<String, (String, u32, Vec<(
     table
 }
 
-fn actual(world: &World) -> BTreeMap<String, (String, u32, Vec<(String, u32)>)> {
+fn actual(world: &World) -> Printed {
     let entry = |(service, pool): &(crate::check::table::Service, BTreeMap<_, crate::check::table::Destination>)| {
         let mut pool: Vec<(String, u32)> = pool.values().map(|it| (it.id.to_string(), it.weight)).collect();
         pool.sort();
