@@ -97,7 +97,14 @@ impl Ipvs {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => libc::ETIMEDOUT,
             Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
         };
-        answers.into_iter().map(|answer| answer.unwrap_or(Some(lost))).collect()
+        let verdict = |(op, answer): (&Op, Option<Option<i32>>)| match (op, answer) {
+            (_, Some(answer)) => answer,
+            // A thread that is stopped before it has run even once makes the kernel forget the answer (it has EINTR, which
+            // netlink takes for "ask again"). Stopped it is.
+            (Op::StopDaemon { .. }, None) if lost == libc::ETIMEDOUT => None,
+            (_, None) => Some(lost),
+        };
+        ops.iter().zip(answers).map(verdict).collect()
     }
 
     /// Receives the verdicts on the requests with these numbers.
@@ -211,8 +218,8 @@ fn no_answer() -> Error {
     Error::Io(io::ErrorKind::InvalidData.into())
 }
 
-/// For one answer. The kernel answers at once unless somebody else holds its lock, or a machine stands still.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For one answer. All of them are there when the system call that asks returns, so this is for surprises.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the kernel charges for one waiting acknowledgement, with a margin.
 const ANSWER: usize = 2048;
