@@ -28,11 +28,13 @@ pub fn ipvsadm(node: &impl Place, words: &str) -> String {
     node.must(&all)
 }
 
-/// What `ipvsadm-save -n` prints, sorted: the kernel keeps no order of its own.
+/// What `ipvsadm-save -n` prints, sorted (the kernel keeps no order of its own), and each line once.
 #[track_caller]
 pub fn saved(node: &impl Place) -> Vec<String> {
     let mut lines: Vec<String> = ipvsadm(node, "-Sn").lines().map(str::to_owned).collect();
     lines.sort();
+    // A change in another namespace makes the kernel list something twice.
+    lines.dedup();
     lines
 }
 

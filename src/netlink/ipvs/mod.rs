@@ -8,6 +8,7 @@ pub mod codec;
 mod number;
 pub mod refusal;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -128,15 +129,33 @@ impl Ipvs {
         Ok(())
     }
 
-    /// Every service with its counters. Destinations are asked for one service at a time.
+    /// Every service with its counters, each once, by id. Destinations are asked for one service at a time.
+    ///
+    /// The kernel lists from one hash table for all network namespaces, a buffer (some hundred services) at a time, and goes
+    /// on by counting. When a service anywhere on the host comes or goes meanwhile, one may be listed twice or be left out:
+    /// ask with [`service`](Self::service) before believing that one is gone.
     pub fn services(&mut self) -> Result<Vec<(Service, Stats)>, Error> {
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         self.ask(Request::services(), NLM_F_DUMP, Family::V4, |reply| {
             if let Reply::Service(service, stats) = reply {
-                found.push((service, stats));
+                found.insert(service.id, (service, stats));
             }
         })?;
-        Ok(found)
+        Ok(found.into_values().collect())
+    }
+
+    /// One service with its counters, if it is there.
+    pub fn service(&mut self, id: &ServiceId) -> Result<Option<(Service, Stats)>, Error> {
+        let mut found = None;
+        let answer = self.ask(Request::service(id), NLM_F_ACK, id.family(), |reply| {
+            if let Reply::Service(service, stats) = reply {
+                found = Some((service, stats));
+            }
+        });
+        match answer {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            answer => answer.map(|()| found),
+        }
     }
 
     /// The destinations of a service, newest first; none if there is no such service.
