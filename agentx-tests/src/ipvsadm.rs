@@ -7,19 +7,34 @@ use crate::net::Node;
 use crate::process::must;
 use crate::wait;
 
-/// `ipvsadm WORDS` on `node`, which must succeed; gives what it prints.
-#[track_caller]
-pub fn ipvsadm(node: &Node, words: &str) -> String {
-    let mut all = vec!["ipvsadm"];
-    all.extend(words.split_whitespace());
-    must(node.command(&all))
+/// Where commands can be run: a [`Node`], or whatever has a network namespace.
+pub trait Place {
+    /// Runs a short command that must succeed; gives its standard output.
+    fn must(&self, words: &[&str]) -> String;
 }
 
-/// What `ipvsadm-save -n` prints, sorted: the kernel keeps no order of its own.
+impl Place for Node {
+    #[track_caller]
+    fn must(&self, words: &[&str]) -> String {
+        must(self.command(words))
+    }
+}
+
+/// `ipvsadm WORDS` on `node`, which must succeed; gives what it prints.
 #[track_caller]
-pub fn saved(node: &Node) -> Vec<String> {
+pub fn ipvsadm(node: &impl Place, words: &str) -> String {
+    let mut all = vec!["ipvsadm"];
+    all.extend(words.split_whitespace());
+    node.must(&all)
+}
+
+/// What `ipvsadm-save -n` prints, sorted (the kernel keeps no order of its own), and each line once.
+#[track_caller]
+pub fn saved(node: &impl Place) -> Vec<String> {
     let mut lines: Vec<String> = ipvsadm(node, "-Sn").lines().map(str::to_owned).collect();
     lines.sort();
+    // A change in another namespace makes the kernel list something twice.
+    lines.dedup();
     lines
 }
 
@@ -35,7 +50,7 @@ pub struct Counters {
 
 /// `ipvsadm -Ln --stats --exact`.
 #[track_caller]
-pub fn statistics(node: &Node) -> Statistics {
+pub fn statistics(node: &impl Place) -> Statistics {
     let counters = |words: &[&str]| {
         let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
         match numbers[..] {
@@ -51,7 +66,7 @@ pub fn statistics(node: &Node) -> Statistics {
 /// [`statistics`] once they have caught up: the kernel adds up its processors' counters every two seconds only, so they
 /// must have been the same for longer.
 #[track_caller]
-pub fn settled_statistics(node: &Node) -> Statistics {
+pub fn settled_statistics(node: &impl Place) -> Statistics {
     let mut last = (statistics(node), Instant::now());
     wait::until("the kernel's counters to stand still", Duration::from_secs(60), || {
         let now = statistics(node);
@@ -78,7 +93,7 @@ pub struct Real {
 /// Destinations by address (`192.168.1.10:80`) of the service printed as `service` (`TCP 1.1.1.15:80`); `None` if there is
 /// no such service.
 #[track_caller]
-pub fn destinations(node: &Node, service: &str) -> Option<BTreeMap<String, Real>> {
+pub fn destinations(node: &impl Place, service: &str) -> Option<BTreeMap<String, Real>> {
     let all = table(node, "-Ln");
     all.get(&(service.to_owned(), None))?;
     let number = |word: Option<&&str>| word.and_then(|word| word.parse().ok()).unwrap_or_default();
@@ -96,7 +111,7 @@ pub fn destinations(node: &Node, service: &str) -> Option<BTreeMap<String, Real>
 
 /// Lines by service and destination, with the words behind the addresses.
 #[track_caller]
-fn table(node: &Node, words: &str) -> BTreeMap<(String, Option<String>), Vec<String>> {
+fn table(node: &impl Place, words: &str) -> BTreeMap<(String, Option<String>), Vec<String>> {
     let mut all = BTreeMap::new();
     let mut service = String::new();
     // Three lines of heading.

@@ -3,7 +3,7 @@
 //! The guest sees this machine's root file system read-only with an overlay in memory, so the very same test binary
 //! runs there, with the same tools, and nothing it does touches this machine. One boot serves one test binary: the
 //! first test that gets here boots, the guest runs every selected test (those that `--list` names for the same
-//! arguments) one after another, each in a process of its own with `--exact NAME`, and each test of the host waits for
+//! arguments) two at a time, each in a process of its own with `--exact NAME`, and each test of the host waits for
 //! the result of its namesake. A failed one shows the guest's output; its labs' logs and captures come back, too.
 //!
 //! Where the host's kernel has IPVS, nothing is booted and tests run as any other. `KEEPWATCH_VM=always` and
@@ -157,16 +157,16 @@ impl Machine {
             other => return Err(format!("the guest did not come up within {BOOT_MAX:?}: {other:?}")),
         }
         println!("the virtual machine was up after {:.1?}", booted.elapsed());
-        for name in names {
-            let began = Instant::now();
+        for done in 0..names.len() {
             let Some(line) = running.line(SCENARIO_MAX + GRACE)? else {
-                return Err(format!("the guest says nothing while it runs {name}"));
+                return Err(format!("the guest says nothing more after {done} of {} scenarios", names.len()));
             };
-            let outcome = match line.split_once(' ') {
-                Some((code, named)) if named == name => guest.outcome(name, code),
-                _ => return Err(format!("the guest talks nonsense while it runs {name}: {line}")),
+            let words: Vec<&str> = line.splitn(3, ' ').collect();
+            let [code, took, name] = words[..] else {
+                return Err(format!("the guest talks nonsense: {line}"));
             };
-            self.state().outcomes.insert(name.clone(), (outcome, began.elapsed()));
+            let took = Duration::from_millis(took.parse().unwrap_or_default());
+            self.state().outcomes.insert(name.to_owned(), (guest.outcome(name, code), took));
             self.changed.notify_all();
         }
         Ok(())
@@ -210,6 +210,7 @@ impl Guest {
         write(&guest.initramfs(), &initramfs(&version)?)?;
         write(&guest.share().join("scenarios"), (names.join("\n") + "\n").as_bytes())?;
         write(&guest.share().join("guest.sh"), guest_script()?.as_bytes())?;
+        write(&guest.share().join("one.sh"), scenario_script()?.as_bytes())?;
         Ok(guest)
     }
 
@@ -436,8 +437,7 @@ fn guest_script() -> Result<String, String> {
     } else {
         "mount -t tmpfs -o mode=1777 tmpfs /tmp"
     };
-    let (binary, here) = (quoted(&binary.to_string_lossy()), quoted(&here.to_string_lossy()));
-    let limit = SCENARIO_MAX.as_secs();
+    let here = quoted(&here.to_string_lossy());
     Ok(format!(
         r#"{variables}
 export {IN_GUEST}=1 KEEPWATCH_KEEP_LOGS=1
@@ -448,18 +448,32 @@ ip link set lo up
 stty -F /dev/ttyS1 raw -echo
 cd {here} || exit
 echo ready >/dev/ttyS1
-while read -r name; do
-    out=/run/share/$(echo "$name" | sed 's/::/./g')
-    mkdir -p "$out"
-    timeout -k 10 {limit} {binary} --exact "$name" --test-threads=1 --nocapture >"$out/output.log" 2>&1 </dev/null
-    code=$?
-    for try in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(ip netns list)" ] && break; sleep 1; done
-    [ $code = 0 ] || {{ cp -r /tmp/kw*-lab "$out/"; dmesg >"$out/dmesg.log"; }}
-    rm -rf /tmp/kw*-lab
-    echo "$code $name" >/dev/ttyS1
-done </run/share/scenarios
+xargs -P 2 -n 1 sh /run/share/one.sh </run/share/scenarios
 sync
 busybox poweroff -f
+"#
+    ))
+}
+
+/// Runs the scenario that is its argument, and says how it ended and after how many milliseconds. Namespaces and files of
+/// a scenario that left some behind are told by its process number.
+fn scenario_script() -> Result<String, String> {
+    let binary = quoted(&this_binary()?.to_string_lossy());
+    let limit = SCENARIO_MAX.as_secs();
+    Ok(format!(
+        r#"name=$1
+out=/run/share/$(echo "$name" | sed 's/::/./g')
+mkdir -p "$out"
+began=$(date +%s%3N)
+timeout -k 10 {limit} sh -c 'echo $$ >"$0/pid"; exec "$@"' "$out" \
+    {binary} --exact "$name" --test-threads=1 --nocapture >"$out/output.log" 2>&1 </dev/null
+code=$?
+prefix=kw$(cat "$out/pid")x
+for try in 1 2 3 4 5 6 7 8 9 10; do ls /run/netns | grep -q "^$prefix" || break; sleep 1; done
+[ $code = 0 ] || {{ cp -r /tmp/$prefix-lab "$out/"; dmesg >"$out/dmesg.log"; }}
+rm -rf /tmp/$prefix-lab
+echo "$code $(($(date +%s%3N) - began)) $name" >/dev/ttyS1
+exit 0
 "#
     ))
 }

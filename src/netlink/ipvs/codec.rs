@@ -79,6 +79,13 @@ impl Request {
         Request::bare(command::GET_SERVICE)
     }
 
+    /// Not a dump: one service.
+    pub fn service(id: &ServiceId) -> Request {
+        let mut request = Request::bare(command::GET_SERVICE);
+        request.attributes.put_nest(top::SERVICE, &service_key(id));
+        request
+    }
+
     /// A dump of one service's destinations. For a service that does not exist it is empty, without an error.
     pub fn destinations(id: &ServiceId) -> Request {
         let mut request = Request::bare(command::GET_DEST);

@@ -8,6 +8,7 @@ pub mod codec;
 mod number;
 pub mod refusal;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -97,7 +98,14 @@ impl Ipvs {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => libc::ETIMEDOUT,
             Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
         };
-        answers.into_iter().map(|answer| answer.unwrap_or(Some(lost))).collect()
+        let verdict = |(op, answer): (&Op, Option<Option<i32>>)| match (op, answer) {
+            (_, Some(answer)) => answer,
+            // A thread that is stopped before it has run even once makes the kernel forget the answer (it has EINTR, which
+            // netlink takes for "ask again"). Stopped it is.
+            (Op::StopDaemon { .. }, None) if lost == libc::ETIMEDOUT => None,
+            (_, None) => Some(lost),
+        };
+        ops.iter().zip(answers).map(verdict).collect()
     }
 
     /// Receives the verdicts on the requests with these numbers.
@@ -121,15 +129,33 @@ impl Ipvs {
         Ok(())
     }
 
-    /// Every service with its counters. Destinations are asked for one service at a time.
+    /// Every service with its counters, each once, by id. Destinations are asked for one service at a time.
+    ///
+    /// The kernel lists from one hash table for all network namespaces, a buffer (some hundred services) at a time, and goes
+    /// on by counting. When a service anywhere on the host comes or goes meanwhile, one may be listed twice or be left out:
+    /// ask with [`service`](Self::service) before believing that one is gone.
     pub fn services(&mut self) -> Result<Vec<(Service, Stats)>, Error> {
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         self.ask(Request::services(), NLM_F_DUMP, Family::V4, |reply| {
             if let Reply::Service(service, stats) = reply {
-                found.push((service, stats));
+                found.insert(service.id, (service, stats));
             }
         })?;
-        Ok(found)
+        Ok(found.into_values().collect())
+    }
+
+    /// One service with its counters, if it is there.
+    pub fn service(&mut self, id: &ServiceId) -> Result<Option<(Service, Stats)>, Error> {
+        let mut found = None;
+        let answer = self.ask(Request::service(id), NLM_F_ACK, id.family(), |reply| {
+            if let Reply::Service(service, stats) = reply {
+                found = Some((service, stats));
+            }
+        });
+        match answer {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            answer => answer.map(|()| found),
+        }
     }
 
     /// The destinations of a service, newest first; none if there is no such service.
@@ -211,8 +237,8 @@ fn no_answer() -> Error {
     Error::Io(io::ErrorKind::InvalidData.into())
 }
 
-/// For one answer. The kernel answers at once unless somebody else holds its lock, or a machine stands still.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For one answer. All of them are there when the system call that asks returns, so this is for surprises.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the kernel charges for one waiting acknowledgement, with a margin.
 const ANSWER: usize = 2048;

@@ -95,7 +95,7 @@ fn explain_destination(id: &ServiceId, destination: &Destination, errno: i32) ->
         }
         libc::EINVAL if mixed => "real servers of the other address family exclude connection synchronisation".into(),
         libc::EINVAL => {
-            format!("{} is no unicast address that this host has or can reach", destination.id.address)
+            format!("{} is no unicast address, or the loopback interface is down", destination.id.address)
         }
         _ => return explain_missing(id, errno),
     })
