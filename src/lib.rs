@@ -14,6 +14,7 @@ pub mod bus;
 pub mod check;
 pub mod clock;
 pub mod conf;
+pub mod control;
 pub mod level;
 pub mod mib;
 pub mod store;

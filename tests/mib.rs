@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use keepwatch::mib::ROOT;
-use keepwatch::mib::table::Syntax;
+use keepwatch::mib::table::{Part, Syntax};
 use keepwatch::mib::tree::PARTS;
 
 /// A line of `tests/mib/keepalived-mib.tsv`.
@@ -221,7 +221,13 @@ fn what_is_served_agrees_with_the_module_in_name_number_syntax_and_access() {
             assert_eq!(list(node.index.trim_start_matches("OBJECTS ")), notification.objects);
         }
     }
-    // All scalars of the global part.
-    let scalars = nodes.iter().filter(|node| node.kind == "scalar" && node.oid.starts_with(&oid(&[1])));
-    assert_eq!(PARTS[0].scalars.len(), scalars.count());
+    // The global and the check part are whole.
+    let of_module = |part: &Part, kind: &str| {
+        let below = format!("{}.", oid(part.root));
+        nodes.iter().filter(|node| node.kind == kind && node.oid.starts_with(&below)).count()
+    };
+    for part in PARTS.into_iter().filter(|part| part.name != "vrrp") {
+        let served = [part.scalars.len(), part.tables.len(), part.notifications.len()];
+        assert_eq!(served, ["scalar", "table", "notification"].map(|kind| of_module(part, kind)), "{}", part.name);
+    }
 }

@@ -3,7 +3,10 @@
 //!
 //! Start at [`net::Lab`] (namespaces and cables), then [`daemon::Daemon`] (keepwatchd or Debian's keepalived in one of
 //! them), [`capture::Witness`] (what really was on the wire, with the kernel's time stamps) and [`snmp`] (net-snmp's
-//! agent, trap daemon and tools). [`packet`] and [`hostile`] build what no honest neighbour would send.
+//! agent, trap daemon and tools). [`packet`] and [`hostile`] build what no honest neighbour would send. [`vm::scenario`]
+//! runs a test in a kernel that has IPVS, [`pool`] is the director with real servers around it, and [`ipvsadm`] reads
+//! the kernel's table.
+//! agent, trap daemon and tools). [`recording`] compares walks with recorded ones. [`packet`] and [`hostile`] build what no honest neighbour would send.
 //!
 //! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
 //! cannot hide itself. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
@@ -12,13 +15,18 @@
 pub mod capture;
 pub mod daemon;
 pub mod hostile;
+pub mod ipvsadm;
 pub mod janitor;
 pub mod monitor;
 pub mod net;
 pub mod packet;
 pub mod pair;
+pub mod pool;
 pub mod process;
+pub mod recording;
 pub mod seed;
 pub mod snmp;
 pub mod usage;
+pub mod vm;
 pub mod wait;
+pub mod web;

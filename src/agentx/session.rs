@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::set::{Asked, Sets, Step, Token};
 use super::view::View;
-use crate::bus::msg::{Command, Generation, Reply};
+use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
 use crate::mib::trap::Trap;
 use crate::wire::agentx::{Body, ByteOrder, CloseReason, DecodeError, ErrorStatus, Pdu, Subtree, decode};
@@ -37,8 +37,8 @@ pub enum Event<'a> {
         token: Token,
         reply: Reply,
     },
-    /// The view now shows this generation. Tell at every commit of the store, before later events.
-    StoreAt(Generation),
+    /// The view now shows this generation of what that engine says. Tell at every commit of the store, before later events.
+    StoreAt(Source, Generation),
 }
 
 /// What to do about it.
@@ -286,8 +286,8 @@ impl Session {
                 let steps = self.sets.reply(token, reply, now);
                 self.carry_out(steps, &mut actions);
             }
-            Event::StoreAt(generation) => {
-                let steps = self.sets.store_at(generation, now);
+            Event::StoreAt(source, generation) => {
+                let steps = self.sets.store_at(source, generation, now);
                 self.carry_out(steps, &mut actions);
             }
         }

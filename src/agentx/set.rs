@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::view::View;
-use crate::bus::msg::{Command, Generation, Reply};
+use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
 use crate::wire::agentx::{ByteOrder, ErrorStatus, VarBind};
 
@@ -36,8 +36,8 @@ pub enum Step {
 pub struct Sets {
     transactions: BTreeMap<u32, Transaction>,
     last_token: u64,
-    /// The generation that readers see.
-    store_at: Generation,
+    /// The generations that readers see.
+    store_at: BTreeMap<Source, Generation>,
 }
 
 #[derive(Debug)]
@@ -51,8 +51,8 @@ struct Transaction {
     in_flight: Option<InFlight>,
     /// A command whose answer did not come in time; it may have been carried out all the same.
     late: Option<Token>,
-    /// When readers see everything that was done or undone.
-    visible_at: Generation,
+    /// When readers see everything that was done or undone, by each owner's count.
+    visible_at: BTreeMap<Source, Generation>,
     /// The request that has no answer yet.
     asked: Option<Asked>,
     phase: Phase,
@@ -109,7 +109,7 @@ impl Sets {
             to_undo: 0,
             in_flight: None,
             late: None,
-            visible_at: 0,
+            visible_at: BTreeMap::new(),
             asked: None,
             phase: Phase::Tested,
             deadline: now + Self::IDLE,
@@ -177,19 +177,21 @@ impl Sets {
             if let Reply::Done { undo, visible_at } = reply {
                 // It came after inverses that were sent meanwhile: all of them go once more. They name values, not
                 // differences, so that does no harm.
+                transaction.visible_at.insert(undo.owner(), visible_at);
                 transaction.inverses.push(undo);
                 transaction.to_undo = transaction.inverses.len();
-                transaction.visible_at = visible_at;
             }
             return self.advance(id, now);
         }
         let index = transaction.in_flight.take().and_then(|flight| flight.index);
         match (reply, index) {
             (Reply::Done { undo, visible_at }, Some(_)) => {
+                transaction.visible_at.insert(undo.owner(), visible_at);
                 transaction.inverses.push(undo);
-                transaction.visible_at = visible_at;
             }
-            (Reply::Done { visible_at, .. }, None) => transaction.visible_at = visible_at,
+            (Reply::Done { undo, visible_at }, None) => {
+                transaction.visible_at.insert(undo.owner(), visible_at);
+            }
             (Reply::Refused(_), Some(index)) => {
                 if transaction.phase == Phase::Committing {
                     let mut steps = transaction.fail(index, now);
@@ -202,9 +204,9 @@ impl Sets {
         self.advance(id, now)
     }
 
-    /// Readers now see `generation`.
-    pub fn store_at(&mut self, generation: Generation, now: Instant) -> Vec<Step> {
-        self.store_at = generation;
+    /// Readers now see `generation` of what `source` says.
+    pub fn store_at(&mut self, source: Source, generation: Generation, now: Instant) -> Vec<Step> {
+        self.store_at.insert(source, generation);
         let ids: Vec<u32> = self.transactions.keys().copied().collect();
         ids.into_iter().flat_map(|id| self.advance(id, now)).collect()
     }
@@ -262,7 +264,8 @@ impl Sets {
             transaction.in_flight = Some(InFlight { token, index });
             return vec![Step::Command { token, command }];
         }
-        if transaction.late.is_some() || self.store_at < transaction.visible_at {
+        let shown = |(source, at): (&Source, &Generation)| self.store_at.get(source).copied().unwrap_or(0) >= *at;
+        if transaction.late.is_some() || !transaction.visible_at.iter().all(shown) {
             return vec![];
         }
         let (phase, error) = match transaction.phase {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use keepwatch::process::options::{Options, UsageError, signal_number};
 use keepwatch::process::role::{Role, exit};
-use keepwatch::process::{bridge, daemonize, load, logging, supervisor, vrrp};
+use keepwatch::process::{bridge, checks, daemonize, load, logging, runner, supervisor, vrrp};
 use keepwatch::sys::privileges;
 
 fn main() -> ExitCode {
@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Some(Role::Load) => load::run(),
         Some(Role::Vrrp) => vrrp::run(),
         Some(Role::Bridge) => bridge::run(),
+        Some(Role::Checks) => checks::run(),
+        Some(Role::Runner) => runner::run(),
         None => match words
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
             .and_then(Options::parse_words)

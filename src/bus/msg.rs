@@ -6,6 +6,25 @@ use super::rows::{Reason, Row, RowKey, State};
 use crate::clock::WallTime;
 use crate::conf::model::{InstanceName, Priority, ServerKey, ServiceKey};
 
+/// The engine process that owns a thing, tells of it and takes commands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Source {
+    Vrrp,
+    Checks,
+}
+
+impl Source {
+    pub const ALL: [Source; 2] = [Source::Vrrp, Source::Checks];
+
+    /// As logs call the process.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Vrrp => "vrrp",
+            Source::Checks => "checks",
+        }
+    }
+}
+
 /// Counts batches of one engine process, from 1; a new process starts again with a full batch.
 pub type Generation = u64;
 
@@ -137,4 +156,20 @@ pub enum ToEngine {
     Seen(Generation),
     /// The bridge lost track: send everything again.
     Resync,
+}
+
+impl Command {
+    /// Who carries it out.
+    pub fn owner(&self) -> Source {
+        match self {
+            Command::SetPriority { .. } | Command::SetPreempt { .. } => Source::Vrrp,
+            Command::SetWeight { .. } | Command::ResetWeight { .. } => Source::Checks,
+        }
+    }
+}
+
+/// What the vrrp process tells the checks process: connection synchronisation follows an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToChecks {
+    State { instance: InstanceName, state: super::rows::State },
 }

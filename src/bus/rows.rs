@@ -248,6 +248,8 @@ pub struct ServerRow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// Rows are boxed, and nearly all servers are real ones.
+#[allow(clippy::large_enum_variant)]
 pub enum ServerConfig {
     /// Without its checkers.
     Real(RealServer),

@@ -113,8 +113,10 @@ pub enum Output {
     /// Ask for [`Input::Table`].
     Audit,
     /// Run a notify script; nobody waits for it.
+    /// Scripts of one `lane` run in their order, one after the other.
     Notify {
         script: ScriptId,
+        lane: u64,
     },
     Mail(Mail),
     Changed(RowKey),

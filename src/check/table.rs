@@ -60,6 +60,8 @@ pub struct Destination {
     pub weight: u32,
     pub upper_threshold: u32,
     pub lower_threshold: u32,
+    /// Found only: the address is this host's own, so the kernel delivers instead of forwarding by any method.
+    pub local: bool,
 }
 
 /// A table, wanted or found.

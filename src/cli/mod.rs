@@ -1,14 +1,16 @@
-//! Subcommands of `keepwatch`, the operators' tool. It has what needs no running daemon; the rest comes with the
-//! bridge's socket.
+//! Subcommands of `keepwatch`, the operators' tool: those that need no running daemon, and those that ask one over its
+//! control socket ([`client`]).
 
 mod check;
+mod client;
 mod explain;
+mod weight;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Looks at what keepwatchd would do.
+/// Looks at what keepwatchd would do, and tells a running one what to do.
 #[derive(Debug, Parser)]
 #[command(name = "keepwatch", version)]
 struct Cli {
@@ -22,6 +24,15 @@ enum Command {
     Check(check::Check),
     /// Explain a directive: where it belongs, what it takes, what it does
     Directive(explain::Directive),
+    /// Give a real server no new connections (weight 0), and wait until it has none
+    ///
+    /// Exits with 0 when done, 1 when the time was up and connections are left, 3 when no server or more than one is
+    /// meant, 4 when refused, 5 when no daemon answers.
+    Drain(weight::Drain),
+    /// Give a real server its configured weight back
+    Ready(weight::Ready),
+    /// Show or set the weight of a real server
+    Weight(weight::Weight),
 }
 
 /// Runs the subcommand; its exit status is the program's.
@@ -29,5 +40,8 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(check) => check.run(),
         Command::Directive(directive) => directive.run(),
+        Command::Drain(drain) => drain.run(),
+        Command::Ready(ready) => ready.run(),
+        Command::Weight(weight) => weight.run(),
     }
 }

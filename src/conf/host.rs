@@ -5,12 +5,25 @@ use std::net::IpAddr;
 /// Questions to the host. Checks that need an answer are separate from those of the text.
 pub trait Host {
     fn interfaces(&self) -> Vec<Interface>;
-    fn user_exists(&self, name: &str) -> bool;
-    fn group_exists(&self, name: &str) -> bool;
+    /// A user by name or number, with the primary group.
+    fn user(&self, name: &str) -> Option<Identity>;
+    /// The id of a group, by name or number.
+    fn group(&self, name: &str) -> Option<u32>;
+    /// Whom this daemon runs as.
+    fn own_identity(&self) -> Identity;
+    /// What the library says is wrong with a regular expression and these of its options.
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String>;
     fn host_name(&self) -> String;
     fn environment(&self, name: &str) -> Option<String>;
     /// The first address of a host name.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
+}
+
+/// User and group ids of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    pub uid: u32,
+    pub gid: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,9 +46,10 @@ mod local {
     use nix::ifaddrs::getifaddrs;
     use nix::net::if_::InterfaceFlags;
     use nix::sys::socket::SockaddrStorage;
-    use nix::unistd::{Group, User, gethostname};
+    use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, gethostname};
 
-    use super::{Host, Interface};
+    use super::{Host, Identity, Interface};
+    use crate::sys::pcre2;
 
     /// The host this process runs on, in the network namespace of its thread.
     #[derive(Debug, Clone, Copy, Default)]
@@ -67,12 +81,24 @@ mod local {
             found
         }
 
-        fn user_exists(&self, name: &str) -> bool {
-            name.parse::<u32>().is_ok() || matches!(User::from_name(name), Ok(Some(_)))
+        fn user(&self, name: &str) -> Option<Identity> {
+            let by_number = || User::from_uid(Uid::from_raw(name.parse().ok()?)).ok()?;
+            let user = User::from_name(name).ok().flatten().or_else(by_number)?;
+            Some(Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
         }
 
-        fn group_exists(&self, name: &str) -> bool {
-            name.parse::<u32>().is_ok() || matches!(Group::from_name(name), Ok(Some(_)))
+        fn group(&self, name: &str) -> Option<u32> {
+            let by_number = || Group::from_gid(Gid::from_raw(name.parse().ok()?)).ok()?;
+            Some(Group::from_name(name).ok().flatten().or_else(by_number)?.gid.as_raw())
+        }
+
+        fn own_identity(&self) -> Identity {
+            Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+        }
+
+        fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+            let options = options.iter().filter_map(|name| pcre2::option(name)).fold(0, |all, bits| all | bits);
+            pcre2::Regex::compile(pattern, options).err()
         }
 
         fn host_name(&self) -> String {
@@ -113,7 +139,9 @@ mod local {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), interfaces.len(), "one entry per interface");
-            assert!(LocalHost.user_exists("root") && !LocalHost.user_exists("no such user"));
+            assert_eq!(LocalHost.user("root"), Some(Identity { uid: 0, gid: 0 }));
+            assert_eq!((LocalHost.user("0"), LocalHost.group("0")), (LocalHost.user("root"), Some(0)));
+            assert_eq!((LocalHost.user("no such user"), LocalHost.user("4000000000")), (None, None));
             assert_eq!(LocalHost.resolve("192.0.2.1"), Some(IpAddr::from([192, 0, 2, 1])));
         }
     }

@@ -373,6 +373,24 @@ pub fn command(line: &str) -> Result<Vec<String>, char> {
     quote.map_or(Ok(arguments), Err)
 }
 
+/// A word of [`script`] with its backslash sequences resolved; quotes that are left in it are characters.
+pub fn unescape(word: &str) -> String {
+    let chars: Vec<char> = word.chars().collect();
+    let mut out = String::with_capacity(word.len());
+    let mut at = 0;
+    while let Some(c) = chars.get(at).copied() {
+        at += 1;
+        if c == '\\' && at < chars.len() {
+            let (value, used) = escape(chars.get(at..).unwrap_or_default());
+            out.push(value);
+            at += used;
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// The character after a backslash, and how many characters it took.
 fn escape(rest: &[char]) -> (char, usize) {
     let number = |from: usize, radix: u32, most: usize| {

@@ -56,7 +56,10 @@ enum Problem {
 
 fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic {
     let (code, class) = match kind {
-        Kind::Int(..) | Kind::U64 | Kind::Dec(..) | Kind::AnyBase(_) => ("number", Class::InvalidNumber),
+        // Keepalived does not count mistakes beside a `regex`.
+        Kind::U64 => ("number", Class::Silent),
+        Kind::Word(_) if what == "regex_options" => ("value", Class::Silent),
+        Kind::Int(..) | Kind::Dec(..) | Kind::AnyBase(_) => ("number", Class::InvalidNumber),
         _ => ("value", Class::General),
     };
     let text = &word.text;

@@ -11,9 +11,10 @@ pub fn page() -> String {
     let mut out = String::from(
         "# KEEPALIVED-MIB as keepwatch serves it\n\n\
          Generated from the tables in `src/mib`; do not edit. The module itself is `mibs/KEEPALIVED-MIB.txt`. Objects of \
-         the module that are not listed here are not served yet. `global` is served with `enable_snmp_vrrp` or \
-         `enable_snmp_checker`, `vrrp` with `enable_snmp_vrrp`; `-x` sets both. Index columns are never served. A SET \
-         lasts until the next reload. Numbers that begin with a dot stand below 1.3.6.1.4.1.9586.100.5.\n",
+         the module that are not listed here are not served yet. `vrrp` is served with `enable_snmp_vrrp` if there are \
+         virtual routers, `check` with `enable_snmp_checker` if there are virtual servers, `global` with either; `-x` \
+         sets both. Index columns are never served. A priority that was set lasts until the next reload, a weight until \
+         a reload that changes its server. Numbers that begin with a dot stand below 1.3.6.1.4.1.9586.100.5.\n",
     );
     for part in PARTS {
         write_part(&mut out, part).expect("a String takes any text");

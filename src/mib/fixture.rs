@@ -1,10 +1,12 @@
 //! The seed's configuration as the vrrp process would report it, for tests; and lines as `snmpwalk -One` prints them.
 
+pub(crate) mod check;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::msg::{Feed, Generation};
+use crate::bus::msg::{Feed, Generation, Source};
 use crate::bus::rows::{
     AddressRow, Counters, InstanceRow, Reason, RouterCounters, Row, RowKey, State, TrackedInterfaceRow,
 };
@@ -175,11 +177,21 @@ pub(crate) fn commit(
     full: bool,
     rows: impl IntoIterator<Item = (RowKey, Row)>,
 ) {
-    store.apply(Feed::Begin { generation, config: 1, full }).unwrap();
+    commit_from(store, Source::Vrrp, generation, full, rows);
+}
+
+pub(crate) fn commit_from(
+    store: &mut Store,
+    source: Source,
+    generation: Generation,
+    full: bool,
+    rows: impl IntoIterator<Item = (RowKey, Row)>,
+) {
+    store.apply(source, Feed::Begin { generation, config: 1, full }).unwrap();
     for (key, row) in rows {
-        store.apply(Feed::Row(key, row)).unwrap();
+        store.apply(source, Feed::Row(key, row)).unwrap();
     }
-    let commit = store.apply(Feed::Commit { edges_dropped: 0 }).unwrap();
+    let commit = store.apply(source, Feed::Commit { edges_dropped: 0 }).unwrap();
     assert!(matches!(commit, Applied::Committed { .. }));
 }
 
@@ -198,6 +210,8 @@ pub(crate) fn line(varbind: &VarBind) -> String {
     let value = match &varbind.value {
         Value::Integer(value) => format!("INTEGER: {value}"),
         Value::Gauge32(value) => format!("Gauge32: {value}"),
+        Value::Counter32(value) => format!("Counter32: {value}"),
+        Value::Counter64(value) => format!("Counter64: {value}"),
         Value::OctetString(octets) if octets.is_empty() => "\"\"".to_owned(),
         Value::OctetString(octets) if octets.iter().all(|octet| (b' '..=b'~').contains(octet)) => {
             format!("STRING: \"{}\"", String::from_utf8_lossy(octets))

@@ -20,7 +20,7 @@ pub const VERSION: &str = concat!("keepwatch ", env!("CARGO_PKG_VERSION"), " (KE
 
 /// Scalars show the configuration; before there is one they have no instance.
 fn global(snapshot: &Snapshot) -> Option<&Global> {
-    snapshot.vrrp.global.as_deref()
+    snapshot.global()
 }
 
 /// `smtp_alert*`: on(1), off(2), unset(3).
@@ -189,7 +189,7 @@ static EMAIL: Table<String> = Table {
     entry: &[1, 3, 5, 1],
     index: &["emailIndex"],
     help: "Addressees of `notification_email`, in the order of the file.",
-    rows: |snapshot| &snapshot.vrrp.mail_to,
+    rows: |snapshot| &snapshot.settings().mail_to,
     columns: &[Column {
         id: 2,
         name: "emailAddress",

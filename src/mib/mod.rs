@@ -1,9 +1,10 @@
 //! KEEPALIVED-MIB as data: tables over rows, in OID order.
 //!
-//! Start at [`table`]: what an object is. [`global`] and [`vrrp`] list the objects, [`tree`] answers GET, GETNEXT and
+//! Start at [`table`]: what an object is. [`global`], [`vrrp`] and [`check`] list the objects, [`tree`] answers GET, GETNEXT and
 //! the test of a SET over one snapshot, [`trap`] turns edges into notifications. How rows arrive, and that there is
 //! AgentX, is not known here.
 
+pub mod check;
 pub mod doc;
 pub mod global;
 pub mod table;

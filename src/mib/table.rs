@@ -58,8 +58,21 @@ pub struct Column<R: 'static> {
     pub set: Option<Set<R>>,
 }
 
+impl<R> Column<R> {
+    /// One that only shows something.
+    pub const fn shown(
+        id: u32,
+        name: &'static str,
+        syntax: Syntax,
+        help: &'static str,
+        get: fn(&R) -> Option<Value>,
+    ) -> Column<R> {
+        Column { id, name, syntax, access: Access::ReadOnly, help, get, set: None }
+    }
+}
+
 /// What a SET asks of the row's owner, or why it cannot.
-pub type Set<R> = fn(&R, &Value) -> Result<Command, SetError>;
+pub type Set<R> = fn(&Snapshot, &R, &Value) -> Result<Command, SetError>;
 
 /// The SYNTAX clause of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +89,8 @@ pub enum Base {
     OctetString,
     /// Gauge32 and Unsigned32 are one type (RFC 2578 section 7.1.11).
     Unsigned,
+    Counter32,
+    Counter64,
 }
 
 /// MAX-ACCESS in the module.
@@ -133,6 +148,9 @@ impl Syntax {
         Syntax { text: "DisplayString=OCTET STRING(SIZE(0..255))", base: Base::OctetString };
     pub const INET_ADDRESS: Syntax = Syntax { text: "InetAddress=OCTET STRING(SIZE(0..255))", base: Base::OctetString };
     pub const UNSIGNED32: Syntax = Syntax { text: "Unsigned32", base: Base::Unsigned };
+    pub const GAUGE32: Syntax = Syntax { text: "Gauge32", base: Base::Unsigned };
+    pub const COUNTER32: Syntax = Syntax { text: "Counter32", base: Base::Counter32 };
+    pub const COUNTER64: Syntax = Syntax { text: "Counter64", base: Base::Counter64 };
     pub const INET_PORT: Syntax = Syntax { text: "InetPortNumber=Unsigned32(0..65535)", base: Base::Unsigned };
     pub const PREFIX_LENGTH: Syntax =
         Syntax { text: "InetAddressPrefixLength=Unsigned32(0..2040)", base: Base::Unsigned };
@@ -215,6 +233,6 @@ impl<R: std::fmt::Debug> AnyTable for Table<R> {
     fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError> {
         let set = self.columns.get(column).and_then(|column| column.set).ok_or(SetError::NotWritable)?;
         let row = (self.rows)(snapshot).get(index).ok_or(SetError::NotWritable)?;
-        set(row, value)
+        set(snapshot, row, value)
     }
 }

@@ -1,10 +1,11 @@
 //! All served objects in OID order: GET, GETNEXT, the test of a SET, and what to register.
 
 use super::ROOT;
+use super::check::CHECK;
 use super::global::GLOBAL;
 use super::table::{AnyTable, Part, Scalar, SetError};
 use super::vrrp::VRRP;
-use crate::bus::msg::Command;
+use crate::bus::msg::{Command, Source};
 use crate::conf::model::Snmp;
 use crate::store::Snapshot;
 use crate::wire::oid::Oid;
@@ -25,18 +26,23 @@ enum Object {
 }
 
 /// Every part there is, in OID order.
-pub static PARTS: [&Part; 2] = [&GLOBAL, &VRRP];
+pub static PARTS: [&Part; 3] = [&GLOBAL, &VRRP, &CHECK];
 
 impl Tree {
-    /// `global` is there with either of `enable_snmp_vrrp` and `enable_snmp_checker`, as in Keepalived; the RFC
-    /// modules alone show nothing of KEEPALIVED-MIB.
-    pub fn new(snmp: &Snmp) -> Self {
+    /// Each engine's part is there if the engine is and its `enable_snmp_...` is set; `global` with either, as in
+    /// Keepalived. The RFC modules alone show nothing of KEEPALIVED-MIB.
+    pub fn new(snmp: &Snmp, engines: &[Source]) -> Self {
+        let vrrp = snmp.vrrp && engines.contains(&Source::Vrrp);
+        let checks = snmp.checker && engines.contains(&Source::Checks);
         let mut parts: Vec<&'static Part> = vec![];
-        if snmp.vrrp || snmp.checker {
+        if vrrp || checks {
             parts.push(&GLOBAL);
         }
-        if snmp.vrrp {
+        if vrrp {
             parts.push(&VRRP);
+        }
+        if checks {
+            parts.push(&CHECK);
         }
         let root = Oid::new(ROOT);
         let mut objects = vec![];

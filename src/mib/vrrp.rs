@@ -7,6 +7,7 @@ use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, 
 use crate::bus::msg::Command;
 use crate::bus::rows::{AddressRow, InstanceRow, TrackedInterfaceRow};
 use crate::conf::model::{Address, Auth, InitialState, Notify, Preempt, Priority, Transport, Version};
+use crate::store::Snapshot;
 use crate::wire::value::Value;
 
 pub static VRRP: Part = Part {
@@ -567,13 +568,13 @@ fn scope(scope: u8) -> Value {
     })
 }
 
-fn set_base_priority(row: &InstanceRow, value: &Value) -> Result<Command, SetError> {
+fn set_base_priority(_: &Snapshot, row: &InstanceRow, value: &Value) -> Result<Command, SetError> {
     let Value::Integer(value) = value else { return Err(SetError::WrongType) };
     let priority = u8::try_from(*value).ok().and_then(Priority::new).ok_or(SetError::WrongValue)?;
     Ok(Command::SetPriority { instance: row.config.name.clone(), priority })
 }
 
-fn set_preempt(row: &InstanceRow, value: &Value) -> Result<Command, SetError> {
+fn set_preempt(_: &Snapshot, row: &InstanceRow, value: &Value) -> Result<Command, SetError> {
     let Value::Integer(value) = value else { return Err(SetError::WrongType) };
     let preempt = match value {
         1 => true,
@@ -584,7 +585,7 @@ fn set_preempt(row: &InstanceRow, value: &Value) -> Result<Command, SetError> {
 }
 
 /// Read-write in the module, and refused before anything else is looked at.
-fn set_accept(row: &InstanceRow, _value: &Value) -> Result<Command, SetError> {
+fn set_accept(_: &Snapshot, row: &InstanceRow, _value: &Value) -> Result<Command, SetError> {
     match row.config.version {
         Version::V2 => Err(SetError::NotWritable),
         Version::V3 => Err(SetError::NoAccess),

@@ -109,6 +109,11 @@ impl Monitor {
         self.state.addresses.range(first..).next().is_some_and(|(id, _)| AddressId { peer: None, ..*id } == first)
     }
 
+    /// Whether the address is on any interface.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.state.addresses.keys().any(|id| id.address == address)
+    }
+
     fn discard(&mut self) -> io::Result<()> {
         // Under a steady flood the end may never come; then the next read finds another overrun.
         for _ in 0..DISCARDS_MAX {

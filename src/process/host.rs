@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::conf::host::Interface;
+use crate::conf::host::{Identity, Interface};
 use crate::conf::{Host, LocalHost};
 use crate::netlink::route::Monitor;
 
@@ -32,11 +32,17 @@ impl Host for HostWithoutOurs {
     fn interfaces(&self) -> Vec<Interface> {
         self.interfaces.clone()
     }
-    fn user_exists(&self, name: &str) -> bool {
-        LocalHost.user_exists(name)
+    fn user(&self, name: &str) -> Option<Identity> {
+        LocalHost.user(name)
     }
-    fn group_exists(&self, name: &str) -> bool {
-        LocalHost.group_exists(name)
+    fn group(&self, name: &str) -> Option<u32> {
+        LocalHost.group(name)
+    }
+    fn own_identity(&self) -> Identity {
+        LocalHost.own_identity()
+    }
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        LocalHost.pattern_error(pattern, options)
     }
     fn host_name(&self) -> String {
         LocalHost.host_name()

@@ -29,6 +29,8 @@ pub enum ToChild {
     Peer(Role),
     /// An answer to [`ToSupervisor::ConnectAgentX`]: with a connecting socket, or an errno.
     AgentX { error: Option<i32> },
+    /// To the bridge with the listening control socket.
+    Control,
     /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.
@@ -59,6 +61,9 @@ pub enum UserSignal {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sheet {
     pub wants_vrrp: bool,
+    pub wants_checks: bool,
+    /// There are scripts to run or mails to send.
+    pub wants_runner: bool,
     /// `snmp_socket`, unless the command line has one.
     pub snmp_socket: Option<String>,
     pub net_namespace: Option<String>,

@@ -14,7 +14,7 @@ use super::lifecycle::{Channel, Sheet, ToChild};
 use super::logging;
 use super::options::Options;
 use super::role::exit;
-use crate::bus::msg::ConfigGeneration;
+use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
 use crate::conf::{self, Diagnostic, Disk, Loaded, Severity};
 use crate::sys::memfd;
@@ -45,7 +45,7 @@ pub fn run() -> i32 {
         return exit::CONFIG;
     }
     report_not_built(&options, &loaded, generation);
-    match write(&loaded, &file) {
+    match write(&options, &loaded, &file) {
         Ok(()) => exit::OK,
         Err(error) => {
             error!("cannot hand the configuration on: {error}");
@@ -108,7 +108,7 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
             warn!("{name} is understood, and has no effect yet");
         }
         if options.snmp {
-            info!("--snmp: of its parts, KEEPALIVED-MIB's check group, VRRP-MIB and VRRPV3-MIB are not served yet");
+            info!("--snmp: of its parts, VRRP-MIB and VRRPV3-MIB are not served yet");
         }
     }
     for directive in &loaded.config.not_built {
@@ -116,10 +116,13 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
     }
 }
 
-fn write(loaded: &Loaded, file: &OwnedFd) -> std::io::Result<()> {
+fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<()> {
     let config = &loaded.config;
+    let engines = options.engines(config);
     let sheet = Sheet {
-        wants_vrrp: !config.instances.is_empty() || !config.static_addresses.is_empty(),
+        wants_vrrp: engines.contains(&Source::Vrrp),
+        wants_checks: engines.contains(&Source::Checks),
+        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some(),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),

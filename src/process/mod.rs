@@ -1,10 +1,13 @@
 //! Processes: who runs where, and how they hear of each other.
 //!
 //! One binary, several roles by re-exec ([`role`]). The [`supervisor`] starts, wires, restarts and stops the others and
-//! parses nothing; [`load`] turns text into a sealed configuration and exits; [`vrrp`] drives the VRRP engine; the
-//! [`bridge`] keeps a copy of what the engines say and shows it to SNMP. Start reading at [`lifecycle`].
+//! parses nothing; [`load`] turns text into a sealed configuration and exits; [`vrrp`] and [`checks`] drive their engines;
+//! the [`runner`] executes scripts and sends mail; the [`bridge`] keeps a copy of what the engines say and shows it to SNMP
+//! and over the [`control`] socket. Start reading at [`lifecycle`].
 
 pub mod bridge;
+pub mod checks;
+pub mod control;
 pub mod daemonize;
 pub mod dumps;
 pub mod host;
@@ -15,5 +18,6 @@ pub mod logging;
 pub mod options;
 pub mod pidfile;
 pub mod role;
+pub mod runner;
 pub mod supervisor;
 pub mod vrrp;

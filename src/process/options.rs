@@ -8,7 +8,10 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
-/// Runs VRRP (and, later, IPVS health checks) as `keepalived.conf` says.
+use crate::bus::msg::Source;
+use crate::conf::model::Config;
+
+/// Runs VRRP and IPVS with health checks as `keepalived.conf` says.
 ///
 /// keepwatchd reads Keepalived's configuration unchanged and takes its options. Monitoring runs in a process of its own.
 #[derive(Debug, Clone, PartialEq, Parser, Serialize, Deserialize)]
@@ -152,6 +155,20 @@ impl LogOptions {
 pub struct UsageError(pub String);
 
 impl Options {
+    /// The engine processes that run with this configuration. `-P` and `-C` leave only one of them, unless both are given.
+    pub fn engines(&self, config: &Config) -> Vec<Source> {
+        let vrrp = !config.instances.is_empty() || !config.static_addresses.is_empty();
+        let mut engines = vec![];
+        if (vrrp || self.all) && (!self.check || self.vrrp) {
+            engines.push(Source::Vrrp);
+        }
+        let checks = config.has_virtual_servers || config.global.lvs.sync_daemon.is_some();
+        if (checks || self.all) && (!self.vrrp || self.check) {
+            engines.push(Source::Checks);
+        }
+        engines
+    }
+
     /// Parses the words after the program's name.
     pub fn parse_words(words: impl IntoIterator<Item = String>) -> Result<Options, UsageError> {
         let words = std::iter::once("keepwatchd".to_owned()).chain(words.into_iter().flat_map(unglue));
@@ -182,10 +199,7 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
-            (self.check && !self.vrrp, "--check"),
             (self.no_bfd, "--no_bfd"),
-            (self.dont_release_ipvs, "--dont-release-ipvs"),
-            (self.checkers_pid.is_some(), "--checkers_pid"),
             (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),

@@ -8,6 +8,10 @@ pub enum Role {
     Load,
     /// VRRP, addresses, gratuitous ARP.
     Vrrp,
+    /// Virtual servers, their checks, the kernel's IPVS table.
+    Checks,
+    /// Scripts and mail.
+    Runner,
     /// The store, and everything that is shown of it.
     Bridge,
 }
@@ -17,13 +21,15 @@ impl Role {
         match self {
             Role::Load => "load",
             Role::Vrrp => "vrrp",
+            Role::Checks => "checks",
+            Role::Runner => "runner",
             Role::Bridge => "bridge",
         }
     }
 
     /// Whether the role owns an engine whose rows the bridge wants.
     pub fn is_engine(self) -> bool {
-        self == Role::Vrrp
+        matches!(self, Role::Vrrp | Role::Checks)
     }
 
     /// `argv[0]` of the process, as `ps` shows it.
@@ -33,7 +39,9 @@ impl Role {
 
     /// The inverse of [`Self::title`].
     pub fn from_title(argv0: &str) -> Option<Role> {
-        [Role::Load, Role::Vrrp, Role::Bridge].into_iter().find(|role| role.title() == argv0)
+        [Role::Load, Role::Vrrp, Role::Checks, Role::Runner, Role::Bridge]
+            .into_iter()
+            .find(|role| role.title() == argv0)
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::control::{self, ControlSocket};
 use super::daemonize;
 use super::dumps::{self, Pending};
 use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
@@ -66,6 +67,7 @@ struct Supervisor {
     reload_again: bool,
     stopping: Option<Stopping>,
     pid_file: Option<PidFile>,
+    control: Option<ControlSocket>,
     entered_namespace: bool,
     announced_start: bool,
     next_token: Token,
@@ -130,6 +132,7 @@ impl Supervisor {
             reload_again: false,
             stopping: None,
             pid_file: None,
+            control: None,
             entered_namespace: false,
             announced_start: false,
             next_token: 1,
@@ -253,9 +256,9 @@ impl Supervisor {
     /// Hands the configuration in force to every process that should run; starts and stops what differs.
     fn apply(&mut self) {
         let Some(config) = &self.config else { return };
-        let wanted = roles(&config.sheet, &self.options);
-        // Owners before the bridge: rows of the new configuration follow from them.
-        for role in [Role::Vrrp, Role::Bridge] {
+        let wanted = roles(&config.sheet);
+        // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
+        for role in [Role::Runner, Role::Checks, Role::Vrrp, Role::Bridge] {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
                 (true, true) => {
                     let message = ToChild::Reload { config: self.generation };
@@ -295,7 +298,11 @@ impl Supervisor {
     fn try_start(&mut self, role: Role, backoff: Duration, restarted: bool) -> io::Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
         let file = config.file.try_clone()?;
-        let pid_path = (role == Role::Vrrp).then(|| self.pid_path("vrrp", self.options.vrrp_pid.clone()));
+        let pid_path = match role {
+            Role::Vrrp => Some(self.pid_path("vrrp", self.options.vrrp_pid.clone())),
+            Role::Checks => Some(self.pid_path("checkers", self.options.checkers_pid.clone())),
+            Role::Load | Role::Runner | Role::Bridge => None,
+        };
         let (mut channel, mut process) = self.spawn(role)?;
         let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
         let token = self.next_token;
@@ -323,6 +330,11 @@ impl Supervisor {
             _pid_file: pid_file,
         };
         self.children.insert(role, running);
+        if role == Role::Bridge
+            && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
+        {
+            self.tell(role, &ToChild::Control, Some(socket));
+        }
         if let Err(error) = self.wire(role) {
             // It runs, and its peers do not hear of it: start it again.
             error!("cannot connect the {} process to the others: {error}", role.name());
@@ -335,12 +347,7 @@ impl Supervisor {
 
     /// Gives `role` and each process that it speaks with a new socket.
     fn wire(&mut self, role: Role) -> io::Result<()> {
-        let peers: Vec<Role> = self
-            .children
-            .keys()
-            .copied()
-            .filter(|&peer| (peer == Role::Bridge && role.is_engine()) || (role == Role::Bridge && peer.is_engine()))
-            .collect();
+        let peers: Vec<Role> = self.children.keys().copied().filter(|&peer| speak(role, peer)).collect();
         for peer in peers {
             let (one, other) = Seqpacket::pair()?;
             self.tell(role, &ToChild::Peer(peer), Some(one.into_fd()));
@@ -501,12 +508,14 @@ impl Supervisor {
         if self.stopping.is_some() {
             return;
         }
-        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet, &self.options).contains(&role));
+        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet).contains(&role));
         if !wanted {
             info!("The {} process has stopped: nothing is configured for it", role.name());
             return;
         }
-        if !role.is_engine() && (self.options.dont_respawn || status.code().is_some_and(exit::is_permanent)) {
+        // Nothing that happens to another process may end VRRP.
+        let expendable = !role.is_engine() || (role == Role::Checks && self.children.contains_key(&Role::Vrrp));
+        if expendable && (self.options.dont_respawn || status.code().is_some_and(exit::is_permanent)) {
             error!("The {} process died ({status}) and stays dead; VRRP goes on without it", role.name());
             return;
         }
@@ -570,13 +579,15 @@ impl Supervisor {
             }
             return None;
         }
-        // Engines first; the bridge hears their last words, and goes then.
+        // Engines first; the bridge hears their last words, the runner starts their last scripts, and then they go.
         let engines_gone = !self.children.keys().any(|role| role.is_engine());
         let stopping = self.stopping.as_mut()?;
         if engines_gone && !stopping.bridge_told {
             stopping.bridge_told = true;
             stopping.deadline = now + BRIDGE_PATIENCE;
-            self.tell(Role::Bridge, &ToChild::Stop, None);
+            for role in [Role::Runner, Role::Bridge] {
+                self.tell(role, &ToChild::Stop, None);
+            }
         }
         let stopping = self.stopping.as_mut()?;
         if now >= stopping.deadline {
@@ -641,6 +652,11 @@ impl Supervisor {
                 return Err(exit::FATAL);
             }
         }
+        let socket = control::path(&path);
+        match ControlSocket::bind(&socket) {
+            Ok(control) => self.control = Some(control),
+            Err(error) => warn!("there is no control socket at {}: {error}", socket.display()),
+        }
         Ok(())
     }
 
@@ -659,13 +675,23 @@ impl Supervisor {
 /// net-snmp's default for both sides.
 pub const DEFAULT_AGENTX: &str = "/var/agentx/master";
 
-fn roles(sheet: &Sheet, options: &Options) -> Vec<Role> {
-    let mut roles = Vec::new();
-    if (sheet.wants_vrrp || options.all) && (!options.check || options.vrrp) {
-        roles.push(Role::Vrrp);
-    }
-    roles.push(Role::Bridge);
-    roles
+/// Whether two processes have something to say to each other.
+fn speak(one: Role, other: Role) -> bool {
+    let pair = (one.min(other), one.max(other));
+    // Engines tell the bridge, and have scripts run; checks hears who is master.
+    matches!(
+        pair,
+        (Role::Vrrp | Role::Checks, Role::Bridge)
+            | (Role::Vrrp | Role::Checks, Role::Runner)
+            | (Role::Vrrp, Role::Checks)
+    )
+}
+
+fn roles(sheet: &Sheet) -> Vec<Role> {
+    let wanted =
+        [(sheet.wants_vrrp, Role::Vrrp), (sheet.wants_checks, Role::Checks), (sheet.wants_runner, Role::Runner)];
+    let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, role)| role);
+    wanted.chain([Role::Bridge]).collect()
 }
 
 fn read_sheet(file: &OwnedFd) -> io::Result<Sheet> {

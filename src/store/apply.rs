@@ -1,14 +1,19 @@
 //! Frames to snapshots.
+//!
+//! A batch is only collected until its Commit. Then rows that keep their index are put in the place of the old ones,
+//! which costs what changed and not what is there; only a kind whose indexes changed is sorted again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use smallvec::smallvec;
 
 use super::journal::Journal;
-use super::snapshot::{Generations, RowSet, Snapshot, VrrpRows};
-use crate::bus::msg::{ConfigGeneration, Edge, Feed, Generation};
-use crate::bus::rows::{AddressRow, InstanceRow, RouterCounters, Row, RowKey, TrackedInterfaceRow};
+use super::snapshot::{Age, CheckRows, Generations, MibIndex, RowSet, Settings, Snapshot, VrrpRows};
+use crate::bus::msg::{ConfigGeneration, Edge, Feed, Generation, Source};
+use crate::bus::rows::{
+    AddressRow, GroupRow, InstanceRow, IpvsRow, RouterCounters, Row, RowKey, ServerRow, ServiceRow, TrackedInterfaceRow,
+};
 use crate::conf::model::Global;
 
 /// What one frame changed.
@@ -36,47 +41,74 @@ pub enum Resync {
     WrongRow,
 }
 
-/// The vrrp process's part of what the bridge knows.
+/// What the bridge knows: a part from each engine process.
 #[derive(Debug, Default)]
 pub struct Store {
-    committed: Rows,
-    batch: Option<Batch>,
-    /// Set by an error: only a full batch is taken.
-    lost: bool,
+    vrrp: Part<Vrrp>,
+    checks: Part<Checks>,
     snapshot: Arc<Snapshot>,
     journal: Journal,
     edges_lost: u64,
+}
+
+/// What came from one engine, and how far its frames are.
+#[derive(Debug, Default)]
+struct Part<K> {
+    kinds: K,
+    batch: Option<Batch>,
+    /// Set by an error: only a full batch is taken.
+    lost: bool,
 }
 
 #[derive(Debug)]
 struct Batch {
     generation: Generation,
     config: ConfigGeneration,
-    rows: Rows,
+    full: bool,
+    /// In the order they came; `None`: gone.
+    rows: Vec<(RowKey, Option<Row>)>,
     edges: VecDeque<Edge>,
 }
 
-/// Rows by key, and which kinds differ from the last snapshot. The rows themselves are shared with it.
-#[derive(Debug, Clone, Default)]
-struct Rows {
-    global: Option<Arc<Global>>,
-    router: RouterCounters,
-    instances: BTreeMap<RowKey, Arc<InstanceRow>>,
-    addresses: BTreeMap<RowKey, Arc<AddressRow>>,
-    tracked_interfaces: BTreeMap<RowKey, Arc<TrackedInterfaceRow>>,
-    changed: Changed,
+/// The kinds of rows that one engine sends.
+trait Kinds: Default {
+    /// Its part of a snapshot.
+    type Shown: Default + Clone;
+
+    fn owns(key: &RowKey) -> bool;
+    fn put(&mut self, shown: &mut Self::Shown, key: RowKey, row: Row);
+    fn remove(&mut self, shown: &mut Self::Shown, key: &RowKey);
+    /// Sorts what must be sorted again.
+    fn finish(&mut self, shown: &mut Self::Shown);
+
+    fn apply(&mut self, shown: &mut Arc<Self::Shown>, full: bool, rows: Vec<(RowKey, Option<Row>)>) {
+        if full {
+            *self = Self::default();
+            *shown = Arc::default();
+        }
+        let shown = Arc::make_mut(shown);
+        for (key, row) in rows {
+            match row {
+                Some(row) => self.put(shown, key, row),
+                None => self.remove(shown, &key),
+            }
+        }
+        self.finish(shown);
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Changed {
-    global: bool,
-    instances: bool,
-    addresses: bool,
-    tracked_interfaces: bool,
+#[derive(Debug, Default)]
+struct Vrrp {
+    instances: Kind<InstanceRow>,
+    addresses: Kind<AddressRow>,
+    tracked_interfaces: Kind<TrackedInterfaceRow>,
 }
 
-impl Changed {
-    const ALL: Changed = Changed { global: true, instances: true, addresses: true, tracked_interfaces: true };
+#[derive(Debug, Default)]
+struct Checks {
+    groups: Kind<GroupRow>,
+    services: Kind<ServiceRow>,
+    servers: Kind<ServerRow>,
 }
 
 impl Store {
@@ -103,140 +135,323 @@ impl Store {
 
     /// The sender is a new process or has a new socket: the next batch must be a full one. What is known stays
     /// readable until then.
-    pub fn expect_resync(&mut self) {
+    pub fn expect_resync(&mut self, source: Source) {
+        match source {
+            Source::Vrrp => self.vrrp.expect_resync(),
+            Source::Checks => self.checks.expect_resync(),
+        }
+    }
+
+    /// There is no such process any more, and none is expected: what it said is gone.
+    pub fn forget(&mut self, source: Source) {
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        match source {
+            Source::Vrrp => {
+                self.vrrp = Part::default();
+                snapshot.vrrp = Arc::default();
+                snapshot.generations.vrrp = Age::default();
+            }
+            Source::Checks => {
+                self.checks = Part::default();
+                snapshot.checks = Arc::default();
+                snapshot.generations.checks = Age::default();
+            }
+        }
+    }
+
+    /// Takes the next frame. An error says that the sender must be asked for a full batch; it is returned once.
+    pub fn apply(&mut self, source: Source, frame: Feed) -> Result<Applied, Resync> {
+        let Generations { vrrp, checks } = self.snapshot.generations;
+        let taken = match source {
+            Source::Vrrp => self.vrrp.take(frame, vrrp.generation, &mut self.edges_lost)?,
+            Source::Checks => self.checks.take(frame, checks.generation, &mut self.edges_lost)?,
+        };
+        let (batch, edges_dropped) = match taken {
+            Taken::Staged => return Ok(Applied::Staged),
+            Taken::Ignored => return Ok(Applied::Ignored),
+            Taken::Commit(batch, edges_dropped) => (batch, edges_dropped),
+        };
+        let Batch { generation, config, full, rows, edges } = batch;
+        let age = Age { generation, config, edges_dropped };
+        // Whoever holds the last snapshot keeps it as it is; if nobody does, nothing is copied.
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        match source {
+            Source::Vrrp => {
+                self.vrrp.kinds.apply(&mut snapshot.vrrp, full, rows);
+                snapshot.generations.vrrp = age;
+            }
+            Source::Checks => {
+                self.checks.kinds.apply(&mut snapshot.checks, full, rows);
+                snapshot.generations.checks = age;
+            }
+        }
+        edges.iter().cloned().for_each(|edge| self.journal.push(edge));
+        Ok(Applied::Committed { generation, edges: edges.into() })
+    }
+}
+
+enum Taken {
+    Staged,
+    Ignored,
+    Commit(Batch, u64),
+}
+
+impl<K: Kinds> Part<K> {
+    fn expect_resync(&mut self) {
         self.batch = None;
         self.lost = true;
     }
 
-    /// Takes the next frame. An error says that the sender must be asked for a full batch; it is returned once.
-    pub fn apply(&mut self, frame: Feed) -> Result<Applied, Resync> {
+    fn take(&mut self, frame: Feed, have: Generation, edges_lost: &mut u64) -> Result<Taken, Resync> {
         let full_begin = matches!(frame, Feed::Begin { full: true, .. });
         if self.lost && !full_begin {
-            return Ok(Applied::Ignored);
+            return Ok(Taken::Ignored);
         }
-        let result = self.take(frame);
+        let result = self.stage(frame, have, edges_lost);
         if result.is_err() {
             self.expect_resync();
         }
         result
     }
 
-    fn take(&mut self, frame: Feed) -> Result<Applied, Resync> {
-        match frame {
-            Feed::Begin { generation, config, full } => self.begin(generation, config, full),
-            Feed::Commit { edges_dropped } => self.commit(edges_dropped),
-            Feed::Row(key, row) => {
-                self.batch.as_mut().ok_or(Resync::NoBatch)?.rows.put(key, row)?;
-                Ok(Applied::Staged)
-            }
-            Feed::Gone(key) => {
-                self.batch.as_mut().ok_or(Resync::NoBatch)?.rows.remove(&key);
-                Ok(Applied::Staged)
-            }
-            Feed::Edge(edge) => {
-                let edges = &mut self.batch.as_mut().ok_or(Resync::NoBatch)?.edges;
-                if edges.len() == Self::EDGES_MAX {
-                    edges.pop_front();
-                    self.edges_lost += 1;
-                }
-                edges.push_back(edge);
-                Ok(Applied::Staged)
-            }
+    fn stage(&mut self, frame: Feed, have: Generation, edges_lost: &mut u64) -> Result<Taken, Resync> {
+        if let Feed::Begin { generation, config, full } = frame {
+            return self.begin(generation, config, full, have);
         }
+        if let Feed::Commit { edges_dropped } = frame {
+            return Ok(Taken::Commit(self.batch.take().ok_or(Resync::NoBatch)?, edges_dropped));
+        }
+        let batch = self.batch.as_mut().ok_or(Resync::NoBatch)?;
+        match frame {
+            Feed::Row(key, row) if K::owns(&key) && fits(&key, &row) => batch.rows.push((key, Some(row))),
+            Feed::Gone(key) if K::owns(&key) => batch.rows.push((key, None)),
+            Feed::Edge(edge) => {
+                if batch.edges.len() == Store::EDGES_MAX {
+                    batch.edges.pop_front();
+                    *edges_lost += 1;
+                }
+                batch.edges.push_back(edge);
+            }
+            Feed::Row(..) | Feed::Gone(_) | Feed::Begin { .. } | Feed::Commit { .. } => return Err(Resync::WrongRow),
+        }
+        Ok(Taken::Staged)
     }
 
-    fn begin(&mut self, generation: Generation, config: ConfigGeneration, full: bool) -> Result<Applied, Resync> {
+    fn begin(
+        &mut self,
+        generation: Generation,
+        config: ConfigGeneration,
+        full: bool,
+        have: Generation,
+    ) -> Result<Taken, Resync> {
         // A full batch begins anew wherever the sender was: that is what it is for.
         if self.batch.is_some() && !full {
             return Err(Resync::BeginInBatch);
         }
-        let have = self.snapshot.generations.vrrp;
         if !full && (have == 0 || Some(generation) != have.checked_add(1)) {
             return Err(Resync::Gap { have, got: generation });
         }
-        let rows =
-            if full { Rows { changed: Changed::ALL, ..Rows::default() } } else { std::mem::take(&mut self.committed) };
         self.lost = false;
-        self.batch = Some(Batch { generation, config, rows, edges: VecDeque::new() });
-        Ok(Applied::Staged)
-    }
-
-    fn commit(&mut self, edges_dropped: u64) -> Result<Applied, Resync> {
-        let Batch { generation, config, mut rows, edges } = self.batch.take().ok_or(Resync::NoBatch)?;
-        let generations = Generations { vrrp: generation, config, edges_dropped };
-        self.snapshot = Arc::new(Snapshot { vrrp: Arc::new(rows.publish(&self.snapshot.vrrp)), generations });
-        self.committed = rows;
-        edges.iter().cloned().for_each(|edge| self.journal.push(edge));
-        Ok(Applied::Committed { generation, edges: edges.into() })
+        self.batch = Some(Batch { generation, config, full, rows: vec![], edges: VecDeque::new() });
+        Ok(Taken::Staged)
     }
 }
 
-impl Rows {
-    fn put(&mut self, key: RowKey, row: Row) -> Result<(), Resync> {
-        match (&key, row) {
-            (RowKey::Global, Row::Global(global)) => {
-                self.global = Some(Arc::from(global));
-                self.changed.global = true;
-            }
-            (RowKey::Router, Row::Router(router)) => self.router = router,
-            (RowKey::Instance(_), Row::Instance(row)) => {
-                self.instances.insert(key, Arc::from(row));
-                self.changed.instances = true;
-            }
-            (RowKey::Address { .. }, Row::Address(row)) => {
-                self.addresses.insert(key, Arc::from(row));
-                self.changed.addresses = true;
-            }
-            (RowKey::TrackedInterface { .. }, Row::TrackedInterface(row)) => {
-                self.tracked_interfaces.insert(key, Arc::new(row));
-                self.changed.tracked_interfaces = true;
-            }
-            _ => return Err(Resync::WrongRow),
-        }
-        Ok(())
+/// Whether the row is of the key's kind.
+fn fits(key: &RowKey, row: &Row) -> bool {
+    match key {
+        RowKey::Global => matches!(row, Row::Global(_)),
+        RowKey::Router => matches!(row, Row::Router(_)),
+        RowKey::Instance(_) => matches!(row, Row::Instance(_)),
+        RowKey::Address { .. } => matches!(row, Row::Address(_)),
+        RowKey::TrackedInterface { .. } => matches!(row, Row::TrackedInterface(_)),
+        RowKey::Group(_) => matches!(row, Row::Group(_)),
+        RowKey::Service(_) => matches!(row, Row::Service(_)),
+        RowKey::Server(_) => matches!(row, Row::Server(_)),
+        RowKey::Ipvs => matches!(row, Row::Ipvs(_)),
+    }
+}
+
+impl Kinds for Vrrp {
+    type Shown = VrrpRows;
+
+    fn owns(key: &RowKey) -> bool {
+        matches!(
+            key,
+            RowKey::Global
+                | RowKey::Router
+                | RowKey::Instance(_)
+                | RowKey::Address { .. }
+                | RowKey::TrackedInterface { .. }
+        )
     }
 
-    fn remove(&mut self, key: &RowKey) {
+    fn put(&mut self, shown: &mut VrrpRows, key: RowKey, row: Row) {
+        match row {
+            Row::Global(global) => shown.settings = Settings::new(*global),
+            Row::Router(router) => shown.router = router,
+            Row::Instance(row) => self.instances.put(&mut shown.instances, key, Arc::from(row)),
+            Row::Address(row) => self.addresses.put(&mut shown.addresses, key, Arc::from(row)),
+            Row::TrackedInterface(row) => {
+                self.tracked_interfaces.put(&mut shown.tracked_interfaces, key, Arc::new(row));
+            }
+            Row::Group(_) | Row::Service(_) | Row::Server(_) | Row::Ipvs(_) => {}
+        }
+    }
+
+    fn remove(&mut self, shown: &mut VrrpRows, key: &RowKey) {
         match key {
-            RowKey::Global => {
-                self.global = None;
-                self.changed.global = true;
-            }
-            RowKey::Router => self.router = RouterCounters::default(),
-            RowKey::Instance(_) => self.changed.instances |= self.instances.remove(key).is_some(),
-            RowKey::Address { .. } => self.changed.addresses |= self.addresses.remove(key).is_some(),
-            RowKey::TrackedInterface { .. } => {
-                self.changed.tracked_interfaces |= self.tracked_interfaces.remove(key).is_some();
-            }
+            RowKey::Global => shown.settings = Settings::default(),
+            RowKey::Router => shown.router = RouterCounters::default(),
+            RowKey::Instance(_) => self.instances.remove(key),
+            RowKey::Address { .. } => self.addresses.remove(key),
+            RowKey::TrackedInterface { .. } => self.tracked_interfaces.remove(key),
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => {}
         }
     }
 
-    /// The rows as readers want them; kinds that did not change are taken from `last`.
-    fn publish(&mut self, last: &VrrpRows) -> VrrpRows {
-        let changed = std::mem::take(&mut self.changed);
-        let mut rows = last.clone();
-        rows.router = self.router;
-        if changed.global {
-            rows.global.clone_from(&self.global);
-            let to = self.global.iter().flat_map(|global| &global.mail.to);
-            rows.mail_to = RowSet::new((1..).zip(to).map(|(n, to)| (smallvec![n], Arc::new(to.clone()))));
+    fn finish(&mut self, shown: &mut VrrpRows) {
+        self.instances.finish(&mut shown.instances);
+        self.addresses.finish(&mut shown.addresses);
+        self.tracked_interfaces.finish(&mut shown.tracked_interfaces);
+    }
+}
+
+impl Kinds for Checks {
+    type Shown = CheckRows;
+
+    fn owns(key: &RowKey) -> bool {
+        matches!(key, RowKey::Global | RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs)
+    }
+
+    fn put(&mut self, shown: &mut CheckRows, key: RowKey, row: Row) {
+        match row {
+            Row::Global(global) => shown.settings = Settings::new(*global),
+            Row::Group(row) => {
+                self.groups.put(&mut shown.groups, key, Arc::from(row));
+                // Groups change with the configuration only; their members go with them.
+                self.groups.stale = true;
+            }
+            Row::Service(row) => self.services.put(&mut shown.services, key, Arc::from(row)),
+            Row::Server(row) => self.servers.put(&mut shown.servers, key, Arc::from(row)),
+            Row::Ipvs(row) => shown.ipvs = Arc::from(row),
+            Row::Router(_) | Row::Instance(_) | Row::Address(_) | Row::TrackedInterface(_) => {}
         }
-        if changed.instances {
-            rows.instances = RowSet::new(self.instances.values().map(|row| (smallvec![row.index], Arc::clone(row))));
+    }
+
+    fn remove(&mut self, shown: &mut CheckRows, key: &RowKey) {
+        match key {
+            RowKey::Global => shown.settings = Settings::default(),
+            RowKey::Group(_) => self.groups.remove(key),
+            RowKey::Service(_) => self.services.remove(key),
+            RowKey::Server(_) => self.servers.remove(key),
+            RowKey::Ipvs => shown.ipvs = Arc::new(IpvsRow::default()),
+            RowKey::Router | RowKey::Instance(_) | RowKey::Address { .. } | RowKey::TrackedInterface { .. } => {}
         }
-        if changed.addresses {
-            let index = |row: &AddressRow| smallvec![row.owner_index, row.position];
-            rows.addresses = RowSet::new(self.addresses.values().map(|row| (index(row), Arc::clone(row))));
+    }
+
+    fn finish(&mut self, shown: &mut CheckRows) {
+        if self.groups.finish(&mut shown.groups) {
+            shown.group_members = RowSet::new(shown.groups.iter().flat_map(|(_, group)| {
+                let members = (1..).zip(&group.config.members);
+                members.map(|(place, member)| (smallvec![group.index, place], Arc::new(member.clone())))
+            }));
         }
-        if changed.tracked_interfaces {
-            rows.tracked_interfaces = RowSet::new(
-                self.tracked_interfaces
-                    .values()
-                    .filter_map(|row| Some((smallvec![row.instance_index, row.interface_index?], Arc::clone(row)))),
-            );
+        self.services.finish(&mut shown.services);
+        self.servers.finish(&mut shown.servers);
+    }
+}
+
+impl Settings {
+    fn new(global: Global) -> Settings {
+        let to = (1..).zip(&global.mail.to);
+        let mail_to = RowSet::new(to.map(|(n, to)| (smallvec![n], Arc::new(to.clone()))));
+        Settings { global: Some(Arc::new(global)), mail_to }
+    }
+}
+
+/// Where readers find a row; `None` if they do not.
+trait Indexed {
+    fn index(&self) -> Option<MibIndex>;
+}
+
+/// Rows of one kind by their keys; shared with the [`RowSet`] that readers see.
+#[derive(Debug)]
+struct Kind<R> {
+    by_key: HashMap<RowKey, Arc<R>>,
+    /// Rows came, went or moved: the set must be made anew.
+    stale: bool,
+}
+
+impl<R> Default for Kind<R> {
+    fn default() -> Self {
+        Kind { by_key: HashMap::new(), stale: false }
+    }
+}
+
+impl<R: Indexed> Kind<R> {
+    fn put(&mut self, shown: &mut RowSet<R>, key: RowKey, row: Arc<R>) {
+        let before = self.by_key.insert(key, Arc::clone(&row));
+        if self.stale {
+            return;
         }
-        rows
+        let was = before.as_ref().and_then(|before| before.index());
+        self.stale = match (row.index(), before) {
+            (Some(index), Some(before)) if was.as_ref() == Some(&index) => !shown.replace(&index, &before, row),
+            (index, _) => index != was,
+        };
+    }
+
+    fn remove(&mut self, key: &RowKey) {
+        self.stale |= self.by_key.remove(key).is_some_and(|row| row.index().is_some());
+    }
+
+    /// Whether the set was made anew.
+    fn finish(&mut self, shown: &mut RowSet<R>) -> bool {
+        let stale = std::mem::take(&mut self.stale);
+        if stale {
+            let mut rows: Vec<_> = self.by_key.iter().filter_map(|(key, row)| Some((row.index()?, key, row))).collect();
+            // Of two rows that claim one index, the same is shown each time.
+            rows.sort_unstable_by(|(a, a_key, _), (b, b_key, _)| a.cmp(b).then_with(|| a_key.cmp(b_key)));
+            *shown = RowSet::new(rows.into_iter().map(|(index, _, row)| (index, Arc::clone(row))));
+        }
+        stale
+    }
+}
+
+impl Indexed for InstanceRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for AddressRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.owner_index, self.position])
+    }
+}
+
+impl Indexed for TrackedInterfaceRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.instance_index, self.interface_index?])
+    }
+}
+
+impl Indexed for GroupRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for ServiceRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for ServerRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.service_index, self.index])
     }
 }
 

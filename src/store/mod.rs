@@ -9,4 +9,4 @@ mod snapshot;
 
 pub use apply::{Applied, Resync, Store};
 pub use journal::{Entry, Journal};
-pub use snapshot::{Generations, MibIndex, RowSet, Snapshot, VrrpRows};
+pub use snapshot::{Age, CheckRows, Generations, MibIndex, RowSet, Settings, Snapshot, VrrpRows};

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::bus::msg::{ConfigGeneration, Generation};
-use crate::bus::rows::{AddressRow, InstanceRow, RouterCounters, TrackedInterfaceRow};
-use crate::conf::model::Global;
+use crate::bus::msg::{ConfigGeneration, Generation, Source};
+use crate::bus::rows::{
+    AddressRow, GroupRow, InstanceRow, IpvsRow, RouterCounters, ServerRow, ServiceRow, TrackedInterfaceRow,
+};
+use crate::conf::model::{Global, GroupMember};
 
 /// The numbers of a row: what follows the column in the name of a variable.
 pub type MibIndex = SmallVec<[u32; 4]>;
@@ -15,16 +17,14 @@ pub type MibIndex = SmallVec<[u32; 4]>;
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub vrrp: Arc<VrrpRows>,
+    pub checks: Arc<CheckRows>,
     pub generations: Generations,
 }
 
 /// What the vrrp process said.
 #[derive(Debug, Clone, Default)]
 pub struct VrrpRows {
-    /// `None` until the first batch.
-    pub global: Option<Arc<Global>>,
-    /// Addressees of mails, numbered from 1.
-    pub mail_to: RowSet<String>,
+    pub settings: Settings,
     pub router: RouterCounters,
     pub instances: RowSet<InstanceRow>,
     pub addresses: RowSet<AddressRow>,
@@ -32,13 +32,62 @@ pub struct VrrpRows {
     pub tracked_interfaces: RowSet<TrackedInterfaceRow>,
 }
 
-/// How old the parts of a snapshot are. Zero: nothing was heard.
+/// What the checks process said.
+#[derive(Debug, Clone, Default)]
+pub struct CheckRows {
+    pub settings: Settings,
+    pub groups: RowSet<GroupRow>,
+    /// By the row of the group and the place in it, from 1.
+    pub group_members: RowSet<GroupMember>,
+    pub services: RowSet<ServiceRow>,
+    /// By the row of the virtual server and the place in it.
+    pub servers: RowSet<ServerRow>,
+    pub ipvs: Arc<IpvsRow>,
+}
+
+/// Settings of the whole daemon, as one engine has them in force.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `None` until the first batch.
+    pub global: Option<Arc<Global>>,
+    /// Addressees of mails, numbered from 1.
+    pub mail_to: RowSet<String>,
+}
+
+/// How old the parts of a snapshot are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Generations {
-    pub vrrp: Generation,
+    pub vrrp: Age,
+    pub checks: Age,
+}
+
+/// How old what one engine said is. Zero: nothing was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Age {
+    pub generation: Generation,
     pub config: ConfigGeneration,
     /// Edges that the sender could not keep.
     pub edges_dropped: u64,
+}
+
+impl Generations {
+    pub fn of(&self, source: Source) -> Age {
+        match source {
+            Source::Vrrp => self.vrrp,
+            Source::Checks => self.checks,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The vrrp process's if there is one, else the checks process's.
+    pub fn settings(&self) -> &Settings {
+        if self.vrrp.settings.global.is_some() { &self.vrrp.settings } else { &self.checks.settings }
+    }
+
+    pub fn global(&self) -> Option<&Global> {
+        self.settings().global.as_deref()
+    }
 }
 
 /// Rows in the order of their index; a clone shares them.
@@ -66,6 +115,19 @@ impl<R> RowSet<R> {
         sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
         sorted.dedup_by(|(a, _), (b, _)| a == b);
         RowSet { sorted: Arc::new(sorted) }
+    }
+
+    /// Puts `row` in the place of `before`; false if that is not what is shown there. Rows that readers of an older
+    /// snapshot hold stay as they are.
+    pub(super) fn replace(&mut self, index: &[u32], before: &Arc<R>, row: Arc<R>) -> bool {
+        let Ok(at) = self.sorted.binary_search_by(|(have, _)| have.as_slice().cmp(index)) else { return false };
+        if !self.sorted.get(at).is_some_and(|(_, shown)| Arc::ptr_eq(shown, before)) {
+            return false;
+        }
+        if let Some((_, shown)) = Arc::make_mut(&mut self.sorted).get_mut(at) {
+            *shown = row;
+        }
+        true
     }
 
     pub fn get(&self, index: &[u32]) -> Option<&Arc<R>> {

@@ -40,3 +40,16 @@ pub async fn readable(fd: &AsyncFd<Owned>) {
 pub fn drained(fd: &AsyncFd<Owned>) {
     let _ = fd.try_io(tokio::io::Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }
+
+/// Waits for room. Stays ready until [`filled`] says otherwise.
+pub async fn writable(fd: &AsyncFd<Owned>) {
+    match fd.writable().await {
+        Ok(mut guard) => guard.retain_ready(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A write found no room: the next [`writable`] waits for some.
+pub fn filled(fd: &AsyncFd<Owned>) {
+    let _ = fd.try_io(tokio::io::Interest::WRITABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+}

@@ -6,6 +6,9 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Capability {
+    Kill = 5,
+    SetGid = 6,
+    SetUid = 7,
     NetAdmin = 12,
     NetRaw = 13,
     SysNice = 23,
@@ -36,8 +39,15 @@ pub fn has(capability: Capability) -> bool {
     result == 0 && data[0].effective & (1 << capability as u32) != 0
 }
 
-/// Drops every capability but these, for good.
+/// Drops every capability but these, for good: what this process executes has no more either.
 pub fn keep(capabilities: &[Capability]) -> io::Result<()> {
+    limit(capabilities)?;
+    no_new_privileges()
+}
+
+/// Drops every capability but these for this process. A script that it executes as root, or through sudo, has what root
+/// has.
+pub fn limit(capabilities: &[Capability]) -> io::Result<()> {
     let mask = capabilities.iter().fold(0, |mask, &capability| mask | 1 << capability as u32);
     let mut header = Header { version: VERSION_3, pid: 0 };
     let data = [Data { effective: mask, permitted: mask, inheritable: 0 }, Data::default()];
@@ -45,7 +55,7 @@ pub fn keep(capabilities: &[Capability]) -> io::Result<()> {
     if unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    no_new_privileges()
+    Ok(())
 }
 
 /// Becomes `nobody` with no capability at all.

@@ -420,7 +420,7 @@ fn the_legs_and_tunnels_of_a_route_are_read() {
 
 #[test]
 fn a_block_without_braces_does_not_take_those_of_others() {
-    let service = "virtual_server 192.0.2.5 80 {\nprotocol TCP\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
+    let service = "virtual_server 192.0.2.5 80 {\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
     let loaded = load(&format!("{service}{GOOD}"));
     assert_eq!(codes(&loaded), ["missing-brace"]);
     assert_eq!(loaded.config.instances.len(), 1);

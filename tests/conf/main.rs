@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not test functions to clippy")]
 
+mod check;
 mod differences;
 mod language;
 mod mutations;
 mod table;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use keepwatch::conf::files::{FileKind, MATCH_OPTIONS, Stat};
-use keepwatch::conf::host::Interface;
+use keepwatch::conf::host::{Identity, Interface};
 use keepwatch::conf::{self, Files, Host, Loaded, Options, Severity};
 
 /// Files by name; everything else does not exist.
@@ -83,12 +85,28 @@ impl Host for TwoInterfaces {
         ]
     }
 
-    fn user_exists(&self, name: &str) -> bool {
-        matches!(name, "root" | "nobody")
+    fn user(&self, name: &str) -> Option<Identity> {
+        match name {
+            "root" => Some(Identity::default()),
+            "nobody" => Some(Identity { uid: 65534, gid: 65534 }),
+            _ => None,
+        }
     }
 
-    fn group_exists(&self, name: &str) -> bool {
-        name == "root"
+    fn group(&self, name: &str) -> Option<u32> {
+        match name {
+            "root" => Some(0),
+            "adm" => Some(4),
+            _ => None,
+        }
+    }
+
+    fn own_identity(&self) -> Identity {
+        Identity::default()
+    }
+
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        conf::LocalHost.pattern_error(pattern, options)
     }
 
     fn host_name(&self) -> String {
@@ -115,12 +133,20 @@ impl Host for AnyHost {
             .to_vec()
     }
 
-    fn user_exists(&self, _: &str) -> bool {
-        true
+    fn user(&self, _: &str) -> Option<Identity> {
+        Some(Identity::default())
     }
 
-    fn group_exists(&self, _: &str) -> bool {
-        true
+    fn group(&self, _: &str) -> Option<u32> {
+        Some(0)
+    }
+
+    fn own_identity(&self) -> Identity {
+        Identity::default()
+    }
+
+    fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+        conf::LocalHost.pattern_error(pattern, options)
     }
 
     fn host_name(&self) -> String {
@@ -141,8 +167,7 @@ fn load(text: &str) -> Loaded {
 }
 
 /// Cases of `diagnostics/cases.tsv` whose checks do not exist yet, with the reason. One that passes fails the test.
-const NOT_YET: &[(u32, &str)] =
-    &[(66, "needs the routing table of the host"), (112, "needs PCRE2, which comes with HTTP_GET")];
+const NOT_YET: &[(u32, &str)] = &[(66, "needs the routing table of the host")];
 
 /// Where our exit status or severity differs from the list on purpose.
 const DIFFERENT: &[(u32, Option<&str>, Option<u8>, &str)] = &[

@@ -15,6 +15,7 @@ fn sample(arg: &Arg) -> String {
         Kind::Multicast4 | Kind::Multicast => "224.0.0.77".to_owned(),
         Kind::Multicast6 => "ff02::77".to_owned(),
         Kind::Ip => "192.0.2.11".to_owned(),
+        Kind::Host => "192.0.2.25".to_owned(),
         Kind::IfName => "eth1".to_owned(),
         _ => "x".to_owned(),
     }
@@ -35,7 +36,15 @@ fn a_directive_that_is_said_to_have_an_effect_changes_the_configuration() {
         _ => "",
     };
     // Read by the reader of files, or told where its block is tested.
-    let elsewhere = ["include_check", "random_seed", "default_interface", "native_ipv6", "no_virtual_ipaddress"];
+    let elsewhere = [
+        "include_check",
+        "random_seed",
+        "default_interface",
+        "native_ipv6",
+        "no_virtual_ipaddress",
+        "script_user",
+        "enable_script_security",
+    ];
     let mut without = Vec::new();
     for row in keywords::rows().filter(|row| row.effect == Effect::Built && !elsewhere.contains(&row.keyword)) {
         let values: Vec<String> = match row.shape {

@@ -33,7 +33,7 @@ fn lab() -> Lab {
 }
 
 fn lab_with(settings: Settings) -> Lab {
-    let tree = Tree::new(&fixture::snmp());
+    let tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
     Lab { session: Session::new(settings), tree, snapshot: fixture::seed(), now: T0, order: ByteOrder::Little }
 }
 
@@ -559,18 +559,24 @@ fn stopping_sends_what_waits_takes_capabilities_back_and_closes() {
 #[test]
 fn what_is_not_wanted_any_more_is_unregistered_and_wanting_nothing_closes() {
     let mut lab = lab().up();
-    lab.tree = Tree::new(&crate::conf::model::Snmp { checker: true, ..Default::default() });
+    lab.tree = Tree::new(&crate::conf::model::Snmp { checker: true, ..Default::default() }, &Source::ALL);
     let wanted = lab.wanted();
     let actions = lab.session.want(wanted, lab.now);
     let (bodies, _) = lab.answer_all(actions, |_| ErrorStatus::NO_ERROR);
-    assert!(bodies.iter().all(|body| matches!(body, Body::Unregister { .. } | Body::RemoveAgentCaps { .. })));
-    assert_eq!(bodies.len(), 35 + 3 + 11 + 1);
-    lab.tree = Tree::new(&fixture::snmp());
+    let removals = |bodies: &[Body]| {
+        bodies.iter().filter(|body| matches!(body, Body::Unregister { .. } | Body::RemoveAgentCaps { .. })).count()
+    };
+    let additions = |bodies: &[Body]| {
+        bodies.iter().filter(|body| matches!(body, Body::Register { .. } | Body::AddAgentCaps { .. })).count()
+    };
+    // The columns of the vrrp and of the check group, its scalars, and a line of sysORTable for each.
+    let (vrrp, check) = (35 + 3 + 11 + 1, 1 + 7 + 77 + 62 + 12 + 1);
+    assert_eq!((removals(&bodies), additions(&bodies), bodies.len()), (vrrp, check, vrrp + check));
+    lab.tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
     let wanted = lab.wanted();
     let actions = lab.session.want(wanted, lab.now);
     let (bodies, _) = lab.answer_all(actions, |_| ErrorStatus::NO_ERROR);
-    assert!(bodies.iter().all(|body| matches!(body, Body::Register { .. } | Body::AddAgentCaps { .. })));
-    assert_eq!(bodies.len(), 35 + 3 + 11 + 1);
+    assert_eq!((removals(&bodies), additions(&bodies), bodies.len()), (check, vrrp, vrrp + check));
     let actions = lab.session.want(Wanted::default(), lab.now);
     assert_eq!(others(&actions), [Action::Disconnect]);
     assert_eq!(lab.session.deadline(), None);
@@ -579,7 +585,7 @@ fn what_is_not_wanted_any_more_is_unregistered_and_wanting_nothing_closes() {
 #[test]
 fn a_set_goes_to_the_owner_and_is_answered_when_it_can_be_read_while_others_are_served() {
     let mut lab = lab().up();
-    lab.event(Event::StoreAt(1));
+    lab.event(Event::StoreAt(Source::Vrrp, 1));
     let varbind = VarBind::new(oid("2.3.1.7.1"), Value::Integer(140));
     assert_eq!(lab.varbinds(Body::TestSet(vec![varbind])), []);
     let actions = lab.says(Body::CommitSet);
@@ -589,7 +595,7 @@ fn a_set_goes_to_the_owner_and_is_answered_when_it_can_be_read_while_others_are_
     assert_eq!(lab.varbinds(Body::Get(vec![range("1.2.0", false, "")])).len(), 1);
     let reply = Reply::Done { undo: priority(150), visible_at: 2 };
     assert_eq!(lab.event(Event::CommandReply { token: *token, reply }), []);
-    let answer = pdus(&lab.event(Event::StoreAt(2))).remove(0);
+    let answer = pdus(&lab.event(Event::StoreAt(Source::Vrrp, 2))).remove(0);
     assert_eq!((answer.transaction, answer.packet), (70, 500));
     assert!(matches!(answer.body, Body::Response { error: ErrorStatus::NO_ERROR, index: 0, .. }));
     assert_eq!(lab.says(Body::CleanupSet), [], "no answer belongs to a CleanupSet");

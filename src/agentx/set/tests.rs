@@ -17,7 +17,7 @@ struct Lab {
 
 fn lab() -> Lab {
     let mut sets = Sets::default();
-    assert_eq!(sets.store_at(1, T0), []);
+    assert_eq!(sets.store_at(Source::Vrrp, 1, T0), []);
     Lab { sets, packet: 0 }
 }
 
@@ -47,7 +47,7 @@ fn refused() -> Reply {
 
 impl Lab {
     fn test(&mut self, id: u32, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u16)> {
-        let (tree, snapshot) = (Tree::new(&fixture::snmp()), fixture::seed());
+        let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), fixture::seed());
         self.sets.test(id, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
     }
 
@@ -98,8 +98,8 @@ fn a_commit_is_answered_when_everything_is_done_and_readers_can_see_it() {
     let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 2), T0));
     assert_eq!(command, set_preempt(false));
     assert_eq!(lab.sets.reply(second, done(set_preempt(true), 3), T0), [], "generation 3 is not there yet");
-    assert_eq!(lab.sets.store_at(2, T0), []);
-    assert_eq!(Lab::answer(&lab.sets.store_at(3, T0)), (7, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 2, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.store_at(Source::Vrrp, 3, T0)), (7, ErrorStatus::NO_ERROR, 0));
     lab.sets.clean_up(7);
     assert_eq!(lab.sets.deadline(), None);
 }
@@ -109,7 +109,7 @@ fn the_store_may_be_there_before_the_owners_answer() {
     let mut lab = lab();
     lab.test(7, &[priority(120)]).unwrap();
     let (token, _) = Lab::command(&lab.commit(7, T0));
-    assert_eq!(lab.sets.store_at(2, T0), []);
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 2, T0), []);
     assert_eq!(Lab::answer(&lab.sets.reply(token, done(set_priority(150), 2), T0)), (7, ErrorStatus::NO_ERROR, 0));
 }
 
@@ -286,4 +286,54 @@ fn replies_to_nothing_change_nothing() {
     let (token, _) = Lab::command(&lab.commit(1, T0));
     lab.sets.clear();
     assert_eq!(lab.sets.reply(token, done(set_priority(150), 1), T0), []);
+}
+
+fn weight(row: &[u32], value: i32) -> VarBind {
+    let column: crate::wire::oid::Oid = "1.3.6.1.4.1.9586.100.5.3.4.1.7".parse().unwrap();
+    VarBind::new(column.with(row), Value::Integer(value))
+}
+
+fn set_weight(address: &str, weight: u32) -> Command {
+    Command::SetWeight { server: fixture::check::server_key("VS_GROUP_IPv4", address, 80), weight }
+}
+
+/// A transaction over what both engines own.
+fn test_both(lab: &mut Lab, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u16)> {
+    let mut store = fixture::committed(fixture::rows(fixture::global()));
+    fixture::commit_from(&mut store, Source::Checks, 1, true, fixture::check::seed_rows());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &Source::ALL), store.snapshot());
+    lab.sets.test(7, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
+}
+
+#[test]
+fn things_of_two_owners_are_set_in_one_request_and_answered_when_both_can_be_read() {
+    let mut lab = lab();
+    test_both(&mut lab, &[priority(120), weight(&[1, 1], 0)]).unwrap();
+    let (first, command) = Lab::command(&lab.commit(7, T0));
+    assert_eq!((command.owner(), &command), (Source::Vrrp, &set_priority(120)));
+    let (second, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 900), T0));
+    assert_eq!((command.owner(), &command), (Source::Checks, &set_weight("192.168.1.10", 0)));
+    // The generation of one owner says nothing about the other's.
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 900, T0), []);
+    assert_eq!(lab.sets.reply(second, done(set_weight("192.168.1.10", 1), 5), T0), []);
+    assert_eq!(lab.sets.store_at(Source::Checks, 4, T0), []);
+    assert_eq!(lab.sets.store_at(Source::Vrrp, 901, T0), []);
+    assert_eq!(Lab::answer(&lab.sets.store_at(Source::Checks, 5, T0)), (7, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn a_weight_that_the_kernel_refuses_takes_the_others_back() {
+    let mut lab = lab();
+    test_both(&mut lab, &[weight(&[1, 1], 7), weight(&[1, 2], 8), priority(120)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(7, T0));
+    let (second, command) = Lab::command(&lab.sets.reply(first, done(set_weight("192.168.1.10", 1), 2), T0));
+    assert_eq!(command, set_weight("192.168.1.11", 8));
+    let steps = lab.sets.reply(second, Reply::Refused(Refusal::Kernel(12)), T0);
+    assert_eq!(Lab::answer(&steps[..1]), (7, ErrorStatus::COMMIT_FAILED, 2));
+    let (undo, command) = Lab::command(&steps[1..]);
+    assert_eq!(command, set_weight("192.168.1.10", 1));
+    assert_eq!(lab.sets.reply(undo, done(set_weight("192.168.1.10", 7), 3), T0), []);
+    let asked = lab.asked(7);
+    assert_eq!(lab.sets.undo(asked, T0), [], "readers do not see it yet");
+    assert_eq!(Lab::answer(&lab.sets.store_at(Source::Checks, 3, T0)), (7, ErrorStatus::NO_ERROR, 0));
 }

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Builder;
+use super::{Builder, set_some};
 use crate::conf::Options;
 use crate::conf::diag::Diagnostic;
-use crate::conf::model::{FlushOnStop, GarpGroup, Global, ReceiveBuffers, Version};
+use crate::conf::model::{FlushOnStop, GarpGroup, Global, RealTime, ReceiveBuffers, Version};
 use crate::conf::parse::Node;
 use crate::conf::values::{self, Value};
 
@@ -77,6 +77,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], options: &Options) -> (G
         sync_daemon: None,
     };
     top_level(builder, nodes, &mut global);
+    global.lvs = super::lvs::build(builder, nodes);
     global.snmp.socket = options.agent_socket.clone();
     let mut state = State { timeout: None, nftables: false, policy: None, multiplier: 3 };
     for node in nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children) {
@@ -200,6 +201,8 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
             let entries = node.entries.iter().filter_map(|line| line.first());
             global.mail.to.extend(entries.map(|value| value.word.text.clone()));
         }
+        "smtp_helo_name" => set_some(&mut global.mail.helo, node.text().map(str::to_owned)),
+        "checker_log_all_failures" => set(&mut global.log_all_failures, node.switch()),
         "smtp_server" => smtp_server(builder, node, global),
         "smtp_connect_timeout" => {
             if number() == Some(0) {
@@ -285,29 +288,8 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
             set(&mut global.nftables_priority, priority);
         }
         "nftables_counters" => global.nftables_counters = true,
-        "vrrp_priority" => {
-            global.realtime.nice = node.int().and_then(|number| i32::try_from(number).ok()).unwrap_or(0);
-        }
-        "vrrp_no_swap" => global.realtime.lock_memory = true,
-        "vrrp_rt_priority" => {
-            // Beyond the range the nearest limit counts, after the report.
-            let written = node.values.first().and_then(|value| values::number(&value.word.text));
-            let priority = written.and_then(|number| u8::try_from(number.clamp(1, 99)).ok());
-            set_some(&mut global.realtime.rt_priority, priority);
-        }
-        "vrrp_rlimit_rttime" => {
-            // A bad value means no limit at all, and 1 is too low for the kernel.
-            global.realtime.rlimit_rttime_us = number().map_or(0, |micros| micros.max(2));
-        }
-        "vrrp_cpu_affinity" => {
-            let cpu = |value: &crate::conf::parse::Val| match value.value {
-                Some(Value::Int(cpu)) => u32::try_from(cpu).ok(),
-                _ => None,
-            };
-            // One bad id drops the whole set.
-            if let Some(cpus) = node.values.iter().map(cpu).collect::<Option<Vec<_>>>() {
-                global.realtime.cpus = cpus;
-            }
+        "vrrp_priority" | "vrrp_no_swap" | "vrrp_rt_priority" | "vrrp_rlimit_rttime" | "vrrp_cpu_affinity" => {
+            realtime(node, node.name().trim_start_matches("vrrp_"), &mut global.realtime);
         }
         "vrrp_startup_delay" => set(&mut global.startup_delay_ns, node.micros().map(|micros| micros * 1000)),
         "vrrp_delay_after_boot" => set(&mut global.delay_after_boot_ns, node.micros().map(|micros| micros * 1000)),
@@ -336,6 +318,36 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
     }
 }
 
+/// How a process is scheduled: the directives that each process has, without its prefix.
+pub fn realtime(node: &Node, what: &str, realtime: &mut RealTime) {
+    match what {
+        "priority" => realtime.nice = node.int().and_then(|number| i32::try_from(number).ok()).unwrap_or(0),
+        "no_swap" => realtime.lock_memory = true,
+        "rt_priority" => {
+            // Beyond the range the nearest limit counts, after the report.
+            let written = node.values.first().and_then(|value| values::number(&value.word.text));
+            let priority = written.and_then(|number| u8::try_from(number.clamp(1, 99)).ok());
+            set_some(&mut realtime.rt_priority, priority);
+        }
+        "rlimit_rttime" => {
+            // A bad value means no limit at all, and 1 is too low for the kernel.
+            let micros = node.int().and_then(|number| u32::try_from(number).ok());
+            realtime.rlimit_rttime_us = micros.map_or(0, |micros| micros.max(2));
+        }
+        "cpu_affinity" => {
+            let cpu = |value: &crate::conf::parse::Val| match value.value {
+                Some(Value::Int(cpu)) => u32::try_from(cpu).ok(),
+                _ => None,
+            };
+            // One bad id drops the whole set.
+            if let Some(cpus) = node.values.iter().map(cpu).collect::<Option<Vec<_>>>() {
+                realtime.cpus = cpus;
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether a multicast group stays on its link; IPv4 groups are not told apart.
 pub fn link_local(group: IpAddr) -> bool {
     match group {
@@ -358,12 +370,6 @@ pub fn micros(value: u64) -> Duration {
 
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
-        *place = value;
-    }
-}
-
-fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
         *place = value;
     }
 }

@@ -1,14 +1,16 @@
 //! From directives to the model: defaults, corrections, and the checks that need more than one line.
 //!
 //! `global_defs` are applied first wherever they stand, so the order of a file does not matter. Checks of the host are
-//! in [`held`]; those of parts that have no effect yet are in [`scripts`] and [`services`].
+//! in [`held`]; those of parts of VRRP that have no effect yet are in [`tracking`].
 
 mod address;
+mod check;
 mod global;
 mod held;
 mod instance;
+mod lvs;
 mod scripts;
-mod services;
+mod tracking;
 
 use super::Options;
 use super::diag::{Class, Diagnostic, Sources, Span};
@@ -41,14 +43,20 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     let mut config = Config { global, ..Config::default() };
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
     config.instances = instance::build(&mut builder, nodes, &defaults);
+    config.global.lvs.sync_daemon = lvs::sync_daemon(&mut builder, nodes, &config.instances);
+    let global_defs = nodes.iter().filter(|node| node.name() == "global_defs");
+    config.script_security =
+        global_defs.flat_map(|node| &node.children).any(|node| node.name() == "enable_script_security");
     config.has_virtual_servers = nodes.iter().any(|node| node.name() == "virtual_server");
     let not_built = parse::not_built(nodes).into_iter();
     config.not_built =
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
     instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
-    services::check(&mut builder, nodes);
-    scripts::check(&mut builder, nodes);
+    held::routes(&mut builder, nodes);
+    let scripts = scripts::check(&mut builder, nodes);
+    check::build(&mut builder, nodes, scripts, &mut config);
+    tracking::references(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }
 }
 
@@ -114,5 +122,11 @@ impl Builder<'_> {
                 .class(Class::Deprecated)
                 .hint(hint),
         );
+    }
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
     }
 }

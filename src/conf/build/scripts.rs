@@ -1,166 +1,302 @@
-//! Scripts and their users, as far as they can be told wrong before anything runs them.
-//!
-//! Nothing runs yet; but `-t` answers for a configuration as Keepalived does, and says more about it.
+//! Scripts and their users: what can be told wrong before anything runs them, and what the runner is to execute.
 
 use std::collections::HashMap;
 
 use super::Builder;
+use super::tracking::is_tracked;
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::files::{FileKind, Stat};
+use crate::conf::host::Identity;
 use crate::conf::keywords::{self, Arg, Kind, Shape};
 use crate::conf::lex::{self, Word};
-use crate::conf::parse::{Line, Node};
-use crate::conf::values::Value;
+use crate::conf::model::{Script, ScriptEntry, ScriptId};
+use crate::conf::parse::Node;
 
 const DEFAULT_USER: &str = "keepalived_script";
 
-pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) {
+/// The scripts of a file that can run, by the directive that names them.
+pub struct Scripts {
+    runnable: HashMap<*const Node, Runnable>,
+    /// Those that something uses, in the order of their use.
+    entries: Vec<ScriptEntry>,
+}
+
+struct Runnable {
+    /// The program with its directory resolved, and its arguments.
+    words: Vec<String>,
+    identity: Identity,
+}
+
+impl Scripts {
+    /// The script that a directive names, unless it is dropped, with a report.
+    pub fn take(&mut self, builder: &Builder<'_>, node: &Node) -> Option<Script> {
+        let Runnable { words, identity } = self.runnable.get(&std::ptr::from_ref(node))?;
+        let id = ScriptId(u32::try_from(self.entries.len()).ok()?);
+        self.entries.push(ScriptEntry {
+            words: words.clone(),
+            uid: identity.uid,
+            gid: identity.gid,
+            location: builder.location(node.keyword.span),
+        });
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        Some(Script { id, text: quoted.join(" "), path: words.first()?.clone() })
+    }
+
+    pub fn into_entries(self) -> Vec<ScriptEntry> {
+        self.entries
+    }
+}
+
+/// Judges every script of the file.
+pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
     let mut all = Vec::new();
     for node in nodes {
         collect(node, node.name() == "virtual_server", &mut all);
     }
     let global = || nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children);
     let security = global().find(|node| node.name() == "enable_script_security");
-    let user = global().rfind(|node| node.name() == "script_user");
-    let default_user = default_user(builder, user, security, &all);
+    let user = global().rfind(|node| node.name() == "script_user" && !node.values.is_empty());
+    let default = default_identity(builder, user, security, &all);
     let mut first = None;
+    let mut runnable = HashMap::new();
     for script in &all {
-        let runs = script.check(builder, default_user, security.is_some());
+        let runs = script.check(builder, default, security.is_some());
         // Keepalived does not come to the scripts of VRRP when an interface is missing.
         let reached = script.checker || !builder.interface_missing;
-        if runs && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
+        if runs.is_some() && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
             first = first.or(Some(script));
         }
+        if let Some(Runs::Command(runs)) = runs {
+            runnable.insert(std::ptr::from_ref(script.node), runs);
+        }
     }
-    references(builder, nodes);
     if let Some(first) = first.filter(|_| security.is_none()) {
-        let at = first.user.map_or(first.node.keyword.span, |(_, span)| span);
+        let at = first.user.as_ref().map_or(first.node.keyword.span, |user| user.at);
         builder.report(
             Diagnostic::warning("script-security", at, "scripts run as root without enable_script_security")
                 .class(Class::Security)
                 .hint("add enable_script_security to global_defs: it refuses scripts that others could have written"),
         );
     }
+    Scripts { runnable, entries: Vec::new() }
 }
 
 /// One place where a command is configured.
-struct Script<'a> {
+struct Configured<'a> {
     node: &'a Node,
-    /// Who runs it, and where that is said.
-    user: Option<(&'a Word, Span)>,
+    user: Option<User<'a>>,
     /// Name of the `vrrp_script`.
     tracked: Option<&'a str>,
     /// Inside a virtual server.
     checker: bool,
 }
 
-fn collect<'a>(node: &'a Node, checker: bool, all: &mut Vec<Script<'a>>) {
+/// Who runs a script, and where that is said.
+struct User<'a> {
+    name: &'a Word,
+    group: Option<&'a Word>,
+    at: Span,
+}
+
+enum Runs {
+    Command(Runnable),
+    /// `</path` tests that a file can be opened, and runs nothing.
+    Opens,
+}
+
+fn collect<'a>(node: &'a Node, checker: bool, all: &mut Vec<Configured<'a>>) {
     for child in &node.children {
         let command = matches!(child.row.shape, Shape::Words([Arg { kind: Kind::Script, .. }, ..]));
         if command && !child.values.is_empty() {
-            let own = child.word("user").map(|word| (word, word.span)).or_else(|| {
-                let user = node.child("user")?;
-                Some((user.word("user")?, user.keyword.span))
-            });
+            let own = |from: &'a Node, at: Option<Span>| {
+                let name = from.word("user")?;
+                Some(User { name, group: from.word("group"), at: at.unwrap_or(name.span) })
+            };
+            let beside = || node.child("user").and_then(|user| own(user, Some(user.keyword.span)));
             let tracked = if node.name() == "vrrp_script" { node.text() } else { None };
-            all.push(Script { node: child, user: own, tracked, checker });
+            all.push(Configured { node: child, user: own(child, None).or_else(beside), tracked, checker });
         }
         collect(child, checker, all);
     }
 }
 
-/// Whether scripts without a user of their own can run.
-fn default_user(builder: &mut Builder<'_>, user: Option<&Node>, security: Option<&Node>, all: &[Script<'_>]) -> bool {
-    if let Some(word) = user.and_then(|user| user.word("user")) {
-        if builder.host.user_exists(&word.text) {
-            return true;
-        }
-        let diagnostic = Diagnostic::error("no-user", word.span, format!("no user {} on this host", word.text));
+/// Who runs scripts without a user of their own; `None` when nobody can, with a report.
+fn default_identity(
+    builder: &mut Builder<'_>,
+    user: Option<&Node>,
+    security: Option<&Node>,
+    all: &[Configured<'_>],
+) -> Option<Identity> {
+    if let Some((node, word)) = user.and_then(|user| Some((user, user.word("user")?))) {
+        let diagnostic = match identity(builder, word, node.word("group")) {
+            Ok(identity) => return Some(identity),
+            Err(diagnostic) => diagnostic,
+        };
         builder.report(match keywords::closest(&word.text, ["root", DEFAULT_USER]) {
-            Some(near) => {
+            Some(near) if diagnostic.span == word.span => {
                 diagnostic.hint(format!("did you mean {near}? Scripts without a user of their own are dropped"))
             }
-            None => diagnostic.hint("scripts without a user of their own are dropped"),
+            _ => diagnostic.hint("scripts without a user of their own are dropped"),
         });
-        return false;
+        return None;
     }
-    let needed = all.iter().any(|script| script.user.is_none());
-    let Some(security) = security.filter(|_| needed && !builder.host.user_exists(DEFAULT_USER)) else { return true };
-    builder.report(
-        Diagnostic::error("no-user", security.keyword.span, format!("user {DEFAULT_USER} does not exist on this host"))
+    if let Some(identity) = builder.host.user(DEFAULT_USER) {
+        return Some(identity);
+    }
+    let Some(security) = security else { return Some(builder.host.own_identity()) };
+    if all.iter().any(|script| script.user.is_none()) {
+        builder.report(
+            Diagnostic::error(
+                "no-user",
+                security.keyword.span,
+                format!("user {DEFAULT_USER} does not exist on this host"),
+            )
             .hint("create it, or set script_user"),
-    );
-    false
+        );
+    }
+    None
 }
 
-impl Script<'_> {
-    /// Reports what is wrong with the script; whether it would be run.
-    fn check(&self, builder: &mut Builder<'_>, default_user: bool, security: bool) -> bool {
-        let Some(word) = self.node.values.first().map(|value| &value.word) else { return false };
-        let user = self.user.map(|(word, _)| word);
-        if word.is_undefined() || user.is_some_and(Word::is_undefined) {
-            return false;
+fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<Identity, Diagnostic> {
+    let unknown = |what: &str, word: &Word| {
+        Diagnostic::error("no-user", word.span, format!("no {what} {} on this host", word.text))
+    };
+    let identity = builder.host.user(&user.text).ok_or_else(|| unknown("user", user))?;
+    let Some(group) = group else { return Ok(identity) };
+    let gid = builder.host.group(&group.text).ok_or_else(|| unknown("group", group))?;
+    Ok(Identity { gid, ..identity })
+}
+
+impl Configured<'_> {
+    /// Reports what is wrong with the script; what would be run.
+    fn check(&self, builder: &mut Builder<'_>, default: Option<Identity>, security: bool) -> Option<Runs> {
+        let word = &self.node.values.first()?.word;
+        let user = self.user.as_ref();
+        if word.is_undefined() || user.is_some_and(|user| user.name.is_undefined()) {
+            return None;
         }
-        if let Some(user) = user.filter(|user| !builder.host.user_exists(&user.text)) {
-            let diagnostic = Diagnostic::error("no-user", user.span, format!("no user {} on this host", user.text));
-            let diagnostic = if self.tracked.is_some() { diagnostic } else { diagnostic.silent() };
-            builder.report(if word.quoted || self.tracked.is_some() {
-                diagnostic.hint("the script is dropped")
-            } else {
-                diagnostic.hint("the second word is a user: put a command with arguments in double quotes")
-            });
-            return false;
-        }
+        let own = match user.map(|user| identity(builder, user.name, user.group)).transpose() {
+            Ok(own) => own,
+            Err(diagnostic) => {
+                // Keepalived counts users with a line of their own, and only logs those behind a command.
+                let beside = user.is_some_and(|user| user.at != user.name.span);
+                let counts = self.tracked.is_some() || beside;
+                let diagnostic = if counts { diagnostic } else { diagnostic.silent() };
+                builder.report(if word.quoted || counts {
+                    diagnostic.hint("the script is dropped")
+                } else {
+                    diagnostic.hint("the second word is a user: put a command with arguments in double quotes")
+                });
+                return None;
+            }
+        };
         // Why a script without a user is dropped has been told, and typographic quotes too.
         let typographic = word.text.starts_with(['\u{2018}', '\u{2019}', '\u{201C}', '\u{201D}']);
-        if (user.is_none() && !default_user) || typographic {
-            return false;
-        }
-        // `</path` tests that a file can be opened, and runs nothing.
+        let identity = own.or(default).filter(|_| !typographic)?;
         if word.text.starts_with('<') {
-            return true;
+            return Some(Runs::Opens);
         }
         shell_syntax(builder, word);
-        let arguments = lex::command(&word.text).unwrap_or_default();
-        let Some(path) = arguments.into_iter().next() else { return false };
-        match self.file_problem(builder, word, &path, security) {
-            Some(problem) => {
-                builder.report(problem);
-                false
+        let mut words = lex::command(&word.text).unwrap_or_default();
+        let written = words.first()?;
+        match self.program(builder, word, written, identity, security) {
+            Ok(path) => {
+                *words.first_mut()? = path;
+                Some(Runs::Command(Runnable { words, identity }))
             }
-            None => true,
+            Err(problem) => {
+                builder.report(problem);
+                None
+            }
         }
     }
 
-    fn file_problem(&self, builder: &Builder<'_>, word: &Word, path: &str, security: bool) -> Option<Diagnostic> {
+    /// The program's file with its directory resolved, or what is wrong with it.
+    fn program(
+        &self,
+        builder: &Builder<'_>,
+        word: &Word,
+        written: &str,
+        identity: Identity,
+        security: bool,
+    ) -> Result<String, Diagnostic> {
         // Keepalived counts a missing or insecure vrrp_script, and only logs the rest.
         let class = if self.tracked.is_some() { Class::General } else { Class::Silent };
-        let at = word.part(0, path.chars().count());
-        let found = if path.contains('/') { Some(path.to_owned()) } else { search(builder, path) };
+        let at = word.part(0, written.chars().count());
+        let found = if written.contains('/') { Some(written.to_owned()) } else { search(builder, written) };
         let Some((stat, path)) = found.and_then(|path| Some((builder.files.stat(&path)?, path))) else {
-            let diagnostic = Diagnostic::error("no-script", at, format!("file not found: {path}"));
-            return Some(diagnostic.class(class).hint("the script is dropped"));
+            let diagnostic = Diagnostic::error("no-script", at, format!("file not found: {written}"));
+            return Err(diagnostic.class(class).hint("the script is dropped"));
         };
         let mode = stat.mode;
         if stat.kind != FileKind::Regular {
             let diagnostic = Diagnostic::error("no-script", at, format!("{path} is not a regular file"));
-            Some(diagnostic.class(class).hint("the script is dropped"))
-        } else if mode & 0o111 == 0 {
+            return Err(diagnostic.class(class).hint("the script is dropped"));
+        }
+        if mode & 0o111 == 0 {
             let message = format!("{path} is not executable (mode {mode:04o})");
             let diagnostic = Diagnostic::error("not-executable", at, message).silent();
-            Some(diagnostic.hint(format!("chmod +x {path}; the script is dropped until then")))
-        } else if security && writable_by_others(stat) {
-            let message = format!("mode {mode:04o}: others than root can write {path}");
-            let diagnostic = Diagnostic::error("insecure-script", at, message).class(class);
-            Some(diagnostic.hint("chmod go-w; enable_script_security drops such scripts"))
-        } else {
-            None
+            return Err(diagnostic.hint(format!("chmod +x {path}; the script is dropped until then")));
         }
+        if !executable_by(stat, identity) {
+            let message = format!("user {} may not execute {path} (mode {mode:04o})", identity.uid);
+            let diagnostic = Diagnostic::error("not-executable", at, message).silent();
+            return Err(diagnostic.hint("the script is dropped; let its user or group execute it"));
+        }
+        let resolved = resolve_directory(builder, &path);
+        let as_root = identity.uid == 0 || (mode & 0o4000 != 0 && stat.owner == 0);
+        if security && as_root {
+            let target = builder.files.canonicalize(&resolved).unwrap_or_else(|_| resolved.clone());
+            if let Some(diagnostic) = insecure(builder, at, &target).or_else(|| insecure(builder, at, &resolved)) {
+                return Err(diagnostic.class(class));
+            }
+        }
+        Ok(resolved)
     }
 }
 
+/// The path that is executed: its directory without symbolic links. The file keeps its name, which some programs
+/// look at.
+fn resolve_directory(builder: &Builder<'_>, path: &str) -> String {
+    let (directory, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let directory = if directory.is_empty() { "/" } else { directory };
+    match builder.files.canonicalize(directory) {
+        Ok(directory) => format!("{}/{name}", directory.trim_end_matches('/')),
+        Err(_) => path.to_owned(),
+    }
+}
+
+fn executable_by(stat: Stat, identity: Identity) -> bool {
+    let bits = if identity.uid == 0 {
+        0o111
+    } else if identity.uid == stat.owner {
+        0o100
+    } else if identity.gid == stat.group {
+        0o010
+    } else {
+        0o001
+    };
+    stat.mode & bits != 0
+}
+
+/// The first part of a path that others than root could have written.
+fn insecure(builder: &Builder<'_>, at: Span, path: &str) -> Option<Diagnostic> {
+    let ends = path.match_indices('/').map(|(end, _)| end.max(1)).chain([path.len()]);
+    let (part, stat) = ends.filter_map(|end| path.get(..end)).find_map(|part| {
+        let stat = builder.files.stat(part)?;
+        writable_by_others(stat).then_some((part, stat))
+    })?;
+    let message = format!("mode {:04o}: others than root can write {part}", stat.mode);
+    let hint = if stat.owner == 0 { "chmod go-w" } else { "chown root" };
+    let diagnostic = Diagnostic::error("insecure-script", at, message);
+    Some(diagnostic.hint(format!("{hint}; enable_script_security drops such scripts")))
+}
+
+/// In a directory with the sticky bit others cannot replace a file of root's.
 fn writable_by_others(stat: Stat) -> bool {
-    stat.owner != 0 || stat.mode & 0o002 != 0 || (stat.mode & 0o020 != 0 && stat.group != 0)
+    let shared = stat.mode & 0o002 != 0 || (stat.mode & 0o020 != 0 && stat.group != 0);
+    let sticky = stat.kind == FileKind::Directory && stat.mode & 0o1000 != 0;
+    stat.owner != 0 || (shared && !sticky)
 }
 
 fn search(builder: &Builder<'_>, name: &str) -> Option<String> {
@@ -185,106 +321,5 @@ fn shell_syntax(builder: &mut Builder<'_>, word: &Word) {
             return;
         }
         from += length + 1;
-    }
-}
-
-fn is_tracked(nodes: &[Node], name: &str) -> bool {
-    tracks(nodes).any(|(_, line)| line.first().is_some_and(|value| value.word.text == name))
-}
-
-/// Lines of every `track_script`, with the block around it.
-fn tracks(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Line)> {
-    let blocks = nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group"));
-    blocks.flat_map(|block| {
-        block.children("track_script").flat_map(move |list| list.entries.iter().map(move |line| (block, line)))
-    })
-}
-
-/// Names of scripts, files, processes and sessions that are tracked, against those that exist.
-fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
-    let kinds = [
-        ("track_script", &["vrrp_script"][..]),
-        ("track_file", &["track_file", "vrrp_track_file"][..]),
-        ("track_process", &["vrrp_track_process"][..]),
-        ("track_bfd", &["bfd_instance"][..]),
-    ];
-    for (list, definitions) in kinds {
-        let known: HashMap<&str, Span> = nodes
-            .iter()
-            .filter(|node| definitions.contains(&node.name()))
-            .filter_map(|node| Some((node.text()?, node.span())))
-            .collect();
-        let blocks = nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group"));
-        for word in blocks
-            .flat_map(|block| block.children(list))
-            .flat_map(|list| &list.entries)
-            .filter_map(|line| Some(&line.first()?.word))
-            .filter(|word| !word.is_undefined())
-        {
-            match known.get(word.text.as_str()) {
-                None => {
-                    let names: Vec<&str> = known.keys().copied().collect();
-                    let diagnostic =
-                        Diagnostic::error("unknown-name", word.span, format!("no {} {}", definitions[0], word.text));
-                    builder.report(match keywords::closest(&word.text, names) {
-                        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-                        None => diagnostic.hint(format!("define `{} {} {{ ... }}`", definitions[0], word.text)),
-                    });
-                }
-                Some(defined) if (defined.file, defined.line) > (word.span.file, word.span.line) => builder.report(
-                    Diagnostic::warning("order", word.span, format!("{} is defined after this line", word.text))
-                        .related(*defined, "defined here")
-                        .hint("Keepalived needs the definition first; either order works here"),
-                ),
-                Some(_) => {}
-            }
-        }
-    }
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_script") {
-        if let Some(name) = node.text().filter(|name| !is_tracked(nodes, name) && node.child("script").is_some()) {
-            builder.report(
-                Diagnostic::warning("unused-script", node.span(), format!("vrrp_script {name} is in no track_script"))
-                    .silent()
-                    .hint("it is not run; name it in a track_script, or delete it"),
-            );
-        }
-    }
-    grouped_weights(builder, nodes);
-}
-
-/// Weights of scripts do not count in a sync group that does not ask for them.
-fn grouped_weights(builder: &mut Builder<'_>, nodes: &[Node]) {
-    let weight_of = |name: &str| {
-        let script = nodes.iter().find(|node| node.name() == "vrrp_script" && node.text() == Some(name))?;
-        script.child("weight")?.int()
-    };
-    for group in nodes.iter().filter(|node| node.name() == "vrrp_sync_group") {
-        if group.child("sync_group_tracking_weight").is_some() || group.child("global_tracking").is_some() {
-            continue;
-        }
-        let members: Vec<&str> = group
-            .children("group")
-            .flat_map(|list| &list.entries)
-            .filter_map(|line| Some(line.first()?.word.text.as_str()))
-            .collect();
-        for (block, line) in tracks(nodes) {
-            let Some(name) = block.text().filter(|name| members.contains(name)) else { continue };
-            let Some(word) = line.first().map(|value| &value.word) else { continue };
-            let own = match line.option("weight").and_then(|option| option.value()) {
-                Some(Value::Int(weight)) => Some(*weight),
-                _ => None,
-            };
-            if own.or_else(|| weight_of(&word.text)).unwrap_or(0) != 0 {
-                let group = group.text().unwrap_or_default();
-                builder.report(
-                    Diagnostic::warning(
-                        "group-weight",
-                        word.span,
-                        format!("{name} is in sync group {group}: a script with a weight is ignored"),
-                    )
-                    .hint("use weight 0, or add sync_group_tracking_weight to the group"),
-                );
-            }
-        }
     }
 }

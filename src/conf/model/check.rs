@@ -74,7 +74,8 @@ pub enum GroupMember {
 pub struct VirtualServer {
     pub key: ServiceKey,
     pub location: Location,
-    /// Of its addresses, or what a mark stands for.
+    /// Of its addresses, or what a mark stands for. In a group of both families it is that of the pool: members of the
+    /// other family can be served by tunnels only.
     pub family: Family,
     /// Kernel module name without `ip_vs_`: `wlc` when none is given.
     pub scheduler: String,
@@ -156,6 +157,8 @@ pub struct SorryServer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
     pub address: IpAddr,
+    /// As the MIB shows it. 0 for a mark without a port, and for a group whose addresses have several; DR and TUN servers
+    /// of a group get the port of each member, whatever stands here.
     pub port: u16,
     pub location: Location,
     /// 0 to 2,147,483,647.

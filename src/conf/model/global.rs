@@ -20,6 +20,8 @@ pub struct Global {
     pub lvs_flush: bool,
     pub lvs_flush_on_stop: FlushOnStop,
     pub lvs: super::Lvs,
+    /// `checker_log_all_failures`: default of every checker.
+    pub log_all_failures: bool,
     pub dynamic_interfaces: bool,
     pub v3_checksum_as_v2: bool,
     /// `vrrp_startup_delay`, and `vrrp_delay_after_boot`: instances wait this long; nanoseconds.

@@ -27,6 +27,8 @@ pub struct Config {
     pub services: Vec<VirtualServer>,
     /// Everything that the runner may execute; [`ScriptId`]s are places in this list.
     pub scripts: Vec<ScriptEntry>,
+    /// `enable_script_security`: what others than root could have written does not run as root.
+    pub script_security: bool,
     /// Whether the file asks for a checks process.
     pub has_virtual_servers: bool,
     /// Directives that were understood but whose effect does not exist yet, each once, in file order.

@@ -227,6 +227,12 @@ impl Parser<'_> {
         let diagnostic = Diagnostic::error("missing-value", keyword.span, format!("`{}` needs {what}", keyword.text));
         let diagnostic = match row.missing {
             Missing::Fatal => diagnostic.class(Class::MissingArgument).refuses_start(),
+            // Nor does Keepalived count these.
+            Missing::Warn
+                if row.keyword.starts_with("regex") || matches!(row.keyword, "smtp_helo_name" | "status_code") =>
+            {
+                diagnostic.silent()
+            }
             Missing::Warn => diagnostic,
         };
         self.diagnostics.push(diagnostic.hint(match row.default {

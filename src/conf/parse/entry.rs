@@ -1,5 +1,7 @@
 //! Value blocks: one line of data each, with the grammar of its block.
 
+use std::net::IpAddr;
+
 use super::{Line, Named, Node, Parser, Val, without_suffix};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::expand::Item;
@@ -383,11 +385,13 @@ impl Parser<'_> {
                 return false;
             };
             let value = values::read(Kind::Int(0, 4_294_967_295), mark, "fwmark", &mut self.diagnostics);
-            let family = words.get(2).is_none_or(|word| {
-                values::read(Kind::Word(&["inet", "inet6"]), word, "fwmark", &mut self.diagnostics).is_some()
-            });
-            let good = value.is_some() && family;
+            let mut good = value.is_some();
             line.values.push(Val { name: "fwmark", word: mark.clone(), value });
+            if let Some(word) = words.get(2) {
+                let value = values::read(Kind::Word(&["inet", "inet6"]), word, "fwmark", &mut self.diagnostics);
+                good &= value.is_some();
+                line.values.push(Val { name: "family", word: word.clone(), value });
+            }
             return good;
         }
         let (host, range) = match (first.text.split_once('-'), first.text.split_once('/')) {
@@ -399,10 +403,13 @@ impl Parser<'_> {
         let Some(Value::Ip(address)) = values::read(Kind::Ip, &host_word, row.keyword, &mut self.diagnostics) else {
             return false;
         };
-        if let Some(problem) = range.and_then(|(sign, text)| bad_range(address, sign, text)) {
-            self.diagnostics.push(Diagnostic::error("range", first.span, problem).hint("the line is ignored"));
-            return false;
-        }
+        let last = match range.map_or(Ok(address), |(sign, text)| range_end(address, sign, text)) {
+            Ok(last) => last,
+            Err(problem) => {
+                self.diagnostics.push(Diagnostic::error("range", first.span, problem).hint("the line is ignored"));
+                return false;
+            }
+        };
         let port = match words.get(1) {
             Some(port) => {
                 let Some(value) = self.port(port, row.keyword) else { return false };
@@ -411,6 +418,7 @@ impl Parser<'_> {
             None => None,
         };
         line.values.push(Val { name: "addr", word: first.clone(), value: Some(Value::Ip(address)) });
+        line.values.push(Val { name: "last", word: first.clone(), value: Some(Value::Ip(last)) });
         line.values.extend(port);
         if let Some(extra) = words.get(2) {
             self.extra_entry(row, extra);
@@ -419,39 +427,51 @@ impl Parser<'_> {
     }
 }
 
-fn bad_range(address: std::net::IpAddr, sign: char, text: &str) -> Option<String> {
-    use std::net::IpAddr;
+/// The last address of `first-TEXT` or `first/TEXT`, or what is wrong with it.
+fn range_end(first: IpAddr, sign: char, text: &str) -> Result<IpAddr, String> {
     if sign == '/' {
-        let (full, bits) = match address {
+        let (full, bits) = match first {
             IpAddr::V4(v4) => (32, u128::from(v4.to_bits())),
             IpAddr::V6(v6) => (128, v6.to_bits()),
         };
         let Some(length) = values::number(text).filter(|length| (1..=full).contains(length)) else {
-            return Some(format!("expected a prefix length from 1 to {full}, found `{text}`"));
+            return Err(format!("expected a prefix length from 1 to {full}, found `{text}`"));
         };
-        let host = u32::try_from(full - length).unwrap_or(0);
-        let host_bits = if host >= 128 { u128::MAX } else { (1 << host) - 1 };
-        return (bits & host_bits != 0).then(|| format!("{address}/{length} has host bits set"));
+        let host_bits = u32::try_from(full - length).ok().and_then(|host| 1_u128.checked_shl(host)).unwrap_or(0);
+        let host_bits = host_bits.wrapping_sub(1);
+        if bits & host_bits != 0 {
+            return Err(format!("{first}/{length} has host bits set"));
+        }
+        return Ok(match first {
+            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() | u32::try_from(host_bits).unwrap_or(u32::MAX)).into()),
+            IpAddr::V6(_) => IpAddr::V6((bits | host_bits).into()),
+        });
     }
     if let Ok(end) = values::address(text) {
-        return match (address, end) {
-            (IpAddr::V4(start), IpAddr::V4(end)) if end >= start => None,
-            (IpAddr::V6(start), IpAddr::V6(end)) if end >= start => None,
-            _ => Some(format!("range end {end} is below its start {address}, or of another family")),
+        return match (first, end) {
+            (IpAddr::V4(first), IpAddr::V4(last)) if last >= first => Ok(end),
+            (IpAddr::V6(first), IpAddr::V6(last)) if last >= first => Ok(end),
+            _ => Err(format!("range end {end} is below its start {first}, or of another family")),
         };
     }
-    let (start, end) = match address {
-        IpAddr::V4(v4) => (u32::from(v4.octets()[3]), text.parse::<u8>().ok().map(u32::from)),
-        IpAddr::V6(v6) => (u32::from(v6.segments()[7]), u16::from_str_radix(text, 16).ok().map(u32::from)),
+    let last = match first {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            text.parse().ok().map(|d| IpAddr::from([a, b, c, d]))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, g, _] = v6.segments();
+            u16::from_str_radix(text, 16).ok().map(|h| IpAddr::from([a, b, c, d, e, f, g, h]))
+        }
     };
-    match end {
-        Some(end) if end > start => None,
-        Some(_) => Some(format!("range end {text} is below its start {}", address_end(address))),
-        None => Some(format!("`{text}` cannot end a range")),
+    match last {
+        Some(last) if last > first => Ok(last),
+        Some(_) => Err(format!("range end {text} is below its start {}", address_end(first))),
+        None => Err(format!("`{text}` cannot end a range")),
     }
 }
 
-fn address_end(address: std::net::IpAddr) -> String {
+fn address_end(address: IpAddr) -> String {
     let text = address.to_string();
     text.rsplit(['.', ':']).next().unwrap_or_default().to_owned()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::bus::msg::Source;
 use crate::bus::rows::{Row, RowKey};
 use crate::conf::model::{Transport, Version};
 use crate::mib::fixture::{self, expected_walk, line, seed};
@@ -26,19 +27,19 @@ fn walk(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
 }
 
 fn set(below_root: &str, value: Value) -> Result<Command, SetError> {
-    Tree::new(&fixture::snmp()).test_set(&seed(), &VarBind::new(oid(below_root), value))
+    Tree::new(&fixture::snmp(), &[Source::Vrrp]).test_set(&seed(), &VarBind::new(oid(below_root), value))
 }
 
 #[test]
 fn a_walk_of_the_seed_shows_what_keepalived_shows_but_for_its_bugs() {
-    let tree = Tree::new(&fixture::snmp());
+    let tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
     let shown: Vec<String> = walk(&tree, &seed()).iter().map(line).collect();
     assert_eq!(shown, expected_walk());
 }
 
 #[test]
 fn what_a_walk_finds_a_get_finds() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     for varbind in walk(&tree, &snapshot) {
         assert_eq!(tree.get(&snapshot, &varbind.name), varbind.value, "{}", varbind.name);
         let at = tree.next(&snapshot, &varbind.name, true, &Oid::default());
@@ -48,7 +49,7 @@ fn what_a_walk_finds_a_get_finds() {
 
 #[test]
 fn columns_ascend_and_every_value_has_the_type_of_its_column() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
     for (oid, object) in &tree.objects {
         let (syntax, next) = match object {
@@ -69,7 +70,7 @@ fn columns_ascend_and_every_value_has_the_type_of_its_column() {
 
 #[test]
 fn what_is_not_there_gets_the_exception_that_says_why() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     for (name, exception) in [
         ("2.3.1.2.0", Value::NoSuchInstance),
         ("2.3.1.2.2", Value::NoSuchInstance),
@@ -93,7 +94,7 @@ fn what_is_not_there_gets_the_exception_that_says_why() {
 
 #[test]
 fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_range() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     let next = |from: &str, include, end: &str| {
         let end = if end.is_empty() { Oid::default() } else { oid(end) };
         tree.next(&snapshot, &oid(from), include, &end).map(|found| found.name)
@@ -118,23 +119,27 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
 }
 
 #[test]
-fn only_what_is_switched_on_is_served() {
-    let parts = |vrrp, checker| {
-        let tree = Tree::new(&Snmp { vrrp, checker, rfcv2: true, rfcv3: true, ..Snmp::default() });
+fn only_what_is_switched_on_and_has_a_process_is_served() {
+    let parts = |vrrp, checker, engines: &[Source]| {
+        let tree = Tree::new(&Snmp { vrrp, checker, rfcv2: true, rfcv3: true, ..Snmp::default() }, engines);
         tree.capabilities().into_iter().map(|(oid, text)| format!("{oid} {text}")).collect::<Vec<_>>()
     };
     let global = ".1.3.6.1.4.1.9586.100.5.1 The MIB module for Keepalived";
     let vrrp = ".1.3.6.1.4.1.9586.100.5.2 The MIB module for KEEPALIVED-VRRP";
-    assert_eq!(parts(true, true), [global, vrrp]);
-    assert_eq!(parts(true, false), [global, vrrp]);
-    assert_eq!(parts(false, true), [global]);
-    assert_eq!(parts(false, false), [""; 0]);
-    assert!(Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }).registrations().is_empty());
+    let check = ".1.3.6.1.4.1.9586.100.5.3 The MIB module for Healthchecker";
+    assert_eq!(parts(true, true, &Source::ALL), [global, vrrp, check]);
+    assert_eq!(parts(true, false, &Source::ALL), [global, vrrp]);
+    assert_eq!(parts(false, true, &Source::ALL), [global, check]);
+    assert_eq!(parts(false, false, &Source::ALL), [""; 0]);
+    assert_eq!(parts(true, true, &[Source::Vrrp]), [global, vrrp]);
+    assert_eq!(parts(true, true, &[Source::Checks]), [global, check]);
+    assert_eq!(parts(true, false, &[Source::Checks]), [""; 0]);
+    assert!(Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations().is_empty());
 }
 
 #[test]
 fn before_the_first_batch_there_are_objects_without_instances() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), Snapshot::default());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), Snapshot::default());
     assert_eq!(walk(&tree, &snapshot), []);
     assert_eq!(tree.get(&snapshot, &oid("1.1.0")), Value::NoSuchInstance);
 }
@@ -199,7 +204,7 @@ fn accept_of_a_version_3_row_is_no_access() {
     let row = Row::Instance(Box::new(fixture::instance_row(1, config)));
     let snapshot = fixture::committed([(RowKey::Instance("VI_3".into()), row)]).snapshot();
     let varbind = VarBind::new(oid("2.3.1.27.1"), Value::text("any type"));
-    assert_eq!(Tree::new(&fixture::snmp()).test_set(&snapshot, &varbind), Err(SetError::NoAccess));
+    assert_eq!(Tree::new(&fixture::snmp(), &[Source::Vrrp]).test_set(&snapshot, &varbind), Err(SetError::NoAccess));
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn optional_columns_appear_with_what_they_show() {
     let key = RowKey::Address { owner: None, position: 1 };
     let rows = [(RowKey::Instance("VI_1".into()), row), (key, Row::Address(Box::new(address)))];
     let mut store = fixture::committed(rows);
-    let (tree, snapshot) = (Tree::new(&fixture::snmp()), store.snapshot());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), store.snapshot());
     let get = |name: &str| tree.get(&snapshot, &oid(name));
     assert_eq!(get("2.3.1.12.1"), Value::Gauge32(125));
     assert_eq!(get("2.3.1.15.1"), Value::Integer(0));
@@ -261,7 +266,7 @@ proptest! {
     fn getnext_finds_what_a_search_through_the_whole_walk_finds(
         start in name(), include in any::<bool>(), end in proptest::option::of(name()),
     ) {
-        let (tree, snapshot) = (Tree::new(&fixture::snmp()), seed());
+        let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
         let end = end.unwrap_or_default();
         let fits = |found: &VarBind| {
             (found.name > start || include && found.name == start) && (end.is_empty() || found.name < end)

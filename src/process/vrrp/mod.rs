@@ -7,6 +7,7 @@
 //! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
 
 mod perform;
+mod sibling;
 mod sockets;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use self::perform::World;
+use self::sibling::Sibling;
 use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
 use super::logging;
 use super::options::Options;
@@ -38,6 +40,7 @@ const BUS: Token = 2;
 const MONITOR: Token = 3;
 const ADDRESSES: Token = 4;
 const FIREWALL: Token = 5;
+const SIBLING: Token = 6;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -138,6 +141,7 @@ struct Driver {
     monitor: Monitor,
     bus: Option<Seqpacket>,
     watching_bus: bool,
+    sibling: Sibling,
     outbox: Outbox,
     engine: Engine,
     world: World,
@@ -213,6 +217,7 @@ impl Driver {
             monitor,
             bus: None,
             watching_bus: false,
+            sibling: Sibling::default(),
             outbox: Outbox::new(generation),
             engine,
             world,
@@ -293,6 +298,7 @@ impl Driver {
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
+            SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
             token => {
                 let now = clock::now();
                 self.world.receive(token, &mut self.engine, now, &mut self.outputs);
@@ -335,6 +341,9 @@ impl Driver {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.meet_bridge(Seqpacket::from_fd(fd)),
+            (ToChild::Peer(Role::Checks), Some(fd)) => {
+                self.sibling.meet(Seqpacket::from_fd(fd), SIBLING, &self.poller);
+            }
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
                 Ok(new) => {
                     let now = clock::now();
@@ -349,7 +358,7 @@ impl Driver {
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
             }
-            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. }, _) => {}
+            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. } | ToChild::Control, _) => {}
             (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {
                 error!("the supervisor said {message:?} at the wrong time");
             }
@@ -488,7 +497,9 @@ impl Driver {
 
     /// Carries out what the engine wants. Outputs may beget inputs (a refused send), so until it wants no more.
     fn perform(&mut self, now: Instant) {
+        self.sibling.note(&self.outputs);
         self.world.perform(&mut self.outputs, &mut self.outbox, &self.poller, now);
+        self.sibling.pump(SIBLING, &self.poller);
         self.feed(now);
     }
 }

@@ -1,0 +1,6 @@
+//! Everything that needs IPVS: each test here is a scenario, run in a virtual machine where this kernel has none. See
+//! `agentx_tests::vm`.
+
+mod kernel;
+mod seed;
+mod walks;

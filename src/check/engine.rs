@@ -1,0 +1,935 @@
+//! All virtual servers of this host: one door in, one list of things to do out, one deadline.
+//!
+//! Start at [`Engine::handle`]. A probe's result goes to its checker ([`super::machine`]), from there to the real server
+//! and the quorum of its virtual server ([`super::service`]); what that wants of the kernel is compared with what the
+//! kernel is known to hold ([`super::kernel`], [`super::plan`]). The engine reads no clock and does no I/O; the same
+//! inputs at the same times give the same outputs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::io::{Input, Level, Log, Output};
+use super::kernel::{Kernel, Planned, Slot, Verdict};
+use super::plan::{self, errno};
+use super::service::{CheckerId, Probe, Server, Service, service_name};
+use super::sync::Daemons;
+use super::table::{Found, Op, ServiceId};
+use crate::bus::msg::{Command, Refusal, Reply};
+use crate::bus::rows::{IpvsRow, RowKey, State};
+use crate::clock::{Instant, WallTime};
+use crate::conf::model::{
+    Check, Checker, CheckerKey, Config, FlushOnStop, Global, InstanceName, RealServer, ServerGroup, ServerKey,
+    ServiceKey, VirtualServer,
+};
+
+/// How often the kernel's whole table is compared with what it should hold.
+const AUDIT_EVERY: Duration = Duration::from_secs(30);
+
+/// The same, when an answer of the kernel was a surprise, and while there is no IPVS.
+const AUDIT_SOON: Duration = Duration::from_secs(1);
+const AVAILABLE_EVERY: Duration = Duration::from_secs(5);
+
+/// Lines about one audit's drift; more are counted.
+const DRIFT_LINES: usize = 10;
+
+/// How an engine starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineOptions {
+    /// Seed of the random delays of first checks.
+    pub seed: u64,
+    /// The process replaces one that died: the kernel's table is a predecessor's and is not flushed.
+    pub restarted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Hearing of the table and of addresses; the first `Wake` starts the checkers.
+    Waiting,
+    Running,
+    Stopping,
+    Stopped,
+}
+
+/// A weight that an operator set and the kernel has not confirmed everywhere.
+#[derive(Debug)]
+struct Pending {
+    request: u64,
+    slot: Slot,
+    server: ServerKey,
+    undo: Command,
+    set: Option<u32>,
+    previous: Option<u32>,
+    /// Kernel services that must confirm, with the batch in which they were asked.
+    waiting: BTreeMap<ServiceId, Option<u64>>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) global: Global,
+    pub(super) groups: Vec<ServerGroup>,
+    pub(super) slots: Vec<Option<Box<Service>>>,
+    pub(super) names: HashMap<ServiceKey, Slot>,
+    /// Where each checker is: virtual server, real server, place.
+    pub(super) places: HashMap<CheckerId, (Slot, usize, usize)>,
+    /// Checkers by the track_file they watch.
+    file_users: HashMap<String, Vec<CheckerId>>,
+    /// `ha_suspend`: virtual servers by address.
+    address_users: HashMap<IpAddr, Vec<Slot>>,
+    files: HashMap<String, Option<i64>>,
+    pub(super) addresses: HashSet<IpAddr>,
+    instances: HashMap<InstanceName, State>,
+    timers: BTreeSet<(Instant, CheckerId)>,
+    pub(super) armed: HashMap<CheckerId, Instant>,
+    pub(super) kernel: Kernel,
+    pub(super) daemons: Daemons,
+    pub(super) ipvs: IpvsRow,
+    pending: Vec<Pending>,
+    audit_at: Option<Instant>,
+    /// `lvs_flush` was carried out, or is not to be.
+    flushed: bool,
+    pub(super) phase: Phase,
+    options: EngineOptions,
+    checkers_made: CheckerId,
+    attempts: u64,
+    random: u64,
+    /// Wall clock minus monotonic clock, nanoseconds.
+    epoch: u64,
+}
+
+impl Engine {
+    /// An engine that waits for what [`Input`] says is sent before the first `Wake`.
+    pub fn new(config: &Config, options: EngineOptions, now: Instant, wall: WallTime) -> Engine {
+        let mut engine = Engine {
+            global: config.global.clone(),
+            groups: config.groups.clone(),
+            slots: Vec::new(),
+            names: HashMap::new(),
+            places: HashMap::new(),
+            file_users: HashMap::new(),
+            address_users: HashMap::new(),
+            files: HashMap::new(),
+            addresses: HashSet::new(),
+            instances: HashMap::new(),
+            timers: BTreeSet::new(),
+            armed: HashMap::new(),
+            kernel: Kernel::default(),
+            daemons: Daemons::default(),
+            ipvs: IpvsRow::default(),
+            pending: Vec::new(),
+            audit_at: None,
+            flushed: options.restarted || !config.global.lvs_flush,
+            phase: Phase::Waiting,
+            options,
+            checkers_made: 0,
+            attempts: 0,
+            random: options.seed,
+            epoch: 0,
+        };
+        engine.set_wall(now, wall);
+        for (index, service) in (1..).zip(&config.services) {
+            engine.adopt(service, index, now);
+        }
+        engine.reindex();
+        engine
+    }
+
+    /// Tells what the wall clock shows; call it again when the clock was set. Only rows and edges carry wall time.
+    pub fn set_wall(&mut self, now: Instant, wall: WallTime) {
+        self.epoch = wall.0.wrapping_sub(now.nanos());
+    }
+
+    /// Takes one input in and appends what must be done, in order. Several inputs may be handed over before the outputs
+    /// are carried out.
+    pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+        match input {
+            Input::Kernel { batch, index, error } => self.kernel_answered(batch, index, error, now, out),
+            _ if matches!(self.phase, Phase::Stopping | Phase::Stopped) => {
+                if let Input::Command { request, .. } = input {
+                    out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ESHUTDOWN)) });
+                }
+            }
+            Input::Probed { checker, attempt, outcome, took_us } => {
+                self.probed(&checker, attempt, outcome, took_us, now, out);
+            }
+            Input::Table(found) => self.table(found, now, out),
+            Input::Statistics(found) => self.statistics(found, out),
+            Input::NoIpvs { error } => self.no_ipvs(error, now, out),
+            Input::HostAddress(address) => {
+                self.addresses.insert(address);
+                self.address_changed(address, now, out);
+            }
+            Input::HostAddressGone(address) => {
+                self.addresses.remove(&address);
+                self.address_changed(address, now, out);
+            }
+            Input::Vrrp { instance, state } => {
+                self.daemons.follow(&instance, state);
+                self.instances.insert(instance, state);
+            }
+            Input::File { name, value } => self.file_changed(name, value, now, out),
+            Input::Command { request, command } => self.command(request, command, now, out),
+            Input::ClearCounters => self.clear_counters(out),
+            Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
+            Input::Wake => self.wake(now, out),
+            Input::Shutdown { keep_table } => self.shutdown(keep_table, now, out),
+        }
+        self.settle(now, out);
+    }
+
+    /// When to say `Wake` if nothing else happens before. O(1).
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting => Some(Instant::ZERO),
+            Phase::Running => {
+                let timer = self.timers.first().map(|(at, _)| *at);
+                let others = [self.kernel.deadline(), self.daemons.deadline(), self.audit_at];
+                timer.into_iter().chain(others.into_iter().flatten()).min()
+            }
+            Phase::Stopping | Phase::Stopped => None,
+        }
+    }
+
+    /// The settings of a checker: what the driver probes.
+    pub fn checker(&self, key: &CheckerKey) -> Option<&Checker> {
+        let service = self.service_named(&key.server.service)?;
+        let server = service.servers.get(service.position(key.server.address, key.server.port)?)?;
+        let probe = server.checkers.get(usize::try_from(key.number).ok()?)?;
+        (!key.server.sorry).then_some(&probe.config)
+    }
+
+    /// The virtual server that a kernel service belongs to; `None` for strangers.
+    pub fn service_of(&self, id: &ServiceId) -> Option<&ServiceKey> {
+        Some(self.service(self.kernel.owner(id)?)?.key())
+    }
+
+    /// Our services: what the statistics poller looks for in the kernel, in a fixed order.
+    pub fn kernel_services(&self) -> impl Iterator<Item = ServiceId> {
+        self.kernel.polled().copied()
+    }
+
+    /// After [`Input::Shutdown`]: the kernel has answered everything.
+    pub fn is_finished(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    pub(super) fn wall(&self, now: Instant) -> WallTime {
+        WallTime(self.epoch.wrapping_add(now.nanos()))
+    }
+
+    pub(super) fn service(&self, slot: Slot) -> Option<&Service> {
+        self.slots.get(slot as usize)?.as_deref()
+    }
+
+    pub(super) fn service_mut(&mut self, slot: Slot) -> Option<&mut Service> {
+        self.slots.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    pub(super) fn service_named(&self, key: &ServiceKey) -> Option<&Service> {
+        self.service(*self.names.get(key)?)
+    }
+
+    /// In the order of the file.
+    pub(super) fn each_slot(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = (0..self.slots.len() as Slot).filter(|slot| self.service(*slot).is_some()).collect();
+        slots.sort_by_key(|slot| self.service(*slot).map(|service| service.index));
+        slots
+    }
+
+    /// Gives a virtual server a slot; its servers start as `alpha` says. [`Self::reindex`] must follow.
+    pub(super) fn adopt(&mut self, config: &VirtualServer, index: u32, now: Instant) -> Slot {
+        let since = self.wall(now);
+        let mut service = Service::new(config, &self.groups, index, since);
+        for server in &config.servers {
+            let server = self.new_server(server, since);
+            service.servers.push(server);
+        }
+        // Told in `start_service`; what is wanted must be known before the kernel's table is.
+        service.weigh(since);
+        let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.names.insert(config.key.clone(), at as Slot);
+        self.slots[at] = Some(Box::new(service));
+        self.want(at as Slot);
+        at as Slot
+    }
+
+    pub(super) fn new_server(&mut self, config: &RealServer, since: WallTime) -> Server {
+        let checkers = config.checkers.iter().map(|checker| self.new_probe(checker, !checker.alpha, since)).collect();
+        let mut server = Server {
+            config: RealServer { checkers: Vec::new(), ..config.clone() },
+            checkers,
+            alive: false,
+            since,
+            operator: None,
+            loads: BTreeMap::new(),
+            went_up: 0,
+            went_down: 0,
+        };
+        server.alive = server.all_up();
+        server
+    }
+
+    pub(super) fn new_probe(&mut self, config: &Checker, up: bool, since: WallTime) -> Probe {
+        self.checkers_made += 1;
+        // Files and BFD sessions that have not spoken are good.
+        let up = up || matches!(config.check, Check::File(_) | Check::Bfd(_));
+        Probe::new(self.checkers_made, config, up, since)
+    }
+
+    /// Makes the indexes again, after the configuration changed.
+    pub(super) fn reindex(&mut self) {
+        let (mut places, mut files) = (HashMap::new(), HashMap::<String, Vec<CheckerId>>::new());
+        let mut addresses: HashMap<IpAddr, Vec<Slot>> = HashMap::new();
+        for slot in self.each_slot() {
+            let Some(service) = self.service(slot) else { continue };
+            for (at, server) in service.servers.iter().enumerate() {
+                for (number, probe) in server.checkers.iter().enumerate() {
+                    places.insert(probe.id, (slot, at, number));
+                    if let Check::File(file) = &probe.config.check {
+                        files.entry(file.name.clone()).or_default().push(probe.id);
+                    }
+                }
+            }
+            if service.config.ha_suspend {
+                for address in service.addresses() {
+                    addresses.entry(address).or_default().push(slot);
+                }
+            }
+        }
+        self.timers.retain(|(_, id)| places.contains_key(id));
+        self.armed.retain(|id, _| places.contains_key(id));
+        (self.places, self.file_users, self.address_users) = (places, files, addresses);
+    }
+
+    /// The first `Wake`: what is known of the host now is all of it.
+    fn begin(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.phase = Phase::Running;
+        self.reconfigure_daemons();
+        if self.kernel.available.is_none() {
+            self.audit(now, out);
+        } else {
+            self.take_kernel(out);
+        }
+        for slot in self.each_slot() {
+            self.start_service(slot, now, out);
+        }
+    }
+
+    /// A virtual server starts: its first quorum is told, its checkers get their first deadlines.
+    pub(super) fn start_service(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        self.watch_files(slot);
+        self.first_quorum(slot, now, out);
+        self.suspend_or_resume(slot, now, out);
+        self.start_probes(slot, now);
+        self.want(slot);
+        if let Some(service) = self.service(slot) {
+            for probe in service.servers.iter().flat_map(|server| &server.checkers) {
+                if let Check::Bfd(name) = &probe.config.check {
+                    let text = format!("{}: BFD_CHECK {name}: there is no BFD, it never fails", probe.config.location);
+                    out.push(log(Level::Warn, text));
+                }
+            }
+        }
+    }
+
+    /// Starts the checkers that are at rest and should not be, at random moments within their warm-up.
+    pub(super) fn start_probes(&mut self, slot: Slot, now: Instant) {
+        let Some(service) = self.service(slot) else { return };
+        if service.suspended || self.phase != Phase::Running {
+            return;
+        }
+        let probes = service.servers.iter().flat_map(|server| &server.checkers);
+        let resting = probes.filter(|probe| probe.active() && probe.machine.resting());
+        let resting: Vec<(CheckerId, u64)> = resting.map(|probe| (probe.id, probe.config.warmup_us)).collect();
+        for (id, warmup_us) in resting {
+            let delay = Duration::from_micros(self.random_below(warmup_us));
+            if let Some(probe) = self.probe_mut(id) {
+                probe.machine.start(now + delay);
+            }
+            self.arm(id);
+        }
+    }
+
+    /// From 0 to `bound`, both included (splitmix64).
+    fn random_below(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let wide = u128::from(mixed) * (u128::from(bound) + 1);
+        (wide >> 64) as u64
+    }
+
+    pub(super) fn probe(&self, id: CheckerId) -> Option<&Probe> {
+        let (slot, server, number) = *self.places.get(&id)?;
+        self.service(slot)?.servers.get(server)?.checkers.get(number)
+    }
+
+    pub(super) fn probe_mut(&mut self, id: CheckerId) -> Option<&mut Probe> {
+        let (slot, server, number) = *self.places.get(&id)?;
+        self.service_mut(slot)?.servers.get_mut(server)?.checkers.get_mut(number)
+    }
+
+    pub(super) fn checker_key(&self, id: CheckerId) -> Option<CheckerKey> {
+        let (slot, server, number) = *self.places.get(&id)?;
+        let service = self.service(slot)?;
+        let server = service.server_key(service.servers.get(server)?);
+        Some(CheckerKey { server, number: u32::try_from(number).ok()? })
+    }
+
+    /// Keeps the checker's entry among the timers true.
+    pub(super) fn arm(&mut self, id: CheckerId) {
+        let deadline = self.probe(id).and_then(|probe| probe.machine.deadline());
+        if let Some(old) = self.armed.remove(&id) {
+            self.timers.remove(&(old, id));
+        }
+        if let Some(new) = deadline {
+            self.armed.insert(id, new);
+            self.timers.insert((new, id));
+        }
+    }
+
+    fn wake(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
+            self.armed.remove(&id);
+            self.attempts += 1;
+            let attempt = self.attempts;
+            let Some(checker) = self.checker_key(id) else { continue };
+            let Some(probe) = self.probe_mut(id) else { continue };
+            probe.machine.probe(attempt);
+            let url = probe.machine.url();
+            out.push(Output::Probe { checker, attempt, url });
+        }
+        self.kernel.wake(now);
+        self.daemons.wake(now);
+        if self.audit_at.is_some_and(|at| at <= now) {
+            self.audit(now, out);
+        }
+    }
+
+    fn audit(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.audit_at = Some(now + AUDIT_EVERY);
+        self.kernel.auditing = true;
+        out.push(Output::Audit);
+    }
+
+    fn table(&mut self, found: Vec<Found>, now: Instant, out: &mut Vec<Output>) {
+        let adopt = self.kernel.available != Some(true);
+        let back = self.kernel.available == Some(false);
+        let ours = adopt && self.options.restarted;
+        let slots = &self.slots;
+        let named = |slot: Slot, id: &super::table::DestinationId| {
+            slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id))
+        };
+        let total = found.len();
+        let drift = self.kernel.absorb(found, adopt, ours, named);
+        self.audit_at = Some(now + AUDIT_EVERY);
+        if back {
+            out.push(log(Level::Info, "IPVS is there: virtual servers are installed".into()));
+        }
+        if adopt && total > 0 {
+            let text = format!(
+                "the kernel's IPVS table held {total} services: {} of them are as configured and kept, {} entries are \
+                 not in the configuration and stay",
+                drift.kept, drift.unexpected
+            );
+            if self.flushed {
+                out.push(log(Level::Info, text));
+            }
+        }
+        for line in drift.lines.iter().take(DRIFT_LINES) {
+            out.push(log(Level::Warn, format!("somebody changed the IPVS table: {line}")));
+        }
+        if let Some(more @ 1..) = drift.lines.len().checked_sub(DRIFT_LINES) {
+            out.push(log(Level::Warn, format!("somebody changed the IPVS table: {more} differences more")));
+        }
+        let row = IpvsRow {
+            unavailable: String::new(),
+            drift_missing: drift.missing,
+            drift_unexpected: drift.unexpected,
+            drift_different: drift.different,
+            ..self.ipvs.clone()
+        };
+        if row != self.ipvs {
+            self.ipvs = row;
+            out.push(Output::Changed(RowKey::Ipvs));
+        }
+        for slot in drift.owners {
+            self.tell_all(slot, out);
+        }
+        if adopt && self.phase == Phase::Running {
+            self.take_kernel(out);
+        }
+    }
+
+    /// The kernel's table is there, for the first time or again.
+    fn take_kernel(&mut self, out: &mut Vec<Output>) {
+        if self.kernel.available != Some(true) {
+            return;
+        }
+        let mut ops = Vec::new();
+        if !std::mem::replace(&mut self.flushed, true) {
+            self.kernel.forget();
+            ops.push(Op::Flush);
+        }
+        ops.extend(self.timeouts());
+        if !ops.is_empty() {
+            self.kernel.send_plain(ops, out);
+        }
+    }
+
+    pub(super) fn timeouts(&self) -> Option<Op> {
+        let (tcp, tcp_fin, udp) = self.global.lvs.timeouts;
+        let any = tcp.or(tcp_fin).or(udp).is_some();
+        any.then_some(Op::Timeouts { tcp, tcp_fin, udp })
+    }
+
+    fn no_ipvs(&mut self, error: String, now: Instant, out: &mut Vec<Output>) {
+        if self.kernel.available != Some(false) {
+            out.push(log(
+                Level::Error,
+                format!("IPVS is not there ({error}): servers are checked, but nothing is balanced until it is"),
+            ));
+        }
+        self.kernel.lose();
+        self.daemons.lose();
+        self.audit_at = Some(now + AVAILABLE_EVERY);
+        let pending: Vec<u64> = self.pending.drain(..).map(|it| it.request).collect();
+        for request in pending {
+            out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        }
+        if self.ipvs.unavailable != error {
+            self.ipvs.unavailable = error;
+            self.ipvs.daemons.clear();
+            out.push(Output::Changed(RowKey::Ipvs));
+            for slot in self.each_slot() {
+                self.tell_all(slot, out);
+            }
+        }
+    }
+
+    fn kernel_answered(&mut self, batch: u64, index: usize, error: Option<i32>, now: Instant, out: &mut Vec<Output>) {
+        let Some(answer) = self.kernel.answer(batch, index, error, now) else { return };
+        if matches!(self.phase, Phase::Stopping) {
+            if self.kernel.idle() {
+                self.phase = Phase::Stopped;
+            }
+            return;
+        }
+        match &answer.op {
+            Op::StartDaemon(_) | Op::StopDaemon { .. } => {
+                if let Some(errno) = self.daemons.answer(&answer.op, error, now) {
+                    self.plain_refused(&answer.op, errno, out);
+                }
+                self.ipvs.daemons = self.daemons.running();
+                out.push(Output::Changed(RowKey::Ipvs));
+            }
+            Op::Flush | Op::Timeouts { .. } => {
+                if let Some(errno) = error {
+                    self.plain_refused(&answer.op, errno, out);
+                }
+            }
+            _ => {}
+        }
+        match answer.verdict {
+            Verdict::Done => {}
+            Verdict::Surprise(errno) => {
+                self.weight_again(&answer.op);
+                self.audit_at = Some(self.audit_at.map_or(now, |at| at.min(now + AUDIT_SOON)));
+                let text = format!("{}: {}", self.describe(&answer.op), plan::refusal(&answer.op, errno));
+                out.push(log(Level::Warn, format!("the IPVS table is not as expected: {text}")));
+            }
+            Verdict::Refused { errno, news } => {
+                if plan::subject(&answer.op).is_some() {
+                    self.ipvs.operations_failed += 1;
+                    out.push(Output::Counted(RowKey::Ipvs));
+                    if news {
+                        let text = plan::refusal(&answer.op, errno);
+                        let (place, what) = (self.locate(&answer), self.describe(&answer.op));
+                        out.push(log(Level::Error, format!("{place}IPVS refused to {what}: {text}")));
+                    }
+                }
+                self.weight_refused(&answer.op, errno, now, out);
+            }
+            Verdict::Consequence => self.weight_again(&answer.op),
+        }
+        if let Some(slot) = answer.owner {
+            self.tell_kernel(slot, &answer.op, out);
+        }
+        if let Some(id) = answer.released {
+            self.weight_confirmed(id, batch, out);
+        }
+    }
+
+    fn plain_refused(&mut self, op: &Op, errno: i32, out: &mut Vec<Output>) {
+        self.ipvs.operations_failed += 1;
+        let place = match (op, self.daemons.config()) {
+            (Op::StartDaemon(_) | Op::StopDaemon { .. }, Some(config)) => format!("{}: ", config.location),
+            _ => String::new(),
+        };
+        let text = format!("{place}IPVS refused to {}: {}", self.describe(op), plan::refusal(op, errno));
+        out.push(log(Level::Error, text));
+        out.push(Output::Counted(RowKey::Ipvs));
+    }
+
+    /// File and line of the directive that an operation is about.
+    fn locate(&self, answer: &super::kernel::Answer) -> String {
+        let Some(service) = answer.owner.and_then(|slot| self.service(slot)) else { return String::new() };
+        let destination = plan::destination(&answer.op);
+        let server = destination.and_then(|id| service.position(id.address, id.port));
+        let server = server.and_then(|at| service.servers.get(at)).map(|server| &server.config.location);
+        let sorry = destination.and(service.config.sorry.as_ref()).map(|sorry| &sorry.location);
+        format!("{}: ", server.or(sorry).unwrap_or(&service.config.location))
+    }
+
+    fn describe(&self, op: &Op) -> String {
+        let name = |id: &ServiceId| self.service_of(id).map_or_else(|| id.to_string(), service_name);
+        match op {
+            Op::AddService(service) => format!("add the virtual server {}", service.id),
+            Op::EditService(service) => format!("change the virtual server {}", service.id),
+            Op::DeleteService(id) => format!("remove the virtual server {id}"),
+            Op::AddDestination(id, it) => format!("add {} to VS {}", it.id, name(id)),
+            Op::EditDestination(id, it) => format!("change {} of VS {}", it.id, name(id)),
+            Op::DeleteDestination(id, it) => format!("remove {it} from VS {}", name(id)),
+            Op::Flush => "flush the table".into(),
+            Op::Timeouts { .. } => "set lvs_timeouts".into(),
+            Op::StartDaemon(daemon) => format!("start the {:?} sync daemon on {}", daemon.role, daemon.interface),
+            Op::StopDaemon { role, .. } => format!("stop the {role:?} sync daemon"),
+        }
+    }
+
+    fn command(&mut self, request: u64, command: Command, now: Instant, out: &mut Vec<Output>) {
+        let (server, set) = match command {
+            Command::SetWeight { server, weight } => (server, Some(weight.min(super::service::WEIGHT_MAX))),
+            Command::ResetWeight { server } => (server, None),
+            Command::SetPriority { .. } | Command::SetPreempt { .. } => {
+                return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchInstance) });
+            }
+        };
+        let slot = self.names.get(&server.service).copied().filter(|_| !server.sorry);
+        let place = slot.and_then(|slot| Some((slot, self.service(slot)?.position(server.address, server.port)?)));
+        let Some((slot, at)) = place else {
+            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchServer) });
+        };
+        let Some(real) = self.service_mut(slot).and_then(|service| service.servers.get_mut(at)) else { return };
+        let previous = std::mem::replace(&mut real.operator, set);
+        let undo = match previous {
+            Some(weight) => Command::SetWeight { server: server.clone(), weight },
+            None => Command::ResetWeight { server: server.clone() },
+        };
+        let changed = previous != set;
+        if changed {
+            self.weight_changed(slot, at, "an operator", now, out);
+        }
+        let Some(service) = self.service(slot) else { return };
+        let destination = super::table::DestinationId { address: server.address, port: server.port };
+        let serves = service.servers.get(at).is_some_and(|real| real.alive) && !service.sorry_active;
+        let open = service.ids.iter().filter(|id| {
+            let mine = self.kernel.owner(id) == Some(slot);
+            serves && mine && !self.kernel.settled(id, &destination)
+        });
+        let waiting: BTreeMap<ServiceId, Option<u64>> = open.map(|id| (*id, None)).collect();
+        if waiting.is_empty() || self.phase == Phase::Waiting {
+            return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
+        }
+        if self.kernel.available != Some(true) {
+            self.take_back(slot, &server, set, previous, now, out);
+            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        }
+        for id in waiting.keys() {
+            self.kernel.hurry(*id);
+        }
+        self.pending.push(Pending { request, slot, server, undo, set, previous, waiting });
+    }
+
+    /// A kernel service has answered a whole batch: weights that it was to confirm are confirmed.
+    fn weight_confirmed(&mut self, id: ServiceId, batch: u64, out: &mut Vec<Output>) {
+        for pending in &mut self.pending {
+            if pending.waiting.get(&id) == Some(&Some(batch)) {
+                pending.waiting.remove(&id);
+            }
+        }
+        self.reply_confirmed(out);
+    }
+
+    /// The table was not as expected, and the next batch has what this one did not bring.
+    fn weight_again(&mut self, op: &Op) {
+        let (Some(id), about) = (plan::subject(op), plan::destination(op)) else { return };
+        for pending in &mut self.pending {
+            let server = (pending.server.address, pending.server.port);
+            if about.is_none_or(|about| (about.address, about.port) == server)
+                && let Some(waiting) = pending.waiting.get_mut(&id)
+            {
+                *waiting = None;
+            }
+        }
+    }
+
+    fn reply_confirmed(&mut self, out: &mut Vec<Output>) {
+        self.pending.retain_mut(|pending| {
+            if !pending.waiting.is_empty() {
+                return true;
+            }
+            let undo = pending.undo.clone();
+            out.push(Output::Reply { request: pending.request, reply: Reply::Done { undo, visible_at: 0 } });
+            false
+        });
+    }
+
+    /// The kernel did not take an operation: weights that hang on it are taken back.
+    fn weight_refused(&mut self, op: &Op, errno: i32, now: Instant, out: &mut Vec<Output>) {
+        let Some(id) = plan::subject(op) else { return };
+        let about = plan::destination(op);
+        let hit = |it: &Pending| {
+            let server = about.is_none_or(|about| about.address == it.server.address && about.port == it.server.port);
+            server && it.waiting.get(&id).is_some_and(Option::is_some)
+        };
+        let (refused, rest) = std::mem::take(&mut self.pending).into_iter().partition(hit);
+        self.pending = rest;
+        let refused: Vec<Pending> = refused;
+        for pending in refused.into_iter().rev() {
+            self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out);
+            let reply = Reply::Refused(Refusal::Kernel(errno));
+            out.push(Output::Reply { request: pending.request, reply });
+        }
+    }
+
+    /// Commands whose server or kernel services left with a reload are answered.
+    pub(super) fn reconsider_pending(&mut self, out: &mut Vec<Output>) {
+        for mut pending in std::mem::take(&mut self.pending) {
+            let slot = self.names.get(&pending.server.service).copied();
+            let service = slot.and_then(|slot| self.service(slot));
+            let there = service.filter(|it| it.position(pending.server.address, pending.server.port).is_some());
+            let Some(service) = there else {
+                let reply = Reply::Refused(Refusal::NoSuchServer);
+                out.push(Output::Reply { request: pending.request, reply });
+                continue;
+            };
+            pending.waiting.retain(|id, _| service.ids.contains(id));
+            self.pending.push(pending);
+        }
+        self.reply_confirmed(out);
+    }
+
+    /// Takes the configured daemons over, and which state they follow.
+    pub(super) fn reconfigure_daemons(&mut self) {
+        self.daemons.configure(self.global.lvs.sync_daemon.as_ref());
+        for (instance, state) in &self.instances {
+            self.daemons.follow(instance, *state);
+        }
+    }
+
+    fn take_back(
+        &mut self,
+        slot: Slot,
+        server: &ServerKey,
+        set: Option<u32>,
+        previous: Option<u32>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let at = self.service(slot).and_then(|service| service.position(server.address, server.port));
+        let Some(at) = at else { return };
+        let real = self.service_mut(slot).and_then(|service| service.servers.get_mut(at));
+        if let Some(real) = real
+            && real.operator == set
+            && set != previous
+        {
+            real.operator = previous;
+            self.weight_changed(slot, at, "the kernel's refusal", now, out);
+        }
+    }
+
+    fn address_changed(&mut self, address: IpAddr, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        for slot in self.address_users.get(&address).cloned().unwrap_or_default() {
+            self.suspend_or_resume(slot, now, out);
+        }
+    }
+
+    /// `ha_suspend`: checkers rest while none of the addresses is here. The pool stays as it was found.
+    pub(super) fn suspend_or_resume(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let Some(service) = self.service(slot) else { return };
+        let suspended = service.config.ha_suspend && !service.addresses().any(|it| self.addresses.contains(&it));
+        if suspended == service.suspended {
+            return;
+        }
+        let name = service_name(service.key());
+        let ids: Vec<CheckerId> =
+            service.servers.iter().flat_map(|it| &it.checkers).filter(|it| it.active()).map(|it| it.id).collect();
+        let key = service.key().clone();
+        if let Some(service) = self.service_mut(slot) {
+            service.suspended = suspended;
+        }
+        if suspended {
+            out.push(log(Level::Info, format!("Suspending healthcheckers of VS {name}: its address is not here")));
+            for id in ids {
+                let abandoned = self.probe_mut(id).is_some_and(|probe| probe.machine.rest());
+                self.arm(id);
+                if let Some(checker) = self.checker_key(id).filter(|_| abandoned) {
+                    out.push(Output::Abandon { checker });
+                }
+            }
+        } else {
+            out.push(log(Level::Info, format!("Activating healthcheckers of VS {name}: its address is here")));
+            self.start_probes(slot, now);
+        }
+        out.push(Output::Changed(RowKey::Service(key)));
+    }
+
+    fn file_changed(&mut self, name: String, value: Option<i64>, now: Instant, out: &mut Vec<Output>) {
+        let users = self.file_users.get(&name).cloned().unwrap_or_default();
+        self.files.insert(name, value);
+        for id in users {
+            self.file_spoke(id, value, now, out);
+        }
+    }
+
+    /// Takes what is known of files into a virtual server that starts.
+    fn watch_files(&mut self, slot: Slot) {
+        let Some(service) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        for server in &mut service.servers {
+            for probe in &mut server.checkers {
+                let Check::File(file) = &probe.config.check else { continue };
+                if let Some(value) = self.files.get(&file.name) {
+                    let (up, delta) = super::carry::file_says(file, *value);
+                    probe.delta = delta;
+                    probe.machine.told(up);
+                }
+            }
+            server.alive = server.all_up();
+        }
+    }
+
+    pub(super) fn known_file(&self, name: &str) -> Option<Option<i64>> {
+        self.files.get(name).copied()
+    }
+
+    fn clear_counters(&mut self, out: &mut Vec<Output>) {
+        self.ipvs.operations_failed = 0;
+        out.push(Output::Counted(RowKey::Ipvs));
+        for slot in self.each_slot() {
+            let Some(service) = self.service_mut(slot) else { continue };
+            for server in &mut service.servers {
+                (server.went_up, server.went_down) = (0, 0);
+                for probe in &mut server.checkers {
+                    (probe.passed, probe.failed) = (0, 0);
+                }
+            }
+            let keys = service.servers.iter().map(|server| service.config.server_key(&server.config));
+            out.extend(keys.map(|key| Output::Counted(RowKey::Server(key))));
+        }
+    }
+
+    /// Counters of one kernel service.
+    fn statistics(&mut self, found: Found, out: &mut Vec<Output>) {
+        let id = found.service.id;
+        let Some(service) = self.kernel.owner(&id).and_then(|slot| self.service_mut(slot)) else { return };
+        let mut told = Vec::new();
+        if service.stats.insert(id, found.stats) != Some(found.stats) {
+            told.push(RowKey::Service(service.key().clone()));
+        }
+        for (destination, load) in found.destinations {
+            let at = service.position(destination.id.address, destination.id.port);
+            if let Some(at) = at
+                && let Some(server) = service.servers.get_mut(at)
+                && server.loads.insert(id, load) != Some(load)
+            {
+                let server = service.config.server_key(&server.config);
+                told.push(RowKey::Server(server));
+            }
+            let sorry = service.config.sorry.as_ref().filter(|it| super::service::sorry_id(it) == destination.id);
+            if sorry.is_some() && service.sorry_load.insert(id, load) != Some(load) {
+                told.extend(service.config.sorry_key().map(RowKey::Server));
+            }
+        }
+        out.extend(told.into_iter().map(Output::Counted));
+    }
+
+    /// Tells the kernel's keeper what a virtual server wants now.
+    pub(super) fn want(&mut self, slot: Slot) {
+        let Some(service) = self.slots.get(slot as usize).and_then(Option::as_deref) else { return };
+        for id in &service.ids {
+            // A service that two blocks claim belongs to the first.
+            if self.kernel.owner(id).is_none_or(|owner| owner == slot) {
+                self.kernel.want(*id, Some(slot), Some(service.wanted(id)));
+            }
+        }
+    }
+
+    /// Plans what changed, and answers commands that need the kernel no more.
+    pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let _ = now;
+        let Planned { sent, settled } = self.kernel.plan(out);
+        if !self.pending.is_empty() {
+            for (id, batch) in sent {
+                for pending in &mut self.pending {
+                    if let Some(waiting @ None) = pending.waiting.get_mut(&id) {
+                        *waiting = Some(batch);
+                    }
+                }
+            }
+            for id in settled {
+                for pending in &mut self.pending {
+                    pending.waiting.remove(&id);
+                }
+            }
+            self.reply_confirmed(out);
+        }
+        if self.kernel.available == Some(true) {
+            let ops = self.daemons.plan();
+            if !ops.is_empty() {
+                self.kernel.send_plain(ops, out);
+            }
+        }
+    }
+
+    /// Leaves in good order: servers and quorums are told to be down, the table is emptied of what is ours.
+    fn shutdown(&mut self, keep_table: bool, now: Instant, out: &mut Vec<Output>) {
+        if self.phase == Phase::Running {
+            for slot in self.each_slot() {
+                self.last_words(slot, now, out);
+            }
+        }
+        for id in self.places.keys().copied().collect::<BTreeSet<_>>() {
+            if self.probe(id).is_some_and(|probe| probe.machine.attempt().is_some())
+                && let Some(checker) = self.checker_key(id)
+            {
+                out.push(Output::Abandon { checker });
+            }
+        }
+        self.timers.clear();
+        for pending in std::mem::take(&mut self.pending) {
+            let reply = Reply::Refused(Refusal::Kernel(errno::ESHUTDOWN));
+            out.push(Output::Reply { request: pending.request, reply });
+        }
+        let mut ops = Vec::new();
+        if self.kernel.available == Some(true) {
+            let deletions = self.kernel.deletions();
+            match self.global.lvs_flush_on_stop {
+                _ if keep_table => {}
+                FlushOnStop::Everything => ops.push(Op::Flush),
+                FlushOnStop::No | FlushOnStop::VirtualServers => ops.extend(deletions),
+            }
+            ops.extend(self.daemons.stop());
+        }
+        if !ops.is_empty() {
+            self.kernel.send_plain(ops, out);
+        }
+        self.phase = if self.kernel.idle() { Phase::Stopped } else { Phase::Stopping };
+    }
+}
+
+pub(super) fn log(level: Level, text: String) -> Output {
+    Output::Log(Log { level, text })
+}

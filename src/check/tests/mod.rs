@@ -1,0 +1,7 @@
+//! The engine against a model of the kernel's table: sentences, and a simulation.
+
+mod pools;
+mod simulation;
+mod table;
+mod timing;
+mod world;

@@ -1,0 +1,336 @@
+//! What operators' tools ask of the daemon over its control socket, and what it answers. Start with [`Request`].
+//!
+//! Values only: how they become lines of JSON is `process::control`'s and the tool's matter. Reads are answered from one
+//! snapshot; a write is a [`Command`] to the owner, and answered when readers can see it.
+
+mod select;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use self::select::Selector;
+use crate::bus::msg::{Command, Refusal, Reply};
+use crate::bus::rows::{ServerConfig, ServerRow, ServiceRow};
+use crate::conf::model::ServerKey;
+use crate::store::Snapshot;
+
+/// Largest weight that IPVS takes, and SNMP.
+pub const WEIGHT_MAX: u32 = i32::MAX as u32;
+
+/// One line from a tool.
+///
+/// `server` is an address with or without a port (`192.168.1.10:80`, `[fd00::10]:80`) or an `snmp_name`; `service` the key
+/// of a virtual server (`192.0.2.10:443/tcp`, `fwmark:47`, `group:web/tcp`) with or without its protocol, the name of its
+/// group, or its `snmp_name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Virtual servers; all of them without `service`.
+    Services {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+    },
+    /// Real servers and sorry servers; all of them without `service` and `server`.
+    Servers {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
+    },
+    /// 0 to 2,147,483,647; 0 drains. Exactly one server must match.
+    SetWeight {
+        server: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        weight: u32,
+    },
+    /// Back to the configured weight.
+    ResetWeight {
+        server: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+    },
+}
+
+/// One line to a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    Services {
+        services: Vec<Service>,
+    },
+    /// To `servers`, and after a write: the server as it is now.
+    Servers {
+        servers: Vec<Server>,
+        /// Counters and connections may be this old, milliseconds.
+        statistics_interval_ms: u64,
+    },
+    Error {
+        code: Code,
+        message: String,
+        /// Those that an ambiguous name could mean.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        candidates: Vec<Server>,
+    },
+}
+
+/// Classes of errors, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    BadRequest,
+    /// Only root and the daemon's user may write.
+    PermissionDenied,
+    NoSuchService,
+    NoSuchServer,
+    Ambiguous,
+    /// There is no checks process, or it has not spoken yet.
+    Unavailable,
+    /// The owner or the kernel did not take it.
+    Refused,
+    /// The owner did not answer in time; it may still carry it out.
+    NoAnswer,
+    /// Too many tools at once.
+    Busy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its key.
+    pub service: String,
+    pub name: Option<String>,
+    pub scheduler: String,
+    pub installed: bool,
+    pub quorum: u32,
+    pub quorum_met: bool,
+    pub sorry_active: bool,
+    pub suspended: bool,
+    pub servers_total: u32,
+    pub servers_up: u32,
+    pub weight_up: u64,
+    pub connections: u64,
+    /// Differences to the kernel's table, in words.
+    pub trouble: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Key of its virtual server.
+    pub service: String,
+    pub service_name: Option<String>,
+    pub server: String,
+    pub name: Option<String>,
+    pub sorry: bool,
+    pub alive: bool,
+    /// In the kernel's table.
+    pub installed: bool,
+    pub weight: u32,
+    /// `null` for a sorry server.
+    pub configured_weight: Option<u32>,
+    /// An operator's weight is in force.
+    pub overridden: bool,
+    pub active_connections: u32,
+    pub inactive_connections: u32,
+    /// Clients that persistence ties to it.
+    pub persistent_connections: u32,
+    pub connections: u64,
+    /// Of the state, seconds since 1970.
+    pub since: u64,
+    pub failed_checks: u32,
+    pub checkers: Vec<Checker>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checker {
+    pub kind: String,
+    pub target: String,
+    pub up: bool,
+    /// Of the last check that failed; empty after one that passed.
+    pub error: String,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Answer(Response),
+    /// To be carried out by its owner; then [`settled`] has the answer.
+    NeedsCommand(Command),
+}
+
+/// Decides over a request. `may_write`: whether the peer may change anything.
+pub fn handle(request: &Request, snapshot: &Snapshot, may_write: bool) -> Step {
+    decide(request, snapshot, may_write).unwrap_or_else(Step::Answer)
+}
+
+fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Step, Response> {
+    let writes = matches!(request, Request::SetWeight { .. } | Request::ResetWeight { .. });
+    if writes && !may_write {
+        return Err(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
+    }
+    if snapshot.generations.checks.generation == 0 {
+        return Err(error(
+            Code::Unavailable,
+            "there is no word from the checks process: no virtual servers, or not yet",
+        ));
+    }
+    match request {
+        Request::Services { service } => {
+            let selector = Selector::new(service.as_deref(), None);
+            let found: Vec<Service> = selector.services(snapshot).map(service_view).collect();
+            match service {
+                Some(name) if found.is_empty() => Err(no_service(name)),
+                _ => Ok(Step::Answer(Response::Services { services: found })),
+            }
+        }
+        Request::Servers { service, server } => {
+            let selector = Selector::new(service.as_deref(), server.as_deref());
+            let found: Vec<_> = selector.servers(snapshot).collect();
+            match server {
+                None if service.as_ref().is_none_or(|_| selector.services(snapshot).next().is_some()) => {}
+                _ if !found.is_empty() => {}
+                _ => return Err(nothing_found(&selector, snapshot)),
+            }
+            Ok(Step::Answer(servers(&found, snapshot)))
+        }
+        Request::SetWeight { server, service, weight } => {
+            if *weight > WEIGHT_MAX {
+                return Err(error(Code::BadRequest, format!("a weight is 0 to {WEIGHT_MAX}")));
+            }
+            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
+            Ok(Step::NeedsCommand(Command::SetWeight { server, weight: *weight }))
+        }
+        Request::ResetWeight { server, service } => {
+            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
+            Ok(Step::NeedsCommand(Command::ResetWeight { server }))
+        }
+    }
+}
+
+/// The answer to a write, after the owner's; `snapshot` shows it.
+pub fn settled(command: &Command, reply: &Reply, snapshot: &Snapshot) -> Response {
+    match reply {
+        Reply::Done { .. } => {
+            let (Command::SetWeight { server, .. } | Command::ResetWeight { server }) = command else {
+                return error(Code::BadRequest, "this command is not of the control socket");
+            };
+            let found: Vec<_> = Selector::default()
+                .servers(snapshot)
+                .filter(|(service, row)| key_of(service, row) == *server)
+                .collect();
+            servers(&found, snapshot)
+        }
+        Reply::Refused(Refusal::NoSuchServer | Refusal::NoSuchInstance) => {
+            error(Code::NoSuchServer, "it has just left the configuration")
+        }
+        Reply::Refused(Refusal::Kernel(errno)) => {
+            error(Code::Refused, format!("the kernel refuses it (error {errno})"))
+        }
+    }
+}
+
+/// An answer that is nothing but an error.
+pub fn error(code: Code, message: impl Into<String>) -> Response {
+    Response::Error { code, message: message.into(), candidates: Vec::new() }
+}
+
+/// The one real server that is meant.
+fn only(selector: &Selector<'_>, snapshot: &Snapshot) -> Result<ServerKey, Response> {
+    let mut found: Vec<_> = selector.servers(snapshot).collect();
+    if found.is_empty() {
+        return Err(nothing_found(selector, snapshot));
+    }
+    found.retain(|(_, row)| matches!(row.config, ServerConfig::Real(_)));
+    match found[..] {
+        [] => Err(error(Code::BadRequest, "a sorry server has no weight of its own")),
+        [(service, row)] => Ok(key_of(service, row)),
+        _ => Err(Response::Error {
+            code: Code::Ambiguous,
+            message: format!("{} real servers match: say which virtual server is meant", found.len()),
+            candidates: found.iter().map(|(service, row)| server_view(service, row)).collect(),
+        }),
+    }
+}
+
+fn nothing_found(selector: &Selector<'_>, snapshot: &Snapshot) -> Response {
+    if let Some(name) = selector.service
+        && selector.services(snapshot).next().is_none()
+    {
+        return no_service(name);
+    }
+    let name = selector.server.unwrap_or_default();
+    error(Code::NoSuchServer, format!("no real server {name}"))
+}
+
+fn no_service(name: &str) -> Response {
+    error(Code::NoSuchService, format!("no virtual server {name}"))
+}
+
+fn servers(found: &[(&ServiceRow, &ServerRow)], snapshot: &Snapshot) -> Response {
+    /// What is polled when the configuration says nothing, microseconds.
+    const DEFAULT_US: u64 = 5_000_000;
+    let interval = snapshot.global().map_or(0, |global| global.lvs.server_statistics_us);
+    let interval = if interval == 0 { DEFAULT_US } else { interval };
+    Response::Servers {
+        servers: found.iter().map(|(service, row)| server_view(service, row)).collect(),
+        statistics_interval_ms: interval.div_ceil(1000),
+    }
+}
+
+fn key_of(service: &ServiceRow, row: &ServerRow) -> ServerKey {
+    let (address, port, sorry) = match &row.config {
+        ServerConfig::Real(server) => (server.address, server.port, false),
+        ServerConfig::Sorry(server) => (server.address, server.port, true),
+    };
+    ServerKey { service: service.key().clone(), address, port, sorry }
+}
+
+fn service_view(row: &ServiceRow) -> Service {
+    Service {
+        service: row.key().to_string(),
+        name: row.config.snmp_name.clone(),
+        scheduler: row.config.scheduler.clone(),
+        installed: row.installed,
+        quorum: row.config.quorum,
+        quorum_met: row.quorum_met,
+        sorry_active: row.sorry_active,
+        suspended: row.suspended,
+        servers_total: row.servers_total,
+        servers_up: row.servers_up,
+        weight_up: row.weight_up,
+        connections: row.stats.connections,
+        trouble: row.trouble.clone(),
+    }
+}
+
+fn server_view(service: &ServiceRow, row: &ServerRow) -> Server {
+    let (name, configured_weight) = match &row.config {
+        ServerConfig::Real(server) => (server.snmp_name.clone(), Some(server.weight)),
+        ServerConfig::Sorry(_) => (None, None),
+    };
+    let checkers = row.checkers.iter().map(|checker| Checker {
+        kind: checker.kind.clone(),
+        target: checker.target.clone(),
+        up: checker.up,
+        error: checker.error.clone(),
+    });
+    Server {
+        service: service.key().to_string(),
+        service_name: service.config.snmp_name.clone(),
+        server: key_of(service, row).to_string(),
+        name,
+        sorry: configured_weight.is_none(),
+        alive: row.alive,
+        installed: row.installed,
+        weight: row.weight,
+        configured_weight,
+        overridden: row.overridden,
+        active_connections: row.load.active,
+        inactive_connections: row.load.inactive,
+        persistent_connections: row.load.persistent,
+        connections: row.load.stats.connections,
+        since: row.since.0 / 1_000_000_000,
+        failed_checks: row.failed_checks,
+        checkers: checkers.collect(),
+    }
+}

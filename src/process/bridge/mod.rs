@@ -1,0 +1,292 @@
+//! The bridge: keeps a copy of what the engines say and shows it. It has no privileges, and nobody waits for it.
+//!
+//! One tokio runtime on one thread. Frames from the engines go into the [`Store`] (`engines`); the AgentX [`Session`]
+//! answers from its snapshots over a [`Link`] (`agent`); SETs go back as commands to the owner. A master agent that is
+//! stopped, slow or hostile meets a deadline or a bound here, and costs nothing elsewhere.
+
+mod agent;
+mod engines;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+use tracing::{debug, error};
+
+use self::engines::Engines;
+use super::control::{Ask, Control};
+use super::dumps;
+use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor, UserSignal};
+use super::link::{Link, sleep_until};
+use super::logging;
+use super::options::Options;
+use super::role::{Role, exit};
+use crate::agentx::{Event, Session, Settings, Wanted};
+use crate::bus::msg::{ConfigGeneration, Source};
+use crate::clock::{self, Instant};
+use crate::conf::model::{Config, Snmp};
+use crate::mib::tree::Tree;
+use crate::store::Store;
+use crate::sys::aio::{self, Owned};
+use crate::sys::{poll, privileges};
+
+/// How long the last words to the master agent may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads the first message from standard input and runs until told to stop. Returns the exit status.
+pub fn run() -> i32 {
+    let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
+    let Ok((ToChild::Start { options, config: generation, .. }, Some(file))) = channel.wait::<ToChild>() else {
+        return exit::SOFTWARE;
+    };
+    let config = match super::vrrp::decode(&file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    logging::start(&options.log(config.global.instance.as_deref()), "_bridge");
+    // The terminal's signals reach the whole group, and only the supervisor acts on them.
+    let _signals = poll::Signals::new(&[libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
+    let user = nix::unistd::geteuid().as_raw();
+    if let Err(error) = privileges::become_nobody() {
+        // Without root there is nothing to give up.
+        debug!("the bridge keeps the user it was started as: {error}");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("the bridge cannot start: {error}");
+            return exit::SOFTWARE;
+        }
+    };
+    runtime.block_on(async move {
+        match Bridge::start(channel, *options, config, generation, user) {
+            Ok(mut bridge) => bridge.run().await,
+            Err(error) => {
+                error!("the bridge cannot start: {error}");
+                exit::SOFTWARE
+            }
+        }
+    })
+}
+
+struct Bridge {
+    options: Options,
+    channel: Channel,
+    channel_ready: AsyncFd<Owned>,
+    engines: Engines,
+    store: Store,
+    tree: Tree,
+    snmp: Snmp,
+    /// Engines that the configuration in force asks for.
+    wanted: Vec<Source>,
+    session: Session,
+    link: Option<Link>,
+    connecting: Option<JoinHandle<std::io::Result<OwnedFd>>>,
+    control: Control,
+    leaving: Option<Instant>,
+}
+
+enum Woken {
+    Channel,
+    Engine(Source),
+    LinkReadable,
+    LinkWritable,
+    Connected(std::io::Result<OwnedFd>),
+    Asked(Ask),
+    Time,
+}
+
+impl Bridge {
+    fn start(
+        channel: Channel,
+        options: Options,
+        config: Config,
+        generation: ConfigGeneration,
+        user: u32,
+    ) -> std::io::Result<Bridge> {
+        let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
+        let seed = clock::now().nanos() ^ u64::from(std::process::id());
+        let mut bridge = Bridge {
+            options,
+            channel,
+            channel_ready,
+            engines: Engines::default(),
+            store: Store::new(),
+            tree: Tree::default(),
+            snmp: Snmp::default(),
+            wanted: vec![],
+            session: Session::new(Settings { seed, ..Settings::default() }),
+            link: None,
+            connecting: None,
+            control: Control::new(user),
+            leaving: None,
+        };
+        bridge.configure(&config);
+        bridge.ready(generation);
+        Ok(bridge)
+    }
+
+    async fn run(&mut self) -> i32 {
+        loop {
+            match self.wait().await {
+                Woken::Channel => self.read_channel(),
+                Woken::Engine(source) => self.read_engine(source),
+                Woken::LinkReadable => self.read_link(),
+                Woken::LinkWritable => {
+                    if let Some(link) = &mut self.link {
+                        link.flush(clock::now());
+                    }
+                }
+                Woken::Connected(result) => {
+                    self.connecting = None;
+                    self.connected(result);
+                }
+                Woken::Asked(ask) => self.asked(ask),
+                Woken::Time => {}
+            }
+            let now = clock::now();
+            if self.link.as_ref().is_some_and(|link| link.stalled(now)) {
+                self.tell_session(Event::WriteStalled);
+            }
+            if self.session.deadline().is_some_and(|at| at <= now) {
+                self.tell_session(Event::Wake);
+            }
+            // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
+            tokio::task::yield_now().await;
+            if let Some(latest) = self.leaving
+                && (now >= latest || self.link.as_ref().is_none_or(Link::is_empty))
+            {
+                return exit::OK;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let deadline = [self.session.deadline(), self.link.as_ref().and_then(Link::stall_deadline), self.leaving]
+            .into_iter()
+            .flatten()
+            .min();
+        let (link, engines) = (self.link.as_ref(), &self.engines);
+        let connecting = self.connecting.as_mut();
+        tokio::select! {
+            biased;
+            () = aio::readable(&self.channel_ready) => Woken::Channel,
+            source = engines.readable() => Woken::Engine(source),
+            () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
+            () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
+            result = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
+                Woken::Connected(result.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+            }
+            ask = self.control.asked() => Woken::Asked(ask),
+            () = sleep_until(deadline) => Woken::Time,
+        }
+    }
+
+    /// What a configuration means here: which engines there are, and which parts of the MIB are shown.
+    fn configure(&mut self, config: &Config) {
+        let wanted = self.options.engines(config);
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.forget_unwanted();
+        } else if config.global.snmp == self.snmp {
+            return;
+        }
+        let snmp = &config.global.snmp;
+        if snmp.socket != self.snmp.socket {
+            // Another master: leave this one in good order.
+            let actions = self.session.stop(clock::now());
+            self.carry_out(actions);
+        }
+        self.snmp = snmp.clone();
+        self.tree = Tree::new(snmp, &self.wanted);
+        let wanted = Wanted { registrations: self.tree.registrations(), capabilities: self.tree.capabilities() };
+        let actions = self.session.want(wanted, clock::now());
+        self.carry_out(actions);
+    }
+
+    // --- the supervisor
+
+    fn ready(&mut self, config: ConfigGeneration) {
+        let _ = self.channel.send(&ToSupervisor::Ready { config }, None);
+    }
+
+    fn read_channel(&mut self) {
+        let _ = self.channel.flush();
+        loop {
+            match self.channel.receive::<ToChild>() {
+                Ok(Some((message, fd))) => self.told(message, fd),
+                Ok(None) => return aio::drained(&self.channel_ready),
+                Err(error) => {
+                    if !matches!(error, ChannelError::Gone) {
+                        error!("the supervisor cannot be understood: {error}");
+                    }
+                    self.leave();
+                    // The end of the socket stays readable; there is nothing to wait for any more.
+                    self.leaving = Some(clock::now());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
+        match (message, fd) {
+            (ToChild::Stop, _) => self.leave(),
+            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
+                Ok(new) => {
+                    self.configure(&new);
+                    self.ready(config);
+                }
+                Err(_) => error!("reload refused: the new configuration cannot be read"),
+            },
+            (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
+            (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Control, Some(fd)) => {
+                if let Err(error) = self.control.listen(fd) {
+                    error!("the control socket cannot be used: {error}");
+                }
+            }
+            (ToChild::AgentX { error: None }, Some(fd)) => self.connected(Ok(fd)),
+            (ToChild::AgentX { error }, _) => {
+                self.connected(Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
+            }
+            (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
+            (ToChild::Signal(_), _) => {}
+            (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
+                error!("the supervisor said something at the wrong time");
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            // The engines have gone by now: what they said last is here or never comes.
+            Source::ALL.into_iter().for_each(|source| self.read_engine(source));
+            let now = clock::now();
+            self.leaving = Some(now + STOP_PATIENCE);
+            let actions = self.session.stop(now);
+            self.carry_out(actions);
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            // One that has gone meanwhile needs no answer.
+            Ask::Look(tell) => drop(tell.send(self.store.snapshot())),
+            Ask::Carry(command, reply) => self.command_of_tool(command, reply),
+        }
+    }
+
+    fn dump_stats(&mut self, file: OwnedFd) {
+        match dumps::write(file, &dumps::stats(&self.store.snapshot())) {
+            Ok(()) => {
+                let _ = self.channel.send(&ToSupervisor::Dumped, None);
+            }
+            Err(error) => error!("cannot write the counters: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

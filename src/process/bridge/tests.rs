@@ -1,0 +1,167 @@
+//! The bridge between two engines that we play.
+
+use super::*;
+use crate::agentx::Token;
+use crate::bus::frame::{self, Packer};
+use crate::bus::msg::{Command, Edge, Feed, Generation, QuorumStatus, Reply, ToBridge, ToEngine};
+use crate::bus::rows::{Row, RowKey};
+use crate::clock::WallTime;
+use crate::mib::fixture;
+use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
+
+/// A bridge, its supervisor's end, and the engines' ends of their sockets.
+struct Lab {
+    bridge: Bridge,
+    _supervisor: Channel,
+}
+
+/// One engine's end.
+struct Engine {
+    socket: Seqpacket,
+    generation: Generation,
+}
+
+fn both() -> Config {
+    let mut config = Config { has_virtual_servers: true, ..Config::default() };
+    config.instances.push(fixture::instance("VI_1"));
+    config
+}
+
+fn lab(config: Config) -> Lab {
+    let (ours, theirs) = Seqpacket::pair().unwrap();
+    let options = Options::parse_words([]).unwrap();
+    let bridge = Bridge::start(Channel::new(ours), options, config, 1).unwrap();
+    Lab { bridge, _supervisor: Channel::new(theirs) }
+}
+
+impl Lab {
+    fn meet(&mut self, source: Source) -> Engine {
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        self.bridge.meet_engine(source, theirs.into_fd());
+        Engine { socket: ours, generation: 0 }
+    }
+
+    /// A full batch from a new process, read.
+    fn filled(&mut self, source: Source) -> Engine {
+        let mut engine = self.meet(source);
+        let rows = match source {
+            Source::Vrrp => fixture::rows(fixture::global()),
+            Source::Checks => fixture::check::seed_rows(),
+        };
+        engine.batch(true, rows, vec![]);
+        self.bridge.read_engine(source);
+        engine
+    }
+}
+
+impl Engine {
+    fn say(&self, messages: Vec<ToBridge>) {
+        let mut packer = Packer::default();
+        messages.iter().for_each(|message| packer.push(message).unwrap());
+        for bytes in packer.into_frames() {
+            self.socket.send(&bytes, &[]).unwrap();
+        }
+    }
+
+    fn batch(&mut self, full: bool, rows: Vec<(RowKey, Row)>, edges: Vec<Edge>) {
+        self.generation += 1;
+        let mut feed = vec![Feed::Begin { generation: self.generation, config: 1, full }];
+        feed.extend(rows.into_iter().map(|(key, row)| Feed::Row(key, row)));
+        feed.extend(edges.into_iter().map(Feed::Edge));
+        feed.push(Feed::Commit { edges_dropped: 0 });
+        self.say(feed.into_iter().map(ToBridge::Feed).collect());
+    }
+
+    fn heard(&self) -> Vec<ToEngine> {
+        let (mut all, mut buffer) = (vec![], vec![0; FRAME_MAX]);
+        while let Ok(Received::Frame(length, _)) = self.socket.receive(&mut buffer) {
+            all.extend(frame::decode::<ToEngine>(&buffer[..length]).unwrap());
+        }
+        all
+    }
+}
+
+fn set_priority() -> Command {
+    let priority = crate::conf::model::Priority::new(120).unwrap();
+    Command::SetPriority { instance: "VI_1".into(), priority }
+}
+
+fn set_weight() -> Command {
+    Command::SetWeight { server: fixture::check::server_key("VS_GROUP_IPv4", "192.168.1.10", 80), weight: 0 }
+}
+
+fn quorum() -> Edge {
+    Edge::Quorum {
+        service: fixture::check::group_key("VS_GROUP_IPv4", crate::conf::model::Protocol::Tcp),
+        index: 1,
+        status: QuorumStatus::NotMet,
+        quorum: 1,
+        servers_up: 0,
+        servers_total: 4,
+        at: WallTime(0),
+    }
+}
+
+#[tokio::test]
+async fn a_command_goes_to_the_owner_of_the_thing_and_only_the_owner_answers_it() {
+    let mut lab = lab(both());
+    let (vrrp, checks) = (lab.filled(Source::Vrrp), lab.filled(Source::Checks));
+    lab.bridge.command(Token(1), set_priority());
+    lab.bridge.command(Token(2), set_weight());
+    let [ToEngine::Command { request: first, command }] = &vrrp.heard()[..] else { panic!("one command") };
+    assert_eq!(command, &set_priority());
+    let [ToEngine::Command { request: second, command }] = &checks.heard()[..] else { panic!("one command") };
+    assert_eq!(command, &set_weight());
+    let reply =
+        |request: &u64| ToBridge::Reply { request: *request, reply: Reply::Done { undo: set_weight(), visible_at: 2 } };
+    vrrp.say(vec![reply(second)]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(lab.bridge.engines.waiting(), [*first, *second], "a stranger's answer is none");
+    checks.say(vec![reply(second)]);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!(lab.bridge.engines.waiting(), [*first]);
+    // Nobody will answer what a process was asked that is gone.
+    lab.meet(Source::Vrrp);
+    assert_eq!(lab.bridge.engines.waiting(), [0; 0]);
+}
+
+#[tokio::test]
+async fn edges_are_acknowledged_to_who_told_them_and_a_faulty_engine_is_asked_for_everything_alone() {
+    let mut lab = lab(both());
+    let (mut vrrp, mut checks) = (lab.filled(Source::Vrrp), lab.filled(Source::Checks));
+    checks.batch(false, vec![], vec![quorum()]);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!((vrrp.heard(), checks.heard()), (vec![], vec![ToEngine::Seen(2)]));
+    vrrp.generation += 5;
+    vrrp.batch(false, vec![], vec![]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!((vrrp.heard(), checks.heard()), (vec![ToEngine::Resync], vec![]));
+    checks.batch(false, vec![], vec![quorum()]);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!(checks.heard(), [ToEngine::Seen(3)]);
+}
+
+#[tokio::test]
+async fn rows_of_an_engine_that_crashed_stay_readable_and_those_of_one_that_is_not_wanted_go_when_it_has_gone() {
+    let mut lab = lab(both());
+    let (_vrrp, checks) = (lab.filled(Source::Vrrp), lab.filled(Source::Checks));
+    let servers = |lab: &Lab| lab.bridge.store.snapshot().checks.servers.len();
+    drop(checks);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!(servers(&lab), 8);
+    let checks = lab.filled(Source::Checks);
+    lab.bridge.configure(&Config { has_virtual_servers: false, ..both() });
+    assert_eq!(servers(&lab), 8, "it may still tell how it ended");
+    drop(checks);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!(servers(&lab), 0);
+    assert_eq!(lab.bridge.store.snapshot().vrrp.instances.len(), 1);
+    // The other order: it had gone before the configuration was known.
+    lab.bridge.configure(&both());
+    let checks = lab.filled(Source::Checks);
+    drop(checks);
+    lab.bridge.read_engine(Source::Checks);
+    assert_eq!(servers(&lab), 8);
+    lab.bridge.configure(&Config { has_virtual_servers: false, ..both() });
+    assert_eq!(servers(&lab), 0);
+}

@@ -1,0 +1,269 @@
+//! The thread that speaks to the kernel about IPVS, so that neither a list of ten thousand services nor a module that
+//! takes its time to load delays a probe.
+//!
+//! Questions are answered in the order they came; changes go before the statistics, which fill the time between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{debug, error, warn};
+
+use crate::check::table::{Found, Op, ServiceId};
+use crate::clock::{self, Instant};
+use crate::conf::model::Lvs;
+use crate::netlink::ipvs::{self, Ipvs};
+use crate::sys::privileges::{self, Capability};
+
+/// What the driver asks.
+#[derive(Debug)]
+pub enum Ask {
+    /// Carry these out in this order.
+    Ops { batch: u64, ops: Vec<Op> },
+    /// List everything.
+    Table,
+    /// Count these from now on, this often.
+    Count { services: BTreeSet<ServiceId>, every: Duration },
+}
+
+/// What the kernel says.
+#[derive(Debug)]
+pub enum Answer {
+    /// An errno, or `None`, for each operation of the batch.
+    Ops {
+        batch: u64,
+        errors: Vec<Option<i32>>,
+    },
+    Table(Vec<Found>),
+    /// Counters that moved.
+    Statistics(Found),
+    /// There is no IPVS to speak to.
+    Nothing {
+        error: String,
+    },
+}
+
+/// Answers that may wait for the driver; then the thread waits.
+const ANSWERS: usize = 1024;
+
+/// Counting may take this part of the thread's time.
+const COUNTING_SHARE: u32 = 10;
+
+/// A list that changes interrupt is begun anew this often; then the changes wait.
+const INTERRUPTIONS: usize = 3;
+
+/// The thread's end of the line goes away with this.
+#[derive(Debug)]
+pub struct Kernel {
+    asks: Sender<Ask>,
+}
+
+impl Kernel {
+    /// Starts the thread. It keeps running until this is dropped.
+    pub fn start(lvs: &Lvs) -> std::io::Result<(Kernel, mpsc::Receiver<Answer>)> {
+        let (asks, asked) = channel();
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        let settings = lvs.clone();
+        std::thread::Builder::new().name("ipvs".into()).spawn(move || {
+            if let Err(error) = enter(settings.namespace.as_deref()) {
+                error!("cannot enter the network namespace of net_namespace_ipvs: {error}");
+            }
+            if let Err(error) = privileges::keep(&[Capability::NetAdmin]) {
+                warn!("cannot drop capabilities that are not needed: {error}");
+            }
+            Thread {
+                receive_buffer: settings.command_buffer,
+                ipvs: None,
+                asked,
+                answers,
+                counted: BTreeMap::new(),
+                services: BTreeSet::new(),
+                every: Duration::MAX,
+                due: None,
+            }
+            .run();
+        })?;
+        Ok((Kernel { asks }, answered))
+    }
+
+    /// Queues a question. A thread that is gone has taken the process with it.
+    pub fn ask(&self, ask: Ask) {
+        let _ = self.asks.send(ask);
+    }
+}
+
+/// An empty name is the namespace of the host's first process.
+fn enter(namespace: Option<&str>) -> std::io::Result<()> {
+    let path = match namespace {
+        None => return Ok(()),
+        Some("") => "/proc/1/ns/net".to_owned(),
+        Some(name) => format!("/run/netns/{name}"),
+    };
+    let file = std::fs::File::open(path)?;
+    Ok(nix::sched::setns(file.as_fd(), nix::sched::CloneFlags::CLONE_NEWNET)?)
+}
+
+struct Thread {
+    receive_buffer: Option<u32>,
+    ipvs: Option<Ipvs>,
+    asked: Receiver<Ask>,
+    answers: mpsc::Sender<Answer>,
+    /// What was last told of each service.
+    counted: BTreeMap<ServiceId, Found>,
+    services: BTreeSet<ServiceId>,
+    every: Duration,
+    due: Option<Instant>,
+}
+
+/// The driver is gone.
+struct Gone;
+
+impl Thread {
+    fn run(mut self) {
+        while self.turn().is_ok() {}
+    }
+
+    fn turn(&mut self) -> Result<(), Gone> {
+        let patience = self.due.map(|due| due.since(clock::now()));
+        let ask = match patience {
+            None => Some(self.asked.recv().map_err(|_| Gone)?),
+            Some(patience) => match self.asked.recv_timeout(patience) {
+                Ok(ask) => Some(ask),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+            },
+        };
+        match ask {
+            Some(ask) => self.serve(ask),
+            None => self.count(),
+        }
+    }
+
+    fn serve(&mut self, ask: Ask) -> Result<(), Gone> {
+        match ask {
+            Ask::Ops { batch, ops } => {
+                let errors = match self.open() {
+                    Some(ipvs) => ipvs.apply(&ops),
+                    None => vec![Some(libc::ENODEV); ops.len()],
+                };
+                self.say(Answer::Ops { batch, errors })
+            }
+            Ask::Table => self.list(),
+            Ask::Count { services, every } => {
+                self.counted.retain(|id, _| services.contains(id));
+                self.services = services;
+                self.every = every;
+                self.due = (!self.services.is_empty()).then(|| clock::now() + every);
+                Ok(())
+            }
+        }
+    }
+
+    fn say(&self, answer: Answer) -> Result<(), Gone> {
+        self.answers.blocking_send(answer).map_err(|_| Gone)
+    }
+
+    fn open(&mut self) -> Option<&mut Ipvs> {
+        if self.ipvs.is_none() {
+            match Ipvs::open(self.receive_buffer) {
+                Ok(ipvs) => self.ipvs = Some(ipvs),
+                Err(error) => debug!("{error}"),
+            }
+        }
+        self.ipvs.as_mut()
+    }
+
+    fn list(&mut self) -> Result<(), Gone> {
+        let mut interruptions = 0;
+        loop {
+            if self.ipvs.is_none() {
+                match Ipvs::open(self.receive_buffer) {
+                    Ok(ipvs) => self.ipvs = Some(ipvs),
+                    Err(error) => return self.say(Answer::Nothing { error: error.to_string() }),
+                }
+            }
+            match self.whole(interruptions < INTERRUPTIONS) {
+                Ok(Listed::Whole(table)) => return self.say(Answer::Table(table)),
+                Ok(Listed::Interrupted(ask)) => {
+                    interruptions += 1;
+                    self.serve(ask)?;
+                }
+                Ok(Listed::Gone) => return Err(Gone),
+                Err(error) => {
+                    // A new socket finds out whether there is anything to speak to.
+                    self.ipvs = None;
+                    return self.say(Answer::Nothing { error: error.to_string() });
+                }
+            }
+        }
+    }
+
+    /// Everything there is; or, when it may be interrupted, the change that came in between.
+    fn whole(&mut self, interruptible: bool) -> Result<Listed, ipvs::Error> {
+        let Some(ipvs) = &mut self.ipvs else { return Err(ipvs::Error::Absent) };
+        let mut table = Vec::new();
+        for (service, stats) in ipvs.services()? {
+            if interruptible {
+                match self.asked.try_recv() {
+                    // Asked for twice, told once.
+                    Ok(Ask::Table) | Err(TryRecvError::Empty) => {}
+                    Ok(ask) => return Ok(Listed::Interrupted(ask)),
+                    Err(TryRecvError::Disconnected) => return Ok(Listed::Gone),
+                }
+            }
+            let destinations = ipvs.destinations(&service.id)?;
+            table.push(Found { service, stats, destinations });
+        }
+        Ok(Listed::Whole(table))
+    }
+
+    /// Asks for the counters of our services, and tells those that moved.
+    fn count(&mut self) -> Result<(), Gone> {
+        let began = clock::now();
+        let services = match self.open().map(Ipvs::services) {
+            Some(Ok(services)) => services,
+            Some(Err(error)) => {
+                warn!("cannot read the counters of IPVS: {error}");
+                self.ipvs = None;
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        for (service, stats) in services {
+            if !self.services.contains(&service.id) {
+                continue;
+            }
+            // Changes do not wait for statistics.
+            match self.asked.try_recv() {
+                Ok(ask) => self.serve(ask)?,
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Err(Gone),
+            }
+            let Some(ipvs) = &mut self.ipvs else { break };
+            let destinations = match ipvs.destinations(&service.id) {
+                Ok(destinations) => destinations,
+                Err(error) => {
+                    warn!("cannot read the counters of {}: {error}", service.id);
+                    continue;
+                }
+            };
+            let found = Found { service, stats, destinations };
+            if self.counted.get(&found.service.id) != Some(&found) {
+                self.counted.insert(found.service.id, found.clone());
+                self.say(Answer::Statistics(found))?;
+            }
+        }
+        let now = clock::now();
+        let rest = self.every.max(now.since(began).saturating_mul(COUNTING_SHARE));
+        self.due = (!self.services.is_empty()).then(|| now + rest);
+        Ok(())
+    }
+}
+
+enum Listed {
+    Whole(Vec<Found>),
+    Interrupted(Ask),
+    Gone,
+}

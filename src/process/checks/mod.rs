@@ -1,0 +1,599 @@
+//! The checks process: health checks, and the kernel's IPVS table.
+//!
+//! One tokio runtime on one thread runs the probes and tells the engine how they ended; [`kernel`] is the thread that
+//! speaks netlink. MISC_CHECKs and notify scripts go to the runner. The bridge hears what changed through the
+//! [`Outbox`]; nothing here waits for it.
+
+mod kernel;
+mod peer;
+mod probes;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use self::kernel::{Answer, Ask, Kernel};
+use self::peer::{Peer, Woken as PeerWoken};
+use self::probes::Probes;
+use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor, UserSignal};
+use super::link::sleep_until;
+use super::logging;
+use super::options::Options;
+use super::role::{Role, exit};
+use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
+use crate::bus::outbox::{self, Outbox};
+use crate::bus::rows::{Row, RowKey};
+use crate::bus::run::{FromRunner, ToRunner};
+use crate::check::engine::{Engine, EngineOptions};
+use crate::check::io::{Input, Level, Log, Output};
+use crate::clock::{self, Instant};
+use crate::conf::model::{Check, Config};
+use crate::netlink::route::{Monitor, NetEvent, Status};
+use crate::sys::aio::{self, Owned};
+use crate::sys::poll::Signals;
+use crate::sys::privileges::{self, Capability};
+use crate::sys::seqpacket::Sent;
+
+/// How long the last words (the table emptied, edges to the bridge, scripts to the runner) may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Everything is told again at most this often.
+const RESYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Answers and results taken in one go; then sockets have their turn.
+const PER_TURN: usize = 256;
+
+/// Answers that the bridge may leave waiting.
+const REPLIES_MAX: usize = 1024;
+
+/// Reads the first message from standard input and runs until told to stop. Returns the exit status.
+pub fn run() -> i32 {
+    let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
+    let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
+        return exit::SOFTWARE;
+    };
+    let config = match super::vrrp::decode(&file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    logging::start(&options.log(config.global.instance.as_deref()), "_checks");
+    if !privileges::has(Capability::NetAdmin) {
+        error!("IPVS needs CAP_NET_ADMIN: run keepwatchd as root, or give it that capability");
+        return exit::PERMISSION;
+    }
+    if let Err(error) = privileges::raise_descriptor_limit() {
+        warn!("cannot raise the limit of open files: {error}");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("health checks cannot start: {error}");
+            return exit::SOFTWARE;
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        match Driver::start(channel, *options, config, generation, restarted) {
+            Ok(mut driver) => driver.run().await,
+            Err(error) => {
+                error!("health checks cannot start: {error}");
+                exit::SOFTWARE
+            }
+        }
+    })
+}
+
+/// Scheduling as the configuration asks; what the host refuses is said and lived without.
+fn schedule(config: &Config) {
+    let realtime = &config.global.lvs.realtime;
+    let mut tried = Vec::new();
+    if realtime.nice != 0 {
+        tried.push(("checker_priority", privileges::nice(realtime.nice)));
+    }
+    if !realtime.cpus.is_empty() {
+        tried.push(("checker_cpu_affinity", privileges::affinity(&realtime.cpus)));
+    }
+    if let Some(priority) = realtime.rt_priority {
+        tried.push(("checker_rt_priority", privileges::real_time(priority, realtime.rlimit_rttime_us)));
+    }
+    if realtime.lock_memory {
+        tried.push(("checker_no_swap", privileges::lock_memory()));
+    }
+    for (directive, result) in tried {
+        if let Err(error) = result {
+            warn!("{directive} has no effect: {error}");
+        }
+    }
+    // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones.
+    if let Err(error) = privileges::keep(&[Capability::NetAdmin, Capability::NetRaw]) {
+        warn!("cannot drop capabilities that are not needed: {error}");
+    }
+}
+
+struct Driver {
+    options: Options,
+    channel: Channel,
+    channel_ready: AsyncFd<Owned>,
+    signals: Signals,
+    signals_ready: AsyncFd<Owned>,
+    bridge: Peer,
+    runner: Peer,
+    vrrp: Peer,
+    kernel: Kernel,
+    answers: mpsc::Receiver<Answer>,
+    results: mpsc::UnboundedReceiver<Input>,
+    probes: Probes,
+    /// Addresses of this host, while a virtual server asks for them (`ha_suspend`).
+    monitor: Option<(Monitor, AsyncFd<Owned>)>,
+    outbox: Outbox,
+    engine: Engine,
+    outputs: Vec<Output>,
+    config: ConfigGeneration,
+    /// Alerts have somewhere to go.
+    mails: bool,
+    /// The kernel has said what is there; before that nothing is decided.
+    started: bool,
+    resync_at: Option<Instant>,
+    resynced_at: Instant,
+    too_large: u64,
+    /// Set once the engine was told to shut down: when to go at the latest.
+    leaving: Option<Instant>,
+}
+
+/// The engine's rows, as the outbox asks for them.
+struct EngineRows<'a>(&'a Engine);
+
+impl outbox::Rows for EngineRows<'_> {
+    fn row(&self, key: &RowKey) -> Option<Row> {
+        self.0.row(key)
+    }
+    fn keys(&self) -> Vec<RowKey> {
+        self.0.keys()
+    }
+}
+
+enum Woken {
+    Channel,
+    Signals,
+    Bridge(PeerWoken),
+    Runner(PeerWoken),
+    Vrrp(PeerWoken),
+    Kernel(Option<Answer>),
+    Probe(Option<Input>),
+    Monitor,
+    Time,
+}
+
+impl Driver {
+    fn start(
+        channel: Channel,
+        options: Options,
+        config: Config,
+        generation: ConfigGeneration,
+        restarted: bool,
+    ) -> std::io::Result<Driver> {
+        // The terminal's signals reach the whole group, and only the supervisor acts on them. TERM sent to this process
+        // alone means: stop in good order.
+        let signals = Signals::new(&[
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGPIPE,
+            libc::SIGXCPU,
+        ])?;
+        // The thread inherits the blocked signals, and needs more rights than this one keeps.
+        let (kernel, answers) = Kernel::start(&config.global.lvs)?;
+        schedule(&config);
+        let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
+        let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
+        let (tell, results) = mpsc::unbounded_channel();
+        let now = clock::now();
+        let seed = now.nanos() ^ u64::from(std::process::id());
+        let engine = Engine::new(&config, EngineOptions { seed, restarted }, now, clock::wall());
+        let mut driver = Driver {
+            options,
+            channel,
+            channel_ready,
+            signals,
+            signals_ready,
+            bridge: Peer::new("bridge"),
+            runner: Peer::new("runner"),
+            vrrp: Peer::new("vrrp"),
+            kernel,
+            answers,
+            results,
+            probes: Probes::new(tell),
+            monitor: None,
+            outbox: Outbox::new(generation),
+            engine,
+            outputs: Vec::new(),
+            config: generation,
+            mails: false,
+            started: false,
+            resync_at: None,
+            resynced_at: Instant::ZERO,
+            too_large: 0,
+            leaving: None,
+        };
+        driver.kernel.ask(Ask::Table);
+        driver.configure(&config, generation);
+        driver.ready(generation);
+        Ok(driver)
+    }
+
+    async fn run(&mut self) -> i32 {
+        loop {
+            let woken = self.wait().await;
+            self.engine.set_wall(clock::now(), clock::wall());
+            self.serve(woken);
+            self.act_on_time(clock::now());
+            self.perform();
+            if let Some(latest) = self.leaving {
+                let said = self.outbox.is_empty() && self.runner.is_idle();
+                let done = self.engine.is_finished() && said;
+                if done || clock::now() >= latest {
+                    if !done {
+                        warn!("not everything could be put in order in time");
+                    }
+                    info!("Health checks have stopped");
+                    return exit::OK;
+                }
+            }
+            // What is ready stays ready, so nothing above need ever wait: let probes have their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let now = clock::now();
+        let engine = self.engine.deadline().filter(|_| self.started);
+        let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), self.probes.deadline(now)];
+        let deadline = own.into_iter().flatten().min();
+        let monitor = self.monitor.as_ref();
+        tokio::select! {
+            biased;
+            () = aio::readable(&self.channel_ready) => Woken::Channel,
+            () = aio::readable(&self.signals_ready) => Woken::Signals,
+            answer = self.answers.recv() => Woken::Kernel(answer),
+            woken = self.bridge.woken(self.outbox.wants_write()) => Woken::Bridge(woken),
+            woken = self.vrrp.woken(false) => Woken::Vrrp(woken),
+            woken = self.runner.woken(false) => Woken::Runner(woken),
+            () = async { match monitor { Some((_, ready)) => aio::readable(ready).await, None => std::future::pending().await } } => Woken::Monitor,
+            result = self.results.recv() => Woken::Probe(result),
+            () = sleep_until(deadline) => Woken::Time,
+        }
+    }
+
+    fn serve(&mut self, woken: Woken) {
+        match woken {
+            Woken::Channel => self.read_channel(),
+            Woken::Signals => self.read_signals(),
+            Woken::Kernel(Some(answer)) => {
+                self.answered(answer);
+                for _ in 0..PER_TURN {
+                    let Ok(answer) = self.answers.try_recv() else { break };
+                    self.answered(answer);
+                }
+            }
+            Woken::Kernel(None) => {
+                error!("the thread that speaks to the kernel is gone");
+                self.leaving = Some(clock::now());
+            }
+            Woken::Bridge(PeerWoken::Readable) => self.read_bridge(),
+            Woken::Bridge(PeerWoken::Writable) => {} // the feed follows below
+            Woken::Runner(PeerWoken::Readable) => {
+                for message in self.runner.hear::<FromRunner>() {
+                    if let Some(input) = self.probes.heard(message) {
+                        self.tell(input);
+                    }
+                }
+            }
+            Woken::Runner(PeerWoken::Writable) => self.runner.flush(),
+            Woken::Vrrp(PeerWoken::Readable) => {
+                for ToChecks::State { instance, state } in self.vrrp.hear() {
+                    self.tell(Input::Vrrp { instance, state });
+                }
+            }
+            Woken::Vrrp(PeerWoken::Writable) => self.vrrp.flush(),
+            Woken::Monitor => self.read_monitor(),
+            Woken::Probe(result) => {
+                let more = std::iter::from_fn(|| self.results.try_recv().ok()).take(PER_TURN);
+                let results: Vec<Input> = result.into_iter().chain(more).collect();
+                for result in results {
+                    if let Input::Probed { checker, attempt, .. } = &result {
+                        self.probes.ended(checker, *attempt);
+                    }
+                    self.tell(result);
+                }
+            }
+            Woken::Time => {}
+        }
+    }
+
+    fn act_on_time(&mut self, now: Instant) {
+        for late in self.probes.overdue(now) {
+            self.tell(late);
+        }
+        if self.started && self.engine.deadline().is_some_and(|at| at <= now) {
+            self.tell(Input::Wake);
+        }
+        if self.resync_at.is_some_and(|at| at <= now) {
+            self.resync_at = None;
+            self.resynced_at = now;
+            self.outbox.connected();
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.engine.handle(input, clock::now(), &mut self.outputs);
+    }
+
+    /// What a configuration means here, besides the engine.
+    fn configure(&mut self, config: &Config, generation: ConfigGeneration) {
+        self.config = generation;
+        self.mails = config.global.mail.server.is_some() && !config.global.mail.to.is_empty();
+        let checks = || {
+            let servers = config.services.iter().flat_map(|service| &service.servers);
+            servers.flat_map(|server| &server.checkers).map(|checker| &checker.check)
+        };
+        for complaint in self.probes.configure(checks(), generation) {
+            error!("{complaint}");
+        }
+        if checks().any(|check| matches!(check, Check::Bfd(_))) {
+            warn!("BFD_CHECK is understood, and never fails: there is no BFD yet");
+        }
+        let suspends = config.services.iter().any(|service| service.ha_suspend);
+        if suspends && self.monitor.is_none() {
+            self.watch_addresses(config.global.lvs.monitor_buffer);
+        }
+        self.count(config);
+    }
+
+    fn count(&mut self, config: &Config) {
+        let lvs = &config.global.lvs;
+        let every = Duration::from_micros(lvs.service_statistics_us.min(lvs.server_statistics_us).max(1_000));
+        self.kernel.ask(Ask::Count { services: self.engine.kernel_services().collect(), every });
+    }
+
+    // --- the supervisor
+
+    fn ready(&mut self, config: ConfigGeneration) {
+        // A supervisor that cannot be told is gone, and the next read says so.
+        let _ = self.channel.send(&ToSupervisor::Ready { config }, None);
+    }
+
+    fn read_channel(&mut self) {
+        let _ = self.channel.flush();
+        loop {
+            match self.channel.receive::<ToChild>() {
+                Ok(Some((message, fd))) => self.told(message, fd),
+                Ok(None) => return aio::drained(&self.channel_ready),
+                Err(error) => {
+                    if !matches!(error, ChannelError::Gone) {
+                        error!("the supervisor cannot be understood: {error}");
+                    } else if self.leaving.is_none() {
+                        error!("the supervisor is gone; stopping");
+                    }
+                    self.leave();
+                    // The end of the socket stays readable, and says nothing more.
+                    return aio::drained(&self.channel_ready);
+                }
+            }
+        }
+    }
+
+    fn read_signals(&mut self) {
+        loop {
+            match self.signals.take() {
+                Ok(Some(libc::SIGTERM)) => self.leave(),
+                Ok(Some(libc::SIGXCPU)) => {
+                    warn!("this process ran for longer than checker_rlimit_rttime without sleeping");
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return aio::drained(&self.signals_ready),
+            }
+        }
+    }
+
+    fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
+        match (message, fd) {
+            (ToChild::Stop, _) => self.leave(),
+            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
+                Ok(new) => {
+                    self.engine.apply(&new, clock::now(), &mut self.outputs);
+                    self.configure(&new, config);
+                    self.outbox.configuration(config);
+                    self.ready(config);
+                }
+                Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
+            },
+            (ToChild::Peer(Role::Bridge), Some(fd)) => {
+                if self.bridge.meet(fd) {
+                    self.outbox.connected();
+                }
+            }
+            (ToChild::Peer(Role::Runner), Some(fd)) => {
+                if self.runner.meet(fd) {
+                    self.probes.meet_runner(&mut self.runner);
+                }
+            }
+            (ToChild::Peer(Role::Vrrp), Some(fd)) => {
+                self.vrrp.meet(fd);
+            }
+            (ToChild::Signal(UserSignal::StatsClear), _) => self.tell(Input::ClearCounters),
+            (ToChild::Signal(_), _) => {}
+            (message, _) => debug!("the supervisor said {message:?}, which is for others"),
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            self.leaving = Some(clock::now() + STOP_PATIENCE);
+            self.tell(Input::Shutdown { keep_table: self.options.dont_release_ipvs });
+        }
+    }
+
+    // --- the bridge
+
+    fn read_bridge(&mut self) {
+        for message in self.bridge.hear::<ToEngine>() {
+            match message {
+                ToEngine::Command { request, command } => self.tell(Input::Command { request, command }),
+                ToEngine::Seen(generation) => self.outbox.seen(generation),
+                ToEngine::Resync => self.resync_at = Some(self.resynced_at + RESYNC_EVERY),
+            }
+        }
+        if self.outbox.replies_waiting() > REPLIES_MAX {
+            error!("the bridge commands and does not listen; parting with it");
+            self.bridge.part();
+        }
+        if !self.bridge.is_there() {
+            self.outbox.disconnected();
+        }
+    }
+
+    fn feed(&mut self, now: Instant) {
+        if self.bridge.is_there() {
+            let bridge = &self.bridge;
+            self.outbox.pump(&EngineRows(&self.engine), now, |bytes| match bridge.send(bytes) {
+                Sent::Yes => outbox::Sent::Yes,
+                Sent::Full => outbox::Sent::Full,
+                Sent::Gone => outbox::Sent::Gone,
+            });
+        }
+        if self.outbox.rows_too_large > self.too_large {
+            self.too_large = self.outbox.rows_too_large;
+            error!("a row is too large to be shown by SNMP and dumps");
+        }
+    }
+
+    // --- the kernel
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Ops { batch, errors } => {
+                for (index, error) in errors.into_iter().enumerate() {
+                    self.tell(Input::Kernel { batch, index, error });
+                }
+            }
+            Answer::Table(table) => {
+                self.tell(Input::Table(table));
+                self.begin();
+            }
+            Answer::Nothing { error } => {
+                self.tell(Input::NoIpvs { error });
+                self.begin();
+            }
+            Answer::Statistics(found) => self.tell(Input::Statistics(found)),
+        }
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.tell(Input::Wake);
+        }
+    }
+
+    fn watch_addresses(&mut self, buffer: Option<u32>) {
+        let opened = Monitor::open(buffer).and_then(|mut monitor| {
+            let mut news = Vec::new();
+            monitor.dump(&mut news)?;
+            let ready = aio::register(monitor.as_fd().try_clone_to_owned()?)?;
+            Ok((monitor, ready, news))
+        });
+        match opened {
+            Ok((monitor, ready, news)) => {
+                self.monitor = Some((monitor, ready));
+                self.tell_addresses(news);
+            }
+            Err(error) => error!("cannot watch this host's addresses, which ha_suspend needs: {error}"),
+        }
+    }
+
+    fn read_monitor(&mut self) {
+        let Some((monitor, ready)) = &mut self.monitor else { return };
+        let mut news = Vec::new();
+        match monitor.read(&mut news) {
+            Ok(Status::Drained) => aio::drained(ready),
+            Ok(Status::More) => {}
+            Ok(Status::Overrun) => {
+                warn!("the kernel's news of addresses came faster than they were read; reading everything again");
+                if let Err(error) = monitor.dump(&mut news) {
+                    error!("cannot list the addresses: {error}");
+                }
+            }
+            Err(error) => {
+                warn!("cannot read the kernel's news of addresses: {error}");
+                aio::drained(ready);
+            }
+        }
+        self.tell_addresses(news);
+    }
+
+    fn tell_addresses(&mut self, news: Vec<NetEvent>) {
+        for event in news {
+            match event {
+                NetEvent::Address(address) => self.tell(Input::HostAddress(address.address)),
+                // The same address may be on another interface too.
+                NetEvent::AddressGone(gone) => {
+                    let elsewhere = self.monitor.as_ref().is_some_and(|(monitor, _)| monitor.holds(gone.address));
+                    if !elsewhere {
+                        self.tell(Input::HostAddressGone(gone.address));
+                    }
+                }
+                NetEvent::Link(_) | NetEvent::LinkGone(_) => {}
+            }
+        }
+    }
+
+    // --- what the engine wants
+
+    fn perform(&mut self) {
+        let now = clock::now();
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                Output::Probe { checker, attempt, url } => {
+                    if let Some(what) = self.engine.checker(&checker) {
+                        self.probes.start(checker, attempt, &what.check, url, &mut self.runner);
+                    }
+                }
+                Output::Abandon { checker } => self.probes.abandon(&checker, &mut self.runner),
+                Output::Kernel { batch, ops } => self.kernel.ask(Ask::Ops { batch, ops }),
+                Output::Audit => self.kernel.ask(Ask::Table),
+                Output::Notify { script, lane } => {
+                    let message = ToRunner::Notify { config: self.config, script, lane, arguments: Vec::new() };
+                    if !self.runner.say(&message) {
+                        error!("a notify script could not be run: the runner process does not take it");
+                    }
+                }
+                Output::Mail(_) if !self.mails => {}
+                Output::Mail(mail) => {
+                    let message = ToRunner::Mail { subject: mail.subject, body: mail.body };
+                    if !self.runner.say(&message) {
+                        error!("an alert could not be mailed: the runner process does not take it");
+                    }
+                }
+                Output::Changed(key) => self.outbox.changed(key),
+                Output::Counted(key) => self.outbox.counted(key, now),
+                Output::Edge(edge) => self.outbox.edge(edge),
+                Output::Reply { request, reply } => self.outbox.reply(request, reply),
+                Output::Log(line) => log(&line),
+            }
+        }
+        self.feed(now);
+    }
+}
+
+fn log(line: &Log) {
+    match line.level {
+        Level::Debug => debug!("{}", line.text),
+        Level::Info => info!("{}", line.text),
+        Level::Warn => warn!("{}", line.text),
+        Level::Error => error!("{}", line.text),
+    }
+}

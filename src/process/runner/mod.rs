@@ -1,0 +1,444 @@
+//! The runner: scripts as their users, and mail. It takes numbers of scripts from the engines, never command lines.
+//!
+//! One tokio runtime on one thread, and a few threads that start scripts (`launch`): a file system that does not answer
+//! holds up those and nothing else. Who runs, waits or must end is kept in [`script`]. It keeps the capabilities to be
+//! somebody else and to kill; what it executes as root has all that root has.
+
+mod launch;
+mod mail;
+mod script;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use self::mail::Mailer;
+use self::script::{Output, RunId, Runs};
+use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor};
+use super::link::sleep_until;
+use super::logging;
+use super::role::{Role, exit};
+use crate::bus::frame;
+use crate::bus::msg::ConfigGeneration;
+use crate::bus::run::{FromRunner, ToRunner};
+use crate::clock::{self, Instant};
+use crate::conf::model::Config;
+use crate::sys::aio::{self, Owned};
+use crate::sys::children;
+use crate::sys::poll::Signals;
+use crate::sys::privileges::{self, Capability};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
+
+/// How long notify scripts and mails may take when the daemon stops; Keepalived waits as long.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the last scripts may take to start after that.
+const LAST_START: Duration = Duration::from_millis(500);
+
+/// Frames read from one engine in one go; then others have their turn.
+const FRAMES_PER_TURN: usize = 16;
+/// An engine that does not read its answers is not listened to either.
+const ANSWERS_MAX: usize = 256;
+
+/// Scripts that may be starting at the same time.
+const LAUNCHERS: usize = 32;
+
+/// Reads the first message from standard input and runs until told to stop. Returns the exit status.
+pub fn run() -> i32 {
+    let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
+    let Ok((ToChild::Start { options, config: generation, .. }, Some(file))) = channel.wait::<ToChild>() else {
+        return exit::SOFTWARE;
+    };
+    let config = match super::vrrp::decode(&file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    logging::start(&options.log(config.global.instance.as_deref()), "_runner");
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(options.file_mask()));
+    if let Err(error) = prepare() {
+        warn!("scripts may lack something: {error}");
+    }
+    let result = Signals::new(&[
+        // Before there are threads, so that none of them takes these.
+        libc::SIGCHLD,
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ])
+    .and_then(|signals| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        Ok((signals, builder.enable_io().enable_time().max_blocking_threads(LAUNCHERS).build()?))
+    });
+    let (signals, runtime) = match result {
+        Ok(parts) => parts,
+        Err(error) => {
+            error!("the runner cannot start: {error}");
+            return exit::SOFTWARE;
+        }
+    };
+    let status = runtime.block_on(async move {
+        match Runner::start(channel, signals, &config, generation) {
+            Ok(mut runner) => runner.run().await,
+            Err(error) => {
+                error!("the runner cannot start: {error}");
+                exit::SOFTWARE
+            }
+        }
+    });
+    // A thread that waits for a file system is not waited for.
+    runtime.shutdown_background();
+    status
+}
+
+/// What scripts must not inherit, and what this process does not need.
+fn prepare() -> std::io::Result<()> {
+    children::close_on_exec()?;
+    children::become_subreaper()?;
+    if !privileges::has(Capability::SetUid) {
+        info!("without CAP_SETUID scripts run only as the user that keepwatchd was started as");
+    }
+    let wanted = [Capability::SetUid, Capability::SetGid, Capability::Kill];
+    let kept: Vec<Capability> = wanted.into_iter().filter(|&capability| privileges::has(capability)).collect();
+    privileges::limit(&kept)
+}
+
+struct Runner {
+    channel: Channel,
+    channel_ready: AsyncFd<Owned>,
+    signals: Signals,
+    signals_ready: AsyncFd<Owned>,
+    checks: Option<Peer>,
+    vrrp: Option<Peer>,
+    runs: Runs,
+    outputs: Vec<Output>,
+    mailer: Mailer,
+    launched: mpsc::UnboundedReceiver<Launched>,
+    launcher: mpsc::UnboundedSender<Launched>,
+    buffer: Vec<u8>,
+    leaving: Option<Leaving>,
+}
+
+type Launched = (RunId, Result<i32, String>);
+
+/// The socket to one engine.
+struct Peer {
+    socket: Seqpacket,
+    ready: AsyncFd<Owned>,
+    answers: std::collections::VecDeque<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+struct Leaving {
+    until: Instant,
+    /// What would not end was let go.
+    let_go: bool,
+}
+
+enum Woken {
+    Channel,
+    Signal,
+    Readable(Role),
+    Writable(Role),
+    Launched(Launched),
+    MailDone,
+    Time,
+}
+
+impl Runner {
+    fn start(
+        channel: Channel,
+        signals: Signals,
+        config: &Config,
+        generation: ConfigGeneration,
+    ) -> std::io::Result<Runner> {
+        let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
+        let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
+        let (launcher, launched) = mpsc::unbounded_channel();
+        let mut runner = Runner {
+            channel,
+            channel_ready,
+            signals,
+            signals_ready,
+            checks: None,
+            vrrp: None,
+            runs: Runs::default(),
+            outputs: Vec::new(),
+            mailer: Mailer::start(),
+            launched,
+            launcher,
+            buffer: vec![0; FRAME_MAX],
+            leaving: None,
+        };
+        runner.configure(generation, config);
+        Ok(runner)
+    }
+
+    async fn run(&mut self) -> i32 {
+        loop {
+            match self.wait().await {
+                Woken::Channel => self.read_channel(),
+                Woken::Signal => self.take_signals(),
+                Woken::Readable(role) => self.read_peer(role),
+                Woken::Writable(role) => self.flush(role),
+                Woken::Launched((id, result)) => {
+                    let now = clock::now();
+                    self.runs.launched(id, result, now, &mut self.outputs);
+                    self.runs.reap(now, &mut self.outputs);
+                }
+                Woken::MailDone | Woken::Time => {}
+            }
+            let now = clock::now();
+            if self.runs.deadline().is_some_and(|at| at <= now) {
+                self.runs.on_time(now, &mut self.outputs);
+            }
+            self.perform();
+            if self.has_left(now) {
+                return exit::OK;
+            }
+            // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let deadline = [self.runs.deadline(), self.leaving.map(|leaving| leaving.until)].into_iter().flatten().min();
+        let leaving = self.leaving.is_some();
+        let (checks, vrrp) = (self.checks.as_ref(), self.vrrp.as_ref());
+        tokio::select! {
+            biased;
+            () = aio::readable(&self.channel_ready) => Woken::Channel,
+            () = aio::readable(&self.signals_ready) => Woken::Signal,
+            Some(launched) = self.launched.recv() => Woken::Launched(launched),
+            () = Peer::writable(vrrp) => Woken::Writable(Role::Vrrp),
+            () = Peer::writable(checks) => Woken::Writable(Role::Checks),
+            () = Peer::readable(vrrp) => Woken::Readable(Role::Vrrp),
+            () = Peer::readable(checks) => Woken::Readable(Role::Checks),
+            () = self.mailer.idle(), if leaving && !self.mailer.is_idle() => Woken::MailDone,
+            () = sleep_until(deadline) => Woken::Time,
+        }
+    }
+
+    fn perform(&mut self) {
+        // Answers may start nothing, but starting may fail at once: not here, on its thread.
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                Output::Launch(id, job) => {
+                    let launcher = self.launcher.clone();
+                    tokio::task::spawn_blocking(move || {
+                        // Nobody listens any more when the process ends.
+                        let _ = launcher.send((id, launch::launch(&job)));
+                    });
+                }
+                Output::Answer(asker, answer) => self.answer(asker, &answer),
+            }
+        }
+    }
+
+    // --- the supervisor
+
+    fn configure(&mut self, generation: ConfigGeneration, config: &Config) {
+        self.runs.configure(generation, config);
+        self.mailer.configure(&config.global);
+        let _ = self.channel.send(&ToSupervisor::Ready { config: generation }, None);
+    }
+
+    fn read_channel(&mut self) {
+        let _ = self.channel.flush();
+        loop {
+            match self.channel.receive::<ToChild>() {
+                Ok(Some((message, fd))) => self.told(message, fd),
+                Ok(None) => return aio::drained(&self.channel_ready),
+                Err(error) => {
+                    if !matches!(error, ChannelError::Gone) {
+                        error!("the supervisor cannot be understood: {error}");
+                    }
+                    // The end of the socket stays readable; there is nothing to wait for any more.
+                    self.leave();
+                    self.leaving = Some(Leaving { until: clock::now(), let_go: false });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
+        match (message, fd) {
+            (ToChild::Stop, _) => self.leave(),
+            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
+                Ok(new) => self.configure(config, &new),
+                Err(_) => error!("reload refused: the new configuration cannot be read"),
+            },
+            (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
+            (ToChild::Signal(_), _) => {}
+            (_, _) => error!("the supervisor said something at the wrong time"),
+        }
+    }
+
+    fn take_signals(&mut self) {
+        loop {
+            match self.signals.take() {
+                Ok(Some(libc::SIGTERM)) => self.leave(),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        aio::drained(&self.signals_ready);
+        // Whichever it was: several deaths may be one signal.
+        self.runs.reap(clock::now(), &mut self.outputs);
+    }
+
+    // --- stopping
+
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            // The engines have gone by now: what they said last is here or never comes.
+            self.read_peer(Role::Vrrp);
+            self.read_peer(Role::Checks);
+            let now = clock::now();
+            self.leaving = Some(Leaving { until: now + STOP_PATIENCE, let_go: false });
+            self.runs.stop(now);
+            self.mailer.last_call();
+        }
+    }
+
+    fn has_left(&mut self, now: Instant) -> bool {
+        let Some(leaving) = self.leaving else { return false };
+        if self.runs.is_idle() && self.mailer.is_idle() {
+            return true;
+        }
+        if !leaving.let_go && now >= leaving.until {
+            self.leaving = Some(Leaving { until: now + LAST_START, let_go: true });
+            self.mailer.give_up();
+            self.runs.let_go(now, &mut self.outputs);
+            self.perform();
+        }
+        self.leaving.is_some_and(|leaving| leaving.let_go && (!self.runs.is_launching() || now >= leaving.until))
+    }
+
+    // --- the engines
+
+    fn peer(&mut self, role: Role) -> &mut Option<Peer> {
+        if role == Role::Vrrp { &mut self.vrrp } else { &mut self.checks }
+    }
+
+    fn meet(&mut self, role: Role, fd: OwnedFd) {
+        // The one before is dead, and so is whoever waited for answers on its socket.
+        self.lose(role);
+        match fd.try_clone().and_then(aio::register) {
+            Ok(ready) => {
+                let socket = Seqpacket::from_fd(fd);
+                *self.peer(role) = Some(Peer { socket, ready, answers: std::collections::VecDeque::new() });
+            }
+            Err(error) => error!("cannot watch the {} process's socket: {error}", role.name()),
+        }
+    }
+
+    fn lose(&mut self, role: Role) {
+        if self.peer(role).is_some() {
+            self.read_peer(role);
+        }
+        *self.peer(role) = None;
+        self.runs.asker_gone(role, clock::now());
+    }
+
+    fn read_peer(&mut self, role: Role) {
+        for _ in 0..FRAMES_PER_TURN {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let received = self.peer(role).as_ref().map(|peer| (peer.socket.receive(&mut buffer), &peer.ready));
+            let messages = match received {
+                None => None,
+                Some((Ok(Received::Nothing), ready)) => {
+                    aio::drained(ready);
+                    None
+                }
+                Some((Ok(Received::Frame(length, _)), _)) => {
+                    Some(frame::decode::<ToRunner>(buffer.get(..length).unwrap_or_default()))
+                }
+                Some((Ok(Received::Gone) | Err(_), _)) => {
+                    *self.peer(role) = None;
+                    self.runs.asker_gone(role, clock::now());
+                    None
+                }
+            };
+            self.buffer = buffer;
+            match messages {
+                None => return,
+                Some(Ok(messages)) => messages.into_iter().for_each(|message| self.heard(role, message)),
+                Some(Err(error)) => error!("the {} process cannot be understood: {error}", role.name()),
+            }
+        }
+    }
+
+    fn heard(&mut self, asker: Role, message: ToRunner) {
+        let now = clock::now();
+        match message {
+            ToRunner::Check { request, config, script, timeout_us } => {
+                self.catch_up(config);
+                let timeout = Duration::from_micros(timeout_us);
+                self.runs.check((asker, request), (config, script), timeout, now, &mut self.outputs);
+            }
+            ToRunner::Cancel { request } => self.runs.cancel(asker, request, now),
+            ToRunner::Notify { config, script, lane, arguments } => {
+                self.catch_up(config);
+                self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);
+            }
+            ToRunner::Mail { subject, body } => self.mailer.push(subject, body),
+        }
+    }
+
+    /// An engine may have read of a new configuration before us: it is in our socket, too.
+    fn catch_up(&mut self, config: ConfigGeneration) {
+        if !self.runs.knows(config) && self.leaving.is_none() {
+            self.read_channel();
+        }
+    }
+
+    fn answer(&mut self, asker: Role, answer: &FromRunner) {
+        match frame::encode(answer) {
+            Ok(bytes) => {
+                // Without the asker nobody waits.
+                if let Some(peer) = self.peer(asker) {
+                    peer.answers.push_back(bytes);
+                }
+                self.flush(asker);
+            }
+            Err(error) => error!("cannot answer the {} process: {error}", asker.name()),
+        }
+    }
+
+    fn flush(&mut self, role: Role) {
+        let Some(peer) = self.peer(role) else { return };
+        while let Some(bytes) = peer.answers.front() {
+            match peer.socket.send(bytes, &[]) {
+                Ok(Sent::Yes) => drop(peer.answers.pop_front()),
+                Ok(Sent::Full) => return,
+                // The next read finds the same.
+                Ok(Sent::Gone) | Err(_) => return peer.answers.clear(),
+            }
+        }
+    }
+}
+
+impl Peer {
+    async fn readable(peer: Option<&Peer>) {
+        match peer {
+            Some(peer) if peer.answers.len() < ANSWERS_MAX => aio::readable(&peer.ready).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn writable(peer: Option<&Peer>) {
+        match peer {
+            Some(peer) if !peer.answers.is_empty() => {
+                if let Ok(mut guard) = peer.ready.writable().await {
+                    guard.clear_ready();
+                }
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the checks process hears from this one: which instance is in which state. The latest state wins, so what waits
+//! for a process that does not read is a set of names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracing::error;
+
+use crate::bus::frame;
+use crate::bus::msg::{Edge, ToChecks};
+use crate::bus::rows::State;
+use crate::conf::model::InstanceName;
+use crate::sys::poll::{Poller, Token};
+use crate::sys::seqpacket::{Sent, Seqpacket};
+use crate::vrrp::io::Output;
+
+#[derive(Debug, Default)]
+pub struct Sibling {
+    socket: Option<Seqpacket>,
+    states: BTreeMap<InstanceName, State>,
+    waiting: BTreeSet<InstanceName>,
+    watching: bool,
+}
+
+impl Sibling {
+    /// A new checks process knows nothing.
+    pub fn meet(&mut self, socket: Seqpacket, token: Token, poller: &Poller) {
+        self.part(poller);
+        match poller.add(&socket, token, false) {
+            Ok(()) => {
+                self.socket = Some(socket);
+                self.waiting = self.states.keys().cloned().collect();
+            }
+            Err(error) => error!("cannot watch the checks process's socket: {error}"),
+        }
+    }
+
+    pub fn part(&mut self, poller: &Poller) {
+        if let Some(socket) = self.socket.take() {
+            let _ = poller.remove(&socket);
+        }
+        self.watching = false;
+    }
+
+    /// It never says anything: what can be read is its end.
+    pub fn read(&mut self, poller: &Poller, buffer: &mut [u8]) {
+        use crate::sys::seqpacket::Received;
+        let gone = self
+            .socket
+            .as_ref()
+            .is_some_and(|socket| !matches!(socket.receive(buffer), Ok(Received::Nothing | Received::Frame(..))));
+        if gone {
+            self.part(poller);
+        }
+    }
+
+    pub fn note(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            if let Output::Edge(Edge::Transition { instance, to, .. }) = output {
+                self.states.insert(instance.clone(), *to);
+                self.waiting.insert(instance.clone());
+            }
+        }
+    }
+
+    /// Writes what fits.
+    pub fn pump(&mut self, token: Token, poller: &Poller) {
+        let Some(socket) = &self.socket else { return };
+        while let Some(instance) = self.waiting.first() {
+            let state = self.states.get(instance).copied().unwrap_or(State::Init);
+            let Ok(bytes) = frame::encode(&ToChecks::State { instance: instance.clone(), state }) else { break };
+            match socket.send(&bytes, &[]) {
+                Ok(Sent::Yes) => {
+                    if matches!(state, State::Deleted) {
+                        self.states.remove(instance);
+                    }
+                    self.waiting.pop_first();
+                }
+                Ok(Sent::Full) => break,
+                Ok(Sent::Gone) | Err(_) => return self.part(poller),
+            }
+        }
+        let wants = !self.waiting.is_empty();
+        if wants != self.watching && poller.modify(socket, token, wants).is_ok() {
+            self.watching = wants;
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! `keepwatch drain`, `ready` and `weight` against a bridge as it is, with an engine that is played by the test.
+//!
+//! Needs root only where a test says so.
+#![cfg(feature = "daemon")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use std::fs::File;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use keepwatch::bus::frame::{self, Packer};
+use keepwatch::bus::msg::{self, Feed, Reply, ToBridge, ToEngine};
+use keepwatch::bus::rows::{Row, RowKey, ServerConfig, ServerRow, ServiceRow};
+use keepwatch::check::table::{Load, Stats};
+use keepwatch::clock::WallTime;
+use keepwatch::conf::model::{
+    Config, Family, Forwarding, Global, Location, Protocol, RealServer, ServerKey, ServiceKey, ServiceKind,
+    VirtualServer,
+};
+use keepwatch::process::control::ControlSocket;
+use keepwatch::process::lifecycle::{Channel, Sheet, ToChild};
+use keepwatch::process::options::Options;
+use keepwatch::process::role::Role;
+use keepwatch::sys::memfd;
+use keepwatch::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Counters are this old at most.
+const STATISTICS: Duration = Duration::from_millis(1500);
+
+/// A bridge, its supervisor and its checks process.
+struct Lab {
+    bridge: Child,
+    channel: Channel,
+    socket: ControlSocket,
+    directory: tempfile::TempDir,
+    engine: Option<JoinHandle<()>>,
+    /// What the engine shall show from now on.
+    connections: mpsc::Sender<u32>,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = ControlSocket::bind(&directory.path().join("control.sock")).unwrap();
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        let bridge = Command::new(env!("CARGO_BIN_EXE_keepwatchd"))
+            .arg0(Role::Bridge.title())
+            .stdin(Stdio::from(theirs.into_fd()))
+            .stdout(Stdio::null())
+            .stderr(File::create(directory.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut channel = Channel::new(ours);
+        let options = Box::new(Options::parse_words(["-l", "-G"].map(str::to_owned)).unwrap());
+        let config = Config { has_virtual_servers: true, ..Config::default() };
+        channel.send(&ToChild::Start { options, config: 1, restarted: false }, Some(sealed(&config))).unwrap();
+        channel.send(&ToChild::Control, Some(socket.share().unwrap())).unwrap();
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        channel.send(&ToChild::Peer(Role::Checks), Some(theirs.into_fd())).unwrap();
+        let (connections, news) = mpsc::channel();
+        let engine = std::thread::spawn(move || Engine::new(ours).run(&news));
+        let lab = Lab { bridge, channel, socket, directory, engine: Some(engine), connections };
+        let deadline = Instant::now() + PATIENCE;
+        while lab.keepwatch(&["weight", "w1"]).status.code() != Some(0) {
+            assert!(Instant::now() < deadline, "{}", lab.log());
+        }
+        lab
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("control.sock")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    fn keepwatch(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepwatch"));
+        command.args(words).env("KEEPWATCH_SOCKET", self.path()).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Its exit status and what it printed.
+    fn says(&self, words: &[&str]) -> (i32, String) {
+        let output = self.keepwatch(words);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.bridge.kill();
+        let _ = self.bridge.wait();
+        if let Some(engine) = self.engine.take() {
+            let _ = engine.join();
+        }
+    }
+}
+
+/// A checks process as far as the bridge can tell.
+struct Engine {
+    socket: Seqpacket,
+    generation: u64,
+    services: Vec<ServiceRow>,
+    servers: Vec<ServerRow>,
+}
+
+impl Engine {
+    fn new(socket: Seqpacket) -> Engine {
+        let key = |address: &str, port| ServiceKey {
+            kind: ServiceKind::Address { address: address.parse().unwrap(), port },
+            protocol: Some(Protocol::Tcp),
+        };
+        let mut engine = Engine { socket, generation: 0, services: vec![], servers: vec![] };
+        engine.add(1, key("192.0.2.10", 80), &[("192.168.1.10", Some("w1")), ("192.168.1.11", None)]);
+        engine.add(2, key("192.0.2.10", 8080), &[("192.168.1.11", None), ("fd00::10", None)]);
+        engine
+    }
+
+    fn add(&mut self, index: u32, key: ServiceKey, servers: &[(&str, Option<&str>)]) {
+        let row = ServiceRow {
+            index,
+            config: service(key),
+            installed: true,
+            quorum_met: true,
+            quorum_since: WallTime(0),
+            sorry_active: false,
+            suspended: false,
+            servers_total: 2,
+            servers_up: 2,
+            weight_up: 6,
+            stats: Stats::default(),
+            trouble: vec![],
+        };
+        for (place, (address, name)) in (1..).zip(servers) {
+            self.servers.push(ServerRow {
+                service_index: index,
+                index: place,
+                config: ServerConfig::Real(server(address.parse().unwrap(), *name)),
+                alive: true,
+                weight: 3,
+                overridden: false,
+                installed: true,
+                failed_checks: 0,
+                checks_not_run: 0,
+                since: WallTime(0),
+                load: Load { active: 2, persistent: 1, ..Load::default() },
+                checkers: vec![],
+                went_up: 0,
+                went_down: 0,
+            });
+        }
+        self.services.push(row);
+    }
+
+    fn key(&self, row: &ServerRow) -> ServerKey {
+        let ServerConfig::Real(server) = &row.config else { unreachable!() };
+        let service = self.services.iter().find(|service| service.index == row.service_index).unwrap();
+        ServerKey { service: service.config.key.clone(), address: server.address, port: server.port, sorry: false }
+    }
+
+    fn tell(&mut self) {
+        self.generation += 1;
+        let global = Global {
+            lvs: keepwatch::conf::model::Lvs {
+                server_statistics_us: u64::try_from(STATISTICS.as_micros()).unwrap(),
+                ..Default::default()
+            },
+            ..Global::default()
+        };
+        let mut packer = Packer::default();
+        let mut put = |feed| packer.push(&ToBridge::Feed(feed)).unwrap();
+        put(Feed::Begin { generation: self.generation, config: 1, full: self.generation == 1 });
+        put(Feed::Row(RowKey::Global, Row::Global(Box::new(global))));
+        for row in &self.services {
+            put(Feed::Row(RowKey::Service(row.config.key.clone()), Row::Service(Box::new(row.clone()))));
+        }
+        for row in &self.servers {
+            put(Feed::Row(RowKey::Server(self.key(row)), Row::Server(Box::new(row.clone()))));
+        }
+        put(Feed::Commit { edges_dropped: 0 });
+        packer.into_frames().iter().for_each(|frame| self.send(frame));
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let _ = self.socket.send(frame, &[]);
+    }
+
+    fn run(&mut self, connections: &mpsc::Receiver<u32>) {
+        self.tell();
+        let mut buffer = vec![0; FRAME_MAX];
+        loop {
+            while let Ok(active) = connections.try_recv() {
+                self.servers.iter_mut().for_each(|row| row.load.active = active);
+                self.tell();
+            }
+            match self.socket.receive(&mut buffer) {
+                Ok(Received::Frame(length, _)) => {
+                    for message in frame::decode::<ToEngine>(&buffer[..length]).unwrap() {
+                        if let ToEngine::Command { request, command } = message {
+                            self.carry_out(request, &command);
+                        }
+                    }
+                }
+                Ok(Received::Nothing) => std::thread::sleep(Duration::from_millis(5)),
+                _ => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, request: u64, command: &msg::Command) {
+        let (msg::Command::SetWeight { server, .. } | msg::Command::ResetWeight { server }) = command else {
+            panic!("{command:?}")
+        };
+        let place = self.servers.iter().position(|row| self.key(row) == *server).unwrap();
+        let row = &mut self.servers[place];
+        (row.weight, row.overridden) = match command {
+            msg::Command::SetWeight { weight, .. } => (*weight, true),
+            _ => (3, false),
+        };
+        // Readers see it a while after the answer: who was told must not see the old weight.
+        let undo = msg::Command::ResetWeight { server: server.clone() };
+        let reply = ToBridge::Reply { request, reply: Reply::Done { undo, visible_at: self.generation + 1 } };
+        self.send(&frame::encode(&reply).unwrap());
+        std::thread::sleep(Duration::from_millis(100));
+        self.tell();
+    }
+}
+
+fn service(key: ServiceKey) -> VirtualServer {
+    VirtualServer {
+        key,
+        location: Location::default(),
+        family: Family::V4,
+        scheduler: "rr".to_owned(),
+        one_packet: false,
+        scheduler_flags: [false; 3],
+        forwarding: Some(Forwarding::Nat),
+        persistence: None,
+        persistence_engine: None,
+        delay_loop_us: 10_000_000,
+        retry: None,
+        delay_before_retry_us: None,
+        warmup_us: None,
+        connect_timeout_us: 5_000_000,
+        weight: 1,
+        inhibit_on_failure: false,
+        ha_suspend: false,
+        alpha: false,
+        omega: false,
+        quorum: 1,
+        hysteresis: 0,
+        quorum_up: None,
+        quorum_down: None,
+        virtual_host: None,
+        snmp_name: None,
+        smtp_alert: false,
+        sorry: None,
+        servers: vec![],
+    }
+}
+
+fn server(address: IpAddr, name: Option<&str>) -> RealServer {
+    RealServer {
+        address,
+        port: 80,
+        location: Location::default(),
+        weight: 3,
+        forwarding: Forwarding::Nat,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        inhibit_on_failure: false,
+        notify_up: None,
+        notify_down: None,
+        alpha: false,
+        retry: None,
+        delay_before_retry_us: None,
+        warmup_us: None,
+        connect_timeout_us: 5_000_000,
+        delay_loop_us: 10_000_000,
+        smtp_alert: true,
+        virtual_host: None,
+        snmp_name: name.map(str::to_owned),
+        checkers: vec![],
+    }
+}
+
+fn sealed(config: &Config) -> OwnedFd {
+    let fd = memfd::create("test").unwrap();
+    let mut bytes = postcard::to_stdvec(&Sheet::default()).unwrap();
+    bytes.extend(postcard::to_stdvec(config).unwrap());
+    File::from(fd.try_clone().unwrap()).write_all(&bytes).unwrap();
+    memfd::seal(fd.as_fd()).unwrap();
+    fd
+}
+
+#[test]
+fn a_server_is_drained_looked_at_and_made_ready_again() {
+    let lab = Lab::new();
+    let note = "note: persistence ties 1 client to it, and may go on to send them there until their time-out\n";
+    assert_eq!(
+        lab.says(&["drain", "w1"]),
+        (0, format!("w1 of 192.0.2.10:80/tcp: weight 0, 2 active connections\n{note}"))
+    );
+    assert_eq!(
+        lab.says(&["weight", "192.168.1.10:80"]),
+        (0, "w1 of 192.0.2.10:80/tcp: weight 0 by hand (3 configured), up, 2 active connections\n".to_owned())
+    );
+    assert_eq!(
+        lab.says(&["ready", "w1"]),
+        (0, "w1 of 192.0.2.10:80/tcp: weight 3 as configured, up, 2 active connections\n".to_owned())
+    );
+    assert_eq!(
+        lab.says(&["weight", "[fd00::10]:80", "7"]),
+        (
+            0,
+            "[fd00::10]:80 of 192.0.2.10:8080/tcp: weight 7 by hand (3 configured), up, 2 active connections\n"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_name_of_more_than_one_server_changes_none_and_lists_them() {
+    let lab = Lab::new();
+    let (status, text) = lab.says(&["drain", "192.168.1.11:80"]);
+    assert_eq!(status, 3);
+    assert!(text.contains("2 real servers match"), "{text}");
+    for line in ["  192.168.1.11:80 --service 192.0.2.10:80/tcp", "  192.168.1.11:80 --service 192.0.2.10:8080/tcp"] {
+        assert!(text.lines().any(|have| have == line), "{text}");
+    }
+    let (status, text) = lab.says(&["weight", "192.168.1.11:80"]);
+    assert_eq!((status, text.lines().filter(|line| line.contains("weight 3 as configured")).count()), (0, 2));
+    let (status, text) = lab.says(&["drain", "192.168.1.11:80", "--service", "192.0.2.10:8080"]);
+    assert_eq!(status, 0);
+    assert!(text.starts_with("192.168.1.11:80 of 192.0.2.10:8080/tcp: weight 0"), "{text}");
+    assert_eq!(lab.says(&["drain", "192.168.1.12"]).0, 3);
+    assert_eq!(lab.says(&["drain", "w1", "--service", "nowhere"]).0, 3);
+    let (status, text) = lab.says(&["drain", "192.168.1.11:80", "--json"]);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (status, &answer["code"], answer["candidates"].as_array().unwrap().len()),
+        (3, &Value::from("ambiguous"), 2)
+    );
+}
+
+#[test]
+fn a_drain_that_waits_returns_when_the_last_connection_is_gone() {
+    let lab = Lab::new();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| lab.says(&["drain", "w1", "--wait", "--timeout", "60", "--json"]));
+        std::thread::sleep(2 * STATISTICS);
+        assert!(!drain.is_finished(), "two connections are left");
+        lab.connections.send(0).unwrap();
+        let (status, text) = drain.join().unwrap();
+        assert_eq!(status, 0);
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&answer["drained"], &answer["active_connections"]), (&Value::from(true), &Value::from(0)));
+        assert_eq!(answer["server"]["weight"], 0);
+    });
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_count_of_zero_from_before_the_drain_is_not_believed() {
+    let lab = Lab::new();
+    lab.connections.send(0).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !lab.says(&["weight", "w1"]).1.contains(" 0 active connections") {
+        assert!(Instant::now() < deadline);
+    }
+    let begun = Instant::now();
+    let (status, text) = lab.says(&["drain", "w1", "--wait"]);
+    assert_eq!(status, 0, "{text}");
+    assert!(begun.elapsed() >= STATISTICS, "the counters could have been older than the drain");
+}
+
+#[test]
+fn a_drain_that_waited_long_enough_says_what_is_left() {
+    let lab = Lab::new();
+    let (status, text) = lab.says(&["drain", "w1", "--wait", "--timeout", "2"]);
+    assert_eq!(status, 1);
+    assert!(text.starts_with("w1 of 192.0.2.10:80/tcp: 2 active connections left after 2 s\n"), "{text}");
+}
+
+#[test]
+fn mistakes_and_absent_daemons_have_statuses_of_their_own() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.says(&["weight", "w1", "-5"]).0, 2);
+    assert_eq!(lab.says(&["weight", "w1", "2147483648"]).0, 2);
+    assert_eq!(lab.says(&["drain", "w1", "--timeout", "5"]).0, 2, "without --wait it would mean nothing");
+    // The checks process dies.
+    let _ = lab.bridge.kill();
+    lab.bridge.wait().unwrap();
+    drop(std::mem::replace(&mut lab.socket, ControlSocket::bind(&lab.directory.path().join("other.sock")).unwrap()));
+    let (status, text) = lab.says(&["drain", "w1"]);
+    assert_eq!(status, 5);
+    assert!(text.contains("is keepwatchd running?"), "{text}");
+}
+
+#[test]
+fn a_command_to_a_checks_process_that_is_gone_is_not_waited_for() {
+    let mut lab = Lab::new();
+    let (ours, theirs) = Seqpacket::pair().unwrap();
+    lab.channel.send(&ToChild::Peer(Role::Checks), Some(theirs.into_fd())).unwrap();
+    drop(ours);
+    let deadline = Instant::now() + PATIENCE;
+    // What it said last stays readable.
+    loop {
+        let (status, text) = lab.says(&["drain", "w1"]);
+        if status == 5 {
+            assert!(text.contains("the checks process is not there"), "{text}");
+            break;
+        }
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(lab.says(&["weight", "w1"]).0, 0);
+}
+
+/// Needs root: it is somebody else.
+#[test]
+fn others_than_root_and_the_daemons_user_may_read_if_the_socket_lets_them_and_not_write() {
+    assert!(nix::unistd::geteuid().is_root(), "this test becomes another user: run it as root");
+    let lab = Lab::new();
+    use std::os::unix::fs::PermissionsExt;
+    // The tool has to be reachable, too.
+    let tool = lab.directory.path().join("keepwatch");
+    std::fs::copy(env!("CARGO_BIN_EXE_keepwatch"), &tool).unwrap();
+    std::fs::set_permissions(lab.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&tool);
+        command.args(words).env("KEEPWATCH_SOCKET", lab.path()).uid(65534).gid(65534).current_dir("/");
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (status, text) = run(&["weight", "w1"]);
+    assert!(status == 5 && text.contains("Permission denied"), "{text}");
+    std::fs::set_permissions(lab.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(run(&["weight", "w1"]).0, 0);
+    let (status, text) = run(&["drain", "w1"]);
+    assert!(status == 4 && text.contains("only root"), "{text}");
+}
