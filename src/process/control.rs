@@ -317,11 +317,8 @@ mod tests {
         committed(service_rows(1, config, Default::default(), servers)).snapshot()
     }
 
-    const IMPATIENT: Limits = Limits {
-        idle: Duration::from_secs(2),
-        write: Duration::from_millis(400),
-        command: Duration::from_millis(200),
-    };
+    const IMPATIENT: Limits =
+        Limits { idle: Duration::from_secs(2), write: Duration::from_millis(400), command: Duration::from_millis(200) };
 
     /// One connection, and a bridge whose engine answers so; `None`: it does not.
     fn connected(may_write: bool, reply: Option<Reply>) -> BufReader<UnixStream> {
