@@ -30,7 +30,7 @@ fn both() -> Config {
 fn lab(config: Config) -> Lab {
     let (ours, theirs) = Seqpacket::pair().unwrap();
     let options = Options::parse_words([]).unwrap();
-    let bridge = Bridge::start(Channel::new(ours), options, config, 1).unwrap();
+    let bridge = Bridge::start(Channel::new(ours), options, config, 1, 0).unwrap();
     Lab { bridge, _supervisor: Channel::new(theirs) }
 }
 

@@ -8,7 +8,9 @@ mod kernel;
 mod peer;
 mod probes;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -29,6 +31,7 @@ use crate::bus::rows::{Row, RowKey};
 use crate::bus::run::{FromRunner, ToRunner};
 use crate::check::engine::{Engine, EngineOptions};
 use crate::check::io::{Input, Level, Log, Output};
+use crate::check::probe::file::Watcher;
 use crate::clock::{self, Instant};
 use crate::conf::model::{Check, Config};
 use crate::netlink::route::{Monitor, NetEvent, Status};
@@ -126,6 +129,8 @@ struct Driver {
     answers: mpsc::Receiver<Answer>,
     results: mpsc::UnboundedReceiver<Input>,
     probes: Probes,
+    /// What FILE_CHECKs look at.
+    files: Option<Watcher>,
     /// Addresses of this host, while a virtual server asks for them (`ha_suspend`).
     monitor: Option<(Monitor, AsyncFd<Owned>)>,
     outbox: Outbox,
@@ -163,6 +168,7 @@ enum Woken {
     Vrrp(PeerWoken),
     Kernel(Option<Answer>),
     Probe(Option<Input>),
+    File((String, Option<i64>)),
     Monitor,
     Time,
 }
@@ -208,6 +214,7 @@ impl Driver {
             answers,
             results,
             probes: Probes::new(tell),
+            files: None,
             monitor: None,
             outbox: Outbox::new(generation),
             engine,
@@ -254,7 +261,7 @@ impl Driver {
         let engine = self.engine.deadline().filter(|_| self.started);
         let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), self.probes.deadline(now)];
         let deadline = own.into_iter().flatten().min();
-        let monitor = self.monitor.as_ref();
+        let (monitor, files) = (self.monitor.as_ref(), self.files.as_mut());
         tokio::select! {
             biased;
             () = aio::readable(&self.channel_ready) => Woken::Channel,
@@ -264,6 +271,7 @@ impl Driver {
             woken = self.vrrp.woken(false) => Woken::Vrrp(woken),
             woken = self.runner.woken(false) => Woken::Runner(woken),
             () = async { match monitor { Some((_, ready)) => aio::readable(ready).await, None => std::future::pending().await } } => Woken::Monitor,
+            file = async { match files { Some(files) => files.next().await, None => std::future::pending().await } } => Woken::File(file),
             result = self.results.recv() => Woken::Probe(result),
             () = sleep_until(deadline) => Woken::Time,
         }
@@ -301,6 +309,7 @@ impl Driver {
             }
             Woken::Vrrp(PeerWoken::Writable) => self.vrrp.flush(),
             Woken::Monitor => self.read_monitor(),
+            Woken::File((name, value)) => self.tell(Input::File { name, value }),
             Woken::Probe(result) => {
                 let more = std::iter::from_fn(|| self.results.try_recv().ok()).take(PER_TURN);
                 let results: Vec<Input> = result.into_iter().chain(more).collect();
@@ -346,6 +355,16 @@ impl Driver {
         }
         if checks().any(|check| matches!(check, Check::Bfd(_))) {
             warn!("BFD_CHECK is understood, and never fails: there is no BFD yet");
+        }
+        let files: BTreeMap<String, PathBuf> = checks()
+            .filter_map(|check| match check {
+                Check::File(file) => Some((file.name.clone(), file.path.clone().into())),
+                _ => None,
+            })
+            .collect();
+        match Watcher::start(files) {
+            Ok(watcher) => self.files = Some(watcher),
+            Err(error) => error!("cannot watch the files of FILE_CHECKs: {error}"),
         }
         let suspends = config.services.iter().any(|service| service.ha_suspend);
         if suspends && self.monitor.is_none() {
