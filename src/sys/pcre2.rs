@@ -114,8 +114,9 @@ impl Drop for Regex {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Its end in the subject.
+    /// Its place in the subject.
     Match {
+        start: usize,
         end: usize,
     },
     /// The subject ended within what may become a match that starts here.
@@ -189,8 +190,10 @@ impl Matcher {
             }
             code if code >= 0 => {
                 // SAFETY: after a match the first pair of the vector is set.
-                let end = unsafe { *ffi::pcre2_get_ovector_pointer_8(self.data.as_ptr()).add(1) };
-                Ok(Found::Match { end })
+                let [start, end] =
+                    unsafe { *ffi::pcre2_get_ovector_pointer_8(self.data.as_ptr()).cast::<[usize; 2]>() };
+                // With `\K` in a lookahead, a match may start behind its end.
+                Ok(Found::Match { start: start.min(end), end: end.min(subject.len()) })
             }
             code => Err(message(code)),
         }
@@ -246,9 +249,9 @@ mod tests {
     #[test]
     fn options_change_what_matches() {
         assert_eq!(find("^B.", &[], b"a\nbc", false), Ok(Found::Nothing));
-        assert_eq!(find("^B.", &["caseless", "multiline"], b"a\nbc", false), Ok(Found::Match { end: 4 }));
-        assert_eq!(find("a.b", &["dotall"], b"a\nb", false), Ok(Found::Match { end: 3 }));
-        assert_eq!(find(r"^\w$", &["utf", "ucp"], "é".as_bytes(), false), Ok(Found::Match { end: 2 }));
+        assert_eq!(find("^B.", &["caseless", "multiline"], b"a\nbc", false), Ok(Found::Match { start: 2, end: 4 }));
+        assert_eq!(find("a.b", &["dotall"], b"a\nb", false), Ok(Found::Match { start: 0, end: 3 }));
+        assert_eq!(find(r"^\w$", &["utf", "ucp"], "é".as_bytes(), false), Ok(Found::Match { start: 0, end: 2 }));
     }
 
     #[test]
@@ -257,7 +260,7 @@ mod tests {
             match_unset_backref multiline never_ucp never_utf no_auto_capture no_auto_possess no_dotstar_anchor \
             no_start_optimize ucp ungreedy utf never_backslash_c alt_circumflex alt_verbnames use_offset_limit";
         for name in names.split(' ') {
-            assert_eq!(find("a", &[name], b"xa", false), Ok(Found::Match { end: 2 }), "{name}");
+            assert_eq!(find("a", &[name], b"xa", false), Ok(Found::Match { start: 1, end: 2 }), "{name}");
         }
         assert_eq!(option("jit"), None);
     }
@@ -271,8 +274,8 @@ mod tests {
 
     #[test]
     fn octets_that_are_no_utf8_are_not_an_error() {
-        assert_eq!(find("b", &["utf"], b"\xff\xc3b", false), Ok(Found::Match { end: 3 }));
-        assert_eq!(find("(*UTF)b", &[], b"\xff\xc3b", false), Ok(Found::Match { end: 3 }));
+        assert_eq!(find("b", &["utf"], b"\xff\xc3b", false), Ok(Found::Match { start: 2, end: 3 }));
+        assert_eq!(find("(*UTF)b", &[], b"\xff\xc3b", false), Ok(Found::Match { start: 2, end: 3 }));
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl Search {
             },
         };
         match self.matcher.find(&self.window[..end], start, last, more)? {
-            Found::Match { .. } => self.verdict = Some(true),
+            // PCRE2 begins a new line behind octets that are no UTF-8.
+            Found::Match { start: found, .. } => self.verdict = Some(!self.line_ends(start, found.max(start))),
             Found::Nothing => {
                 if self.line_ends(start, end) || !more {
                     self.verdict = Some(false);
@@ -193,7 +194,7 @@ impl Search {
         let last = limited.and(self.max).and_then(|max| usize::try_from(max.saturating_sub(self.base)).ok());
         // One that ends where the window does might be owed to this end not being the body's.
         match self.matcher.find(&self.window, self.from, last, false)? {
-            Found::Match { end } if end < self.window.len() => self.verdict = Some(true),
+            Found::Match { end, .. } if end < self.window.len() => self.verdict = Some(true),
             _ => {
                 let mut half = self.window.len() - WINDOW / 2;
                 if self.matcher.regex().utf() {
@@ -313,6 +314,7 @@ mod tests {
     fn first_line_ends_the_search_at_the_first_newline() {
         assert!(matches(&regex("b", &["firstline"]), singly("ab\nc")));
         assert!(!matches(&regex("c", &["firstline"]), singly("ab\nc")));
+        assert!(!matches(&regex("c", &["firstline", "utf"]), [b"\n\xff c"]));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const SHORT: Duration = Duration::from_millis(300);
 /// Time-out of those that are not; nobody waits for it.
 const LONG: Duration = Duration::from_secs(60);
 
+/// For a machine that has other things to do than these tests.
+const SLACK: Duration = Duration::from_secs(1);
+
 fn block_on<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test)
@@ -129,7 +132,7 @@ async fn failure(check: &Check) -> (Cause, String) {
     let start = Instant::now();
     let outcome = probe(check).await;
     let took = start.elapsed();
-    assert!(took < limit + Duration::from_millis(250), "{took:?} of {limit:?}");
+    assert!(took < limit + SLACK, "{took:?} of {limit:?}");
     match outcome {
         Outcome::Failed(failure) => (failure.cause, failure.text),
         passed => panic!("{passed:?}"),
@@ -460,7 +463,7 @@ fn thousands_of_hostile_servers_do_not_slow_down_a_good_one() {
         let good = answering(b"HTTP/1.0 200 OK\r\n\r\nhello\n").await;
         let context = Rc::new(Context::new());
         let mut hostile = Vec::new();
-        let limit = Duration::from_secs(4);
+        let limit = Duration::from_secs(5);
         for port in [silent, slow, headers, much] {
             // Those that send as fast as they can share this thread with their servers: fewer of them.
             for _ in 0..if port == much { 20 } else { each } {
@@ -473,17 +476,17 @@ fn thousands_of_hostile_servers_do_not_slow_down_a_good_one() {
         let check = http(good, limit, Url { regex: regex("hello"), ..url() });
         let mut slowest = Duration::ZERO;
         let mut rounds = 0;
-        while Instant::now() + Duration::from_secs(1) < end {
+        while Instant::now() + 2 * SLACK < end {
             let start = Instant::now();
             assert_eq!(run(&context, &check, 0).await, Outcome::Passed);
             slowest = slowest.max(start.elapsed());
             rounds += 1;
         }
-        assert!(slowest < Duration::from_secs(1), "{slowest:?} in {rounds} rounds");
+        assert!(slowest < SLACK, "{slowest:?} in {rounds} rounds");
         for probe in hostile {
             assert!(matches!(probe.await, Ok(Outcome::Failed(Failure { cause: Cause::Timeout, .. }))));
         }
-        assert!(end.elapsed() < Duration::from_secs(2), "they all ended on time");
+        assert!(end.elapsed() < 2 * SLACK, "they all ended on time");
     });
 }
 
