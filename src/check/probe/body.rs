@@ -150,7 +150,8 @@ impl Search {
             return Ok(());
         }
         if self.matcher.regex().utf() {
-            start += self.window[start..end].iter().take(3).take_while(|octet| is_continuation(**octet)).count();
+            // No match starts within a character, and PCRE2 refuses to be asked.
+            start += self.window[start..end].iter().take_while(|octet| is_continuation(**octet)).count();
         }
         let last = match self.max.map(|max| max.checked_sub(self.base)) {
             None => None,
@@ -198,7 +199,7 @@ impl Search {
             _ => {
                 let mut half = self.window.len() - WINDOW / 2;
                 if self.matcher.regex().utf() {
-                    half += self.window[half..].iter().take(3).take_while(|octet| is_continuation(**octet)).count();
+                    half += self.window[half..].iter().take_while(|octet| is_continuation(**octet)).count();
                 }
                 self.forget_before(half);
             }
@@ -315,6 +316,15 @@ mod tests {
         assert!(matches(&regex("b", &["firstline"]), singly("ab\nc")));
         assert!(!matches(&regex("c", &["firstline"]), singly("ab\nc")));
         assert!(!matches(&regex("c", &["firstline", "utf"]), [b"\n\xff c"]));
+    }
+
+    #[test]
+    fn octets_that_are_no_utf8_do_not_hinder_a_search() {
+        let body = [&[0xaa][..], &[0x9f; 28], b"ab", &[0x9f; 28]].concat();
+        let wanted = BodyRegex { min_offset: 2, ..regex(r"\bab\b", &["utf", "ucp"]) };
+        for size in 1..body.len() {
+            assert!(matches(&wanted, body.chunks(size)), "{size}");
+        }
     }
 
     #[test]
