@@ -2,8 +2,12 @@
 //! `agentx_tests::vm`.
 
 mod balancer;
+mod events;
 mod kernel;
 mod pools;
 mod reload;
+mod refusals;
 mod seed;
+mod stop;
+mod sync;
 mod walks;
