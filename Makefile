@@ -3,20 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CARGO := cargo
-<<<<<<< HEAD
-PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd keepalived smitools nftables ethtool util-linux
-# Tests that need IPVS boot Debian's kernel where this one has none.
-PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
-# What probes are tried against.
-PACKAGES += nginx-light openssl postfix unbound
-=======
 PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-ping procps tcpdump snmp snmpd snmptrapd \
   keepalived smitools nftables ethtool util-linux
 # Servers that checkers meet in tests.
 PACKAGES += nginx-light openssl postfix unbound
 # Tests that need IPVS boot Debian's kernel where this one has none.
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
->>>>>>> main
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
 .PHONY: help setup setup-lint build demo test fuzz bench lint clean

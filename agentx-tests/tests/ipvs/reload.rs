@@ -114,7 +114,8 @@ fn a_reload_with_one_new_weight_is_one_command_and_a_broken_one_none() {
 
         // A setting of the service is one, too.
         let changes = tap.changes(|| {
-            let text = configuration([10, 30], "", &other).replace("persistence_timeout 300", "persistence_timeout 360");
+            let text =
+                configuration([10, 30], "", &other).replace("persistence_timeout 300", "persistence_timeout 360");
             reload(&daemon, &text);
             let wanted: Vec<String> = table([10, 30]).iter().map(|line| line.replace("-p 300", "-p 360")).collect();
             wait_for(&lab, &daemon, &wanted);
@@ -144,7 +145,8 @@ fn servers_and_services_come_and_go_and_an_operator_s_weight_stays_with_a_server
 
         // Another server's weight, a new server, a new service.
         let tap = Tap::start(&lab.director);
-        let other = "virtual_server 10.70.0.10 81 {\n protocol TCP\n lvs_method DR\n real_server 10.71.0.13 81 {\n }\n}";
+        let other =
+            "virtual_server 10.70.0.10 81 {\n protocol TCP\n lvs_method DR\n real_server 10.71.0.13 81 {\n }\n}";
         let others = ["-A -t 10.70.0.10:81 -s wlc".to_owned(), "-a -t 10.70.0.10:81 -r 10.71.0.13:81 -g -w 1".into()];
         let changes = tap.changes(|| {
             reload(&daemon, &configuration([10, 25], &real(13, 7), other));
@@ -155,7 +157,8 @@ fn servers_and_services_come_and_go_and_an_operator_s_weight_stays_with_a_server
         sorted.sort_unstable();
         let wanted = [command::NEW_SERVICE, command::NEW_DEST, command::NEW_DEST, command::SET_DEST];
         assert_eq!(sorted, wanted, "{changes:?}");
-        let shown = wait::within(PATIENCE, || manager.number(&format!("{KEEPALIVED}.3.4.1.7.1.3")).filter(|it| *it == 7));
+        let shown =
+            wait::within(PATIENCE, || manager.number(&format!("{KEEPALIVED}.3.4.1.7.1.3")).filter(|it| *it == 7));
         assert!(shown.is_some(), "{:#?}", manager.walk(&format!("{KEEPALIVED}.3.4.1.7")));
         assert_eq!(manager.number(&weight), Some(0));
 
