@@ -82,7 +82,8 @@ fn quorum(status: u32, up: u32) -> Trap {
 }
 
 fn service() -> Vec<String> {
-    let columns = [(2, "INTEGER: 2"), (5, "INTEGER: 1"), (6, "Hex-STRING: 0A 46 00 0A "), (7, "Gauge32: 80"), (8, "INTEGER: 1")];
+    let columns =
+        [(2, "INTEGER: 2"), (5, "INTEGER: 1"), (6, "Hex-STRING: 0A 46 00 0A "), (7, "Gauge32: 80"), (8, "INTEGER: 1")];
     columns.map(|(column, value)| varbind(&format!("3.3.1.{column}.1"), value)).to_vec()
 }
 

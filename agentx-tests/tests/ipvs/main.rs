@@ -2,11 +2,12 @@
 //! `agentx_tests::vm`.
 
 mod balancer;
+mod drain;
 mod events;
 mod kernel;
 mod pools;
-mod reload;
 mod refusals;
+mod reload;
 mod seed;
 mod stop;
 mod sync;

@@ -25,6 +25,8 @@ virtual_server 10.70.0.10 80 {
     protocol TCP
     real_server 10.71.0.11 80 {
     }
+    real_server 10.71.0.255 80 {
+    }
     real_server 2001:db8:71::11 80 {
     }
     real_server 10.71.0.12 80 {
@@ -45,7 +47,10 @@ virtual_server 10.70.0.10 80 {
         });
         let daemon = daemon.unwrap();
         assert!(changes.contains(&command::NEW_SERVICE));
-        wait_until_said(&daemon, "keepalived.conf:14: ", 0);
+        // The network's broadcast address, which only the kernel knows to be one; another family, by NAT, is seen before.
+        let broadcast = "keepalived.conf:14: IPVS refused to add 10.71.0.255:80";
+        wait_until_said(&daemon, broadcast, 0);
+        wait_until_said(&daemon, "keepalived.conf:16:17: 2001:db8:71::11 is of another family", 0);
         // Tried again, and not told again.
         let tries = tap.changes(|| {
             let last = tap.count();
@@ -54,7 +59,7 @@ virtual_server 10.70.0.10 80 {
         });
         assert!(tries.contains(&command::NEW_SERVICE), "{tries:?}");
         assert_eq!(times(&daemon, "keepalived.conf:1: IPVS refused"), 1, "{}", daemon.log());
-        assert_eq!(times(&daemon, "keepalived.conf:14: "), 1, "{}", daemon.log());
+        assert_eq!(times(&daemon, broadcast), 1, "{}", daemon.log());
         lab.wait_for_table(&daemon, &web);
 
         // What was wrong is put right.
@@ -98,5 +103,26 @@ fn what_somebody_changes_by_hand_is_told_and_mended_and_what_is_others_is_left_a
             let line = format!("somebody changed the IPVS table: {line}");
             assert_eq!(times(&daemon, &line), 1, "`{line}`; the daemon said:\n{}", daemon.log());
         }
+
+        // Somebody was first with what a reload brings: it becomes ours, but for a server of theirs.
+        ipvsadm(&lab.director, "-A -t 10.70.0.10:82 -s rr");
+        ipvsadm(&lab.director, "-a -t 10.70.0.10:82 -r 10.71.0.13:82 -m -w 1");
+        let more =
+            "virtual_server 10.70.0.10 82 {\n lvs_method NAT\n protocol TCP\n real_server 10.71.0.12 82 {\n }\n}\n";
+        reload(&daemon, &format!("{text}{more}"));
+        let all = [
+            "-A -t 10.70.0.99:80 -s rr",
+            "-A -t 10.70.0.10:82 -s wlc",
+            "-a -t 10.70.0.10:82 -r 10.71.0.12:82 -m -w 1",
+            "-a -t 10.70.0.10:82 -r 10.71.0.13:82 -m -w 1",
+        ];
+        lab.wait_for_table(&daemon, &[ours.as_slice(), &all].concat());
+        wait_until_said(&daemon, "the IPVS table is not as expected", 0);
+
+        // All of ours go with the last virtual server, and come back.
+        reload(&daemon, "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n}\n");
+        lab.wait_for_table(&daemon, &["-A -t 10.70.0.99:80 -s rr"]);
+        reload(&daemon, text);
+        lab.wait_for_table(&daemon, &[ours.as_slice(), &["-A -t 10.70.0.99:80 -s rr"]].concat());
     });
 }

@@ -45,7 +45,8 @@ fn runs_and_stops(node: &Node, program: Program, global: &str, words: &[&str]) -
     for line in FOREIGN {
         ipvsadm(node, line);
     }
-    let mut daemon = Daemon::start(node, program, &configuration(global), Options { more: words, ..Options::default() });
+    let mut daemon =
+        Daemon::start(node, program, &configuration(global), Options { more: words, ..Options::default() });
     let complete = wait::within(PATIENCE, || {
         let found = ipvsadm::saved(node);
         OURS.iter().all(|line| found.iter().any(|it| it == line)).then_some(())
@@ -102,8 +103,7 @@ fn a_process_that_is_killed_comes_back_and_neither_table_counters_nor_adverts_no
         let options = Options { agentx: Some(&agentx), ..Options::default() };
         let daemon = Daemon::start(&lab.director, Program::Keepwatch, &text, options);
         daemon.wait_for_address("10.70.0.20", true, PATIENCE);
-        let table =
-            [OURS[0], OURS[1], "-a -t 10.70.0.10:80 -r 10.71.0.12:80 -m -w 1"].map(str::to_owned);
+        let table = [OURS[0], OURS[1], "-a -t 10.70.0.10:80 -r 10.71.0.12:80 -m -w 1"].map(str::to_owned);
         lab.wait_for_table(&daemon, &table.each_ref().map(String::as_str));
         let witness = Witness::start(&lab.lab);
         let port = lab.lab.ports(&lab.director)[0];
