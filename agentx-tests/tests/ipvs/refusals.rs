@@ -63,7 +63,8 @@ virtual_server 10.70.0.10 80 {
         lab.wait_for_table(&daemon, &web);
 
         // What was wrong is put right.
-        reload(&daemon, &text.replace("    persistence_engine nosuch\n", ""));
+        let right = text.replace("    persistence_engine nosuch\n", "");
+        reload(&daemon, &right.replace("    real_server 2001:db8:71::11 80 {\n    }\n", ""));
         let sip = ["-A -u 10.70.0.10:5060 -s wlc -p 60", "-a -u 10.70.0.10:5060 -r 10.71.0.11:5060 -m -w 1"];
         lab.wait_for_table(&daemon, &[web.as_slice(), &sip].concat());
     });
