@@ -87,7 +87,9 @@ fn those_who_may_not_write_may_read() {
     let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
     assert_eq!(handle(&write, &snapshot, false), refused);
     let read = Request::Servers { service: None, server: Some("w1".to_owned()) };
-    let Step::Answer(Response::Servers { servers, statistics_interval_ms, statistics_at_ns }) = handle(&read, &snapshot, false) else {
+    let Step::Answer(Response::Servers { servers, statistics_interval_ms, statistics_at_ns }) =
+        handle(&read, &snapshot, false)
+    else {
         panic!("no servers");
     };
     assert_eq!((statistics_interval_ms, statistics_at_ns), (5000, 0));
