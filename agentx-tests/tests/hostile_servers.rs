@@ -22,7 +22,7 @@ const CASES: &[(Manners, &str, &str)] = &[
     (one_octet_a_second, HTTP, "timed out after 3s"),
     (endless_headers, HTTP, "header too long"),
     (gigabytes_of_body, DIGEST, "timed out after 3s reading the body"),
-    (gigabytes_of_body, REGEX, ""),
+    (gigabytes_of_body, REGEX, "match limit exceeded"),
     (reset, HTTP, "reset"),
     (hang_up, HTTP, "closed"),
     (garbage, HTTP, ""),
