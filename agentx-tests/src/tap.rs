@@ -53,6 +53,11 @@ impl Tap {
         self.heard().get(before..after.saturating_sub(1)).unwrap_or_default().to_vec()
     }
 
+    /// How many changes were heard so far; all of them may be more by now.
+    pub fn count(&self) -> usize {
+        self.heard().len()
+    }
+
     /// Makes a mark in what is heard, by a command that changes nothing, and waits until it is there. Gives how many
     /// changes were heard, the mark included.
     #[track_caller]

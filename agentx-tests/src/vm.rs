@@ -143,14 +143,31 @@ impl Machine {
         let mut running = guest.boot()?;
         let ended = self.take_in(&names, &guest, &mut running);
         running.kill();
-        let failed = self.state().outcomes.values().any(|(result, _)| result.is_err());
+        let last = ended.as_ref().ok().cloned().flatten();
+        let failed =
+            self.state().outcomes.values().chain(last.iter().map(|it| &it.1)).any(|(result, _)| result.is_err());
         if ended.is_ok() && !failed && std::env::var_os("KEEPWATCH_KEEP_LOGS").is_none() {
             let _ = fs::remove_dir_all(&guest.directory);
         }
-        ended.map_err(|why| format!("{why}\n{}", guest.where_to_look()))
+        if let Some((name, outcome)) = last {
+            self.tell(name, outcome);
+        }
+        ended.map(drop).map_err(|why| format!("{why}\n{}", guest.where_to_look()))
     }
 
-    fn take_in(&self, names: &[String], guest: &Guest, running: &mut Running) -> Result<(), String> {
+    fn tell(&self, name: String, outcome: Outcome) {
+        self.state().outcomes.insert(name, outcome);
+        self.changed.notify_all();
+    }
+
+    /// Gives the last outcome, which nobody has been told: this process ends when everybody has been.
+    fn take_in(
+        &self,
+        names: &[String],
+        guest: &Guest,
+        running: &mut Running,
+    ) -> Result<Option<(String, Outcome)>, String> {
+        let mut last = None;
         let booted = Instant::now();
         match running.line(BOOT_MAX)?.as_deref() {
             Some("ready") => {}
@@ -166,10 +183,11 @@ impl Machine {
                 return Err(format!("the guest talks nonsense: {line}"));
             };
             let took = Duration::from_millis(took.parse().unwrap_or_default());
-            self.state().outcomes.insert(name.to_owned(), (guest.outcome(name, code), took));
-            self.changed.notify_all();
+            if let Some((name, outcome)) = last.replace((name.to_owned(), (guest.outcome(name, code), took))) {
+                self.tell(name, outcome);
+            }
         }
-        Ok(())
+        Ok(last)
     }
 }
 

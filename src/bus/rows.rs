@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::check::table::{Daemon, Load, Stats};
-use crate::clock::WallTime;
+use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
     Address, Global, Instance, InstanceName, Priority, RealServer, ServerGroup, ServerKey, ServiceKey, SorryServer,
     VirtualServer,
@@ -286,6 +286,8 @@ pub struct IpvsRow {
     pub drift_unexpected: u32,
     pub drift_different: u32,
     pub operations_failed: u64,
+    /// Every counter that is shown was read from the kernel after this moment.
+    pub counted_at: Instant,
 }
 
 impl ServiceRow {

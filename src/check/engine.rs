@@ -155,6 +155,10 @@ impl Engine {
             }
             Input::Table(found) => self.table(found, now, out),
             Input::Statistics(found) => self.statistics(found, out),
+            Input::Counted { began } => {
+                self.ipvs.counted_at = began;
+                out.push(Output::Counted(RowKey::Ipvs));
+            }
             Input::NoIpvs { error } => self.no_ipvs(error, now, out),
             Input::HostAddress(address) => {
                 self.addresses.insert(address);

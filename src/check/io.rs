@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::table::{Found, Op};
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{RowKey, State};
+use crate::clock::Instant;
 use crate::conf::model::{CheckerKey, InstanceName, ScriptId};
 
 /// How a probe ended.
@@ -61,6 +62,10 @@ pub enum Input {
     Table(Vec<Found>),
     /// Counters of one service of the kernel, as polled.
     Statistics(Found),
+    /// All services have been counted since `began`; what moved was told before this.
+    Counted {
+        began: Instant,
+    },
     /// There is no IPVS in this kernel, or none that answers; said again only after `Table`.
     NoIpvs {
         error: String,

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::client::{Client, Connection, Unreachable};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::control::{Code, Request, Response, Server, WEIGHT_MAX};
 
 /// Exit statuses, besides clap's 2 for the command line.
@@ -81,10 +81,11 @@ impl From<Unreachable> for Failure {
     }
 }
 
-/// A server, and how fresh its counters are.
+/// A server, and how old its counters are.
 struct Seen {
     server: Server,
-    interval: Duration,
+    /// When its counters were read, or before.
+    counted_at: Instant,
 }
 
 /// What `--json` prints of a drain.
@@ -115,14 +116,14 @@ impl Drain {
         }
         let deadline = begun + Duration::from_secs(u64::from(self.timeout));
         // What was counted before the weight was 0 may have missed a connection that came until then.
-        let trusted = begun + seen.interval;
+        let set_at = clock::now();
         let mut progress = Progress::default();
         // By its key: a name may match others after a reload.
         let look =
             Request::Servers { server: Some(seen.server.server.clone()), service: Some(seen.server.service.clone()) };
         loop {
             let now = clock::now();
-            if seen.server.active_connections == 0 && now >= trusted {
+            if seen.server.active_connections == 0 && seen.counted_at >= set_at {
                 progress.end();
                 self.tell(&seen.server, seconds(), format_args!("drained in {:.0} s", seconds()));
                 return Ok(0);
@@ -273,12 +274,12 @@ impl Response {
 
 /// Asks for something that exactly one server answers.
 fn one(client: &mut Client, request: &Request) -> Result<Seen, Failure> {
-    let Response::Servers { mut servers, statistics_interval_ms } = client.ask(request)?.good()? else {
+    let Response::Servers { mut servers, statistics_at_ns, .. } = client.ask(request)?.good()? else {
         return Err(nonsense());
     };
-    let interval = Duration::from_millis(statistics_interval_ms);
+    let counted_at = Instant::from_nanos(statistics_at_ns);
     match servers.pop() {
-        Some(server) if servers.is_empty() => Ok(Seen { server, interval }),
+        Some(server) if servers.is_empty() => Ok(Seen { server, counted_at }),
         _ => {
             let message = "it has just left the configuration".to_owned();
             Err(Failure::Refused { code: Code::NoSuchServer, message, candidates: servers })

@@ -65,6 +65,8 @@ pub enum Response {
         servers: Vec<Server>,
         /// Counters and connections may be this old, milliseconds.
         statistics_interval_ms: u64,
+        /// When they were read, or before: the host's monotonic clock, nanoseconds.
+        statistics_at_ns: u64,
     },
     Error {
         code: Code,
@@ -274,6 +276,7 @@ fn servers(found: &[(&ServiceRow, &ServerRow)], snapshot: &Snapshot) -> Response
     Response::Servers {
         servers: found.iter().map(|(service, row)| server_view(service, row)).collect(),
         statistics_interval_ms: interval.div_ceil(1000),
+        statistics_at_ns: snapshot.checks.ipvs.counted_at.nanos(),
     }
 }
 

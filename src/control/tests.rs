@@ -87,10 +87,12 @@ fn those_who_may_not_write_may_read() {
     let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
     assert_eq!(handle(&write, &snapshot, false), refused);
     let read = Request::Servers { service: None, server: Some("w1".to_owned()) };
-    let Step::Answer(Response::Servers { servers, statistics_interval_ms }) = handle(&read, &snapshot, false) else {
+    let Step::Answer(Response::Servers { servers, statistics_interval_ms, statistics_at_ns }) =
+        handle(&read, &snapshot, false)
+    else {
         panic!("no servers");
     };
-    assert_eq!(statistics_interval_ms, 5000);
+    assert_eq!((statistics_interval_ms, statistics_at_ns), (5000, 0));
     let [w1] = &servers[..] else { panic!("{servers:?}") };
     assert_eq!((w1.service.as_str(), w1.server.as_str()), ("192.0.2.10:80/tcp", "192.168.1.10:80"));
     assert_eq!((w1.weight, w1.configured_weight, w1.active_connections, w1.persistent_connections), (3, Some(3), 7, 2));

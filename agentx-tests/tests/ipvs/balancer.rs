@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agentx_tests::daemon::Daemon;
 use agentx_tests::ipvsadm;
-use agentx_tests::net::{Lab, Nic, Node, Switch};
+use agentx_tests::net::{Lab, Nic, Node};
 use agentx_tests::wait;
 use agentx_tests::web::Web;
 
@@ -17,7 +17,7 @@ pub struct Balancer {
     pub director: Node,
     pub client: Node,
     pub servers: Node,
-    pub outside: Switch,
+    /// Last, as it removes the namespaces of the others.
     pub lab: Lab,
 }
 
@@ -35,7 +35,7 @@ impl Balancer {
         lab.connect(&client, &outside, nic("eth0", 10, &["10.70.0.200/24"]));
         lab.connect(&servers, &inside, nic("eth0", 10, &["10.71.0.11/24", "10.71.0.12/24", "10.71.0.13/24"]));
         servers.ip(&["route", "add", "default", "via", "10.71.0.1"]);
-        Balancer { director, client, servers, outside, lab }
+        Balancer { director, client, servers, lab }
     }
 
     /// A web server on port 80 of 10.71.0.`last` that calls itself `W` and that number.

@@ -12,12 +12,12 @@ use agentx_tests::pool::{self, Pool};
 use agentx_tests::process::must;
 use agentx_tests::vm::scenario;
 use agentx_tests::wait;
+use keepwatch::check::refusal::explain;
 use keepwatch::check::table::{
     Daemon, Destination, DestinationId, Entry, Found, Op, Service, ServiceId, Stats, SyncRole, flags,
 };
 use keepwatch::conf::model::{Family, Forwarding, Protocol, Tunnel, TunnelChecksum};
 use keepwatch::netlink::ipvs::Ipvs;
-use keepwatch::netlink::ipvs::refusal::explain;
 use nix::sched::{CloneFlags, setns, unshare};
 
 #[test]

@@ -2,8 +2,13 @@
 //! `agentx_tests::vm`.
 
 mod balancer;
+mod drain;
+mod events;
 mod kernel;
 mod pools;
+mod refusals;
 mod reload;
 mod seed;
+mod stop;
+mod sync;
 mod walks;

@@ -91,7 +91,7 @@ fn a_pool_with_persistence_a_sorry_server_and_checks_where_the_address_is() {
         lab.connect(&reals, &inside, nic("eth0", 10, &["192.168.0.11/24", "192.168.0.12/24", "192.168.0.13/24"]));
         reals.ip(&["route", "add", "default", "via", VIP]);
         let web = |last: u8| Web::start(&reals, socket(&format!("192.168.0.{last}:636")), &format!("RS{last}"));
-        let (mut first, mut second, _sorry) = (Some(web(11)), Some(web(12)), web(13));
+        let (mut first, mut second, _last) = (Some(web(11)), Some(web(12)), web(13));
 
         let start = |node: &Node, text: &str| Daemon::start(node, Program::Keepwatch, text, Options::default());
         let mut one = start(&n1, &configuration("192.168.0.1", "192.168.0.2", "MASTER", 100));
@@ -118,13 +118,13 @@ fn a_pool_with_persistence_a_sorry_server_and_checks_where_the_address_is() {
         }
 
         // Last resort, and back.
-        (first, second) = (None, None);
+        drop((first.take(), second.take()));
         wait_for_table(&n1, &one, &[SERVICE, SORRY]);
         assert_eq!(ask().as_deref(), Ok("RS13"), "{}", one.log());
-        first = first.or_else(|| Some(web(11)));
+        first = Some(web(11));
         wait_for_table(&n1, &one, &[SERVICE, FIRST]);
         assert_eq!(ask().as_deref(), Ok("RS11"), "{}", one.log());
-        second = second.or_else(|| Some(web(12)));
+        second = Some(web(12));
         wait_for_table(&n1, &one, &[SERVICE, FIRST, SECOND]);
         wait_for_table(&n2, &two, &[SERVICE, FIRST, SECOND]);
 
@@ -135,10 +135,9 @@ fn a_pool_with_persistence_a_sorry_server_and_checks_where_the_address_is() {
         next_checks(&first, "192.168.0.2", 3);
         client.ip(&["route", "replace", VIP, "via", "10.1.0.2"]);
         assert!(["RS11", "RS12"].contains(&ask().unwrap().as_str()));
-        second = None;
+        drop(second.take());
         wait_for_table(&n2, &two, &[SERVICE, FIRST]);
         assert_eq!(ask().as_deref(), Ok("RS11"));
-        assert!(second.is_none());
 
         // It moves back: the pool stays as it was found, and nobody looks.
         one = start(&n1, &configuration("192.168.0.1", "192.168.0.2", "MASTER", 100));

@@ -351,6 +351,11 @@ fn a_group_is_one_virtual_server_and_several_services_of_the_kernel() {
     assert_eq!(row.stats.connections, 10);
     let Some(crate::bus::rows::Row::Server(row)) = world.engine.row(&RowKey::Server(server)) else { panic!() };
     assert_eq!((row.load.active, row.weight), (4, 4));
+
+    // Whoever waits for counters that are younger than something learns when these were read.
+    let began = crate::clock::Instant::from_nanos(5);
+    world.say(Input::Counted { began });
+    assert_eq!(world.ipvs().counted_at, began);
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub enum Answer {
     Table(Vec<Found>),
     /// Counters that moved.
     Statistics(Found),
+    /// A round of counting that began then is over.
+    Counted {
+        began: Instant,
+    },
     /// There is no IPVS to speak to.
     Nothing {
         error: String,
@@ -248,15 +252,18 @@ impl Thread {
     /// Asks for the counters of our services, and tells those that moved.
     fn count(&mut self) -> Result<(), Gone> {
         let began = clock::now();
+        let mut whole = true;
         let services = match self.open().map(Ipvs::services) {
             Ok(Ok(services)) => services,
             Ok(Err(error)) => {
                 warn!("cannot read the counters of IPVS: {error}");
                 self.ipvs = None;
+                whole = false;
                 Vec::new()
             }
             Err(error) => {
                 debug!("{error}");
+                whole = false;
                 Vec::new()
             }
         };
@@ -270,11 +277,15 @@ impl Thread {
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return Err(Gone),
             }
-            let Some(ipvs) = &mut self.ipvs else { break };
+            let Some(ipvs) = &mut self.ipvs else {
+                whole = false;
+                break;
+            };
             let destinations = match ipvs.destinations(&service.id) {
                 Ok(destinations) => destinations,
                 Err(error) => {
                     warn!("cannot read the counters of {}: {error}", service.id);
+                    whole = false;
                     continue;
                 }
             };
@@ -283,6 +294,9 @@ impl Thread {
                 self.counted.insert(found.service.id, found.clone());
                 self.say(Answer::Statistics(found))?;
             }
+        }
+        if whole {
+            self.say(Answer::Counted { began })?;
         }
         let now = clock::now();
         let rest = self.every.max(now.since(began).saturating_mul(COUNTING_SHARE));

@@ -514,6 +514,7 @@ impl Driver {
                 self.begin();
             }
             Answer::Statistics(found) => self.tell(Input::Statistics(found)),
+            Answer::Counted { began } => self.tell(Input::Counted { began }),
         }
     }
 
