@@ -5,7 +5,7 @@
 //! them), [`capture::Witness`] (what really was on the wire, with the kernel's time stamps) and [`snmp`] (net-snmp's
 //! agent, trap daemon and tools). [`packet`] and [`hostile`] build what no honest neighbour would send. [`vm::scenario`]
 //! runs a test in a kernel that has IPVS, [`pool`] is the director with real servers around it, and [`ipvsadm`] reads
-//! the kernel's table. [`recording`] compares walks with recorded ones.
+//! the kernel's table; [`tap`] hears what it is asked. [`recording`] compares walks with recorded ones.
 //!
 //! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
 //! cannot hide itself. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
@@ -25,6 +25,7 @@ pub mod process;
 pub mod recording;
 pub mod seed;
 pub mod snmp;
+pub mod tap;
 pub mod usage;
 pub mod vm;
 pub mod wait;

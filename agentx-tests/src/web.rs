@@ -1,7 +1,7 @@
 //! Small web servers that say who they are, and a client that hears it. Start at [`Web`] and [`fetch`].
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,6 +30,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     open: Vec<TcpStream>,
+    peers: Vec<SocketAddr>,
     heads: Vec<String>,
     stopped: bool,
 }
@@ -58,6 +59,11 @@ impl Web {
             std::thread::spawn(move || accept(&listener, &shared))
         };
         Web { listener, shared, acceptor: Some(acceptor) }
+    }
+
+    /// How many connections came from `address` so far.
+    pub fn connections_from(&self, address: IpAddr) -> usize {
+        self.shared.state().peers.iter().filter(|peer| peer.ip() == address).count()
     }
 
     /// Request lines and headers of all requests so far, each as one text.
@@ -97,7 +103,8 @@ fn accept(listener: &Socket, shared: &Arc<Shared>) {
         if state.stopped {
             return;
         }
-        let Ok((connection, _)) = accepted else { continue };
+        let Ok((connection, peer)) = accepted else { continue };
+        state.peers.extend(peer.as_socket());
         let connection = TcpStream::from(connection);
         let Ok(copy) = connection.try_clone() else { continue };
         state.open.push(copy);

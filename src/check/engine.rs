@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::io::{Input, Level, Log, Output};
 use super::kernel::{Kernel, Planned, Slot, Verdict};
 use super::plan::{self, errno};
+use super::refusal;
 use super::service::{CheckerId, Probe, Server, Service, service_name};
 use super::sync::Daemons;
 use super::table::{Found, Op, ServiceId};
@@ -541,7 +542,7 @@ impl Engine {
             Verdict::Surprise(errno) => {
                 self.weight_again(&answer.op);
                 self.audit_at = Some(self.audit_at.map_or(now, |at| at.min(now + AUDIT_SOON)));
-                let text = format!("{}: {}", self.describe(&answer.op), plan::refusal(&answer.op, errno));
+                let text = format!("{}: {}", self.describe(&answer.op), refusal::explain(&answer.op, errno));
                 out.push(log(Level::Warn, format!("the IPVS table is not as expected: {text}")));
             }
             Verdict::Refused { errno, news } => {
@@ -549,7 +550,7 @@ impl Engine {
                     self.ipvs.operations_failed += 1;
                     out.push(Output::Counted(RowKey::Ipvs));
                     if news {
-                        let text = plan::refusal(&answer.op, errno);
+                        let text = refusal::explain(&answer.op, errno);
                         let (place, what) = (self.locate(&answer), self.describe(&answer.op));
                         out.push(log(Level::Error, format!("{place}IPVS refused to {what}: {text}")));
                     }
@@ -572,7 +573,7 @@ impl Engine {
             (Op::StartDaemon(_) | Op::StopDaemon { .. }, Some(config)) => format!("{}: ", config.location),
             _ => String::new(),
         };
-        let text = format!("{place}IPVS refused to {}: {}", self.describe(op), plan::refusal(op, errno));
+        let text = format!("{place}IPVS refused to {}: {}", self.describe(op), refusal::explain(op, errno));
         out.push(log(Level::Error, text));
         out.push(Output::Counted(RowKey::Ipvs));
     }

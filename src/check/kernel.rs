@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::io::Output;
 use super::plan::{self, Known, Wanted, errno};
+use super::refusal;
 use super::table::{Destination, DestinationId, Found, Op, ServiceId};
 use crate::clock::Instant;
 
@@ -440,7 +441,7 @@ impl Managed {
         if let (Op::AddService(_), Some(round)) = (op, &mut self.flight) {
             round.no_service = true;
         }
-        let text = plan::refusal(op, errno);
+        let text = refusal::explain(op, errno);
         let news = self.troubles.get(&about) != Some(&text);
         self.troubles.insert(about, text);
         Verdict::Refused { errno, news }

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod plan;
 #[cfg(feature = "daemon")]
 pub mod probe;
+pub mod refusal;
 mod reload;
 mod rows;
 pub mod service;

@@ -76,44 +76,12 @@ pub fn destination(op: &Op) -> Option<DestinationId> {
     }
 }
 
-/// Why the kernel refused an operation, in words. ip_vs gives common errnos meanings of its own.
-pub fn refusal(op: &Op, errno: i32) -> String {
-    let text = match (op, errno) {
-        (Op::AddService(_) | Op::EditService(_), errno::ENOENT) => "no such scheduler or persistence engine",
-        (Op::AddService(_), errno::EEXIST) => "the service is there already",
-        (Op::AddDestination(..), errno::EEXIST) => "the server is there already",
-        (_, errno::ESRCH) => "no such service",
-        (_, errno::ENOENT) => "no such server",
-        (Op::AddDestination(..) | Op::EditDestination(..), errno::ERANGE) => {
-            "weight or thresholds out of range (lthreshold above uthreshold?)"
-        }
-        (Op::AddDestination(..) | Op::EditDestination(..), errno::EINVAL) => {
-            "not possible with this forwarding method and address"
-        }
-        (Op::AddService(_) | Op::EditService(_), errno::EINVAL) => {
-            "settings that ip_vs does not take (address, netmask, persistence)"
-        }
-        (_, errno::EPROTONOSUPPORT) => "this kernel's ip_vs does not know the protocol",
-        (_, errno::EAFNOSUPPORT) => "this kernel's ip_vs does not know the address family",
-        (Op::StartDaemon(_), errno::ENODEV) => "no such interface",
-        (Op::StartDaemon(_), errno::EEXIST) => "a daemon of this role runs already",
-        (_, errno::EPERM) => "not permitted: CAP_NET_ADMIN is needed",
-        (_, errno::ENOMEM) => "the kernel is out of memory",
-        (_, errno::ENOBUFS) => "the kernel is out of buffers",
-        (_, errno::EBUSY) => "busy",
-        (_, errno::ENOPROTOOPT | errno::EOPNOTSUPP) => "ip_vs does not know this operation, or is not there",
-        (_, errno::EINVAL) => "invalid argument",
-        (_, errno::ETIMEDOUT) => "the kernel did not answer",
-        _ => return format!("error {errno}"),
-    };
-    format!("{text} (error {errno})")
-}
-
 /// Linux errnos, as far as ip_vs answers with them.
 pub mod errno {
     pub const EPERM: i32 = 1;
     pub const ENOENT: i32 = 2;
     pub const ESRCH: i32 = 3;
+    pub const EIO: i32 = 5;
     pub const ENOMEM: i32 = 12;
     pub const EBUSY: i32 = 16;
     pub const EEXIST: i32 = 17;
@@ -124,6 +92,7 @@ pub mod errno {
     pub const EPROTONOSUPPORT: i32 = 93;
     pub const EOPNOTSUPP: i32 = 95;
     pub const EAFNOSUPPORT: i32 = 97;
+    pub const EADDRNOTAVAIL: i32 = 99;
     pub const ENOBUFS: i32 = 105;
     pub const ESHUTDOWN: i32 = 108;
     pub const ETIMEDOUT: i32 = 110;

@@ -19,5 +19,6 @@ pub mod options;
 pub mod pidfile;
 pub mod role;
 pub mod runner;
+mod scheduling;
 pub mod supervisor;
 pub mod vrrp;

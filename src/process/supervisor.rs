@@ -69,7 +69,8 @@ struct Supervisor {
     pid_file: Option<PidFile>,
     control: Option<ControlSocket>,
     entered_namespace: bool,
-    announced_start: bool,
+    /// The generation that every process last had in force.
+    announced: ConfigGeneration,
     next_token: Token,
     /// A file that the bridge is filling.
     dump: Option<Pending>,
@@ -134,7 +135,7 @@ impl Supervisor {
             pid_file: None,
             control: None,
             entered_namespace: false,
-            announced_start: false,
+            announced: 0,
             next_token: 1,
             dump: None,
         })
@@ -396,17 +397,17 @@ impl Supervisor {
         if dumped {
             self.dumped();
         }
-        self.announce_start();
+        self.announce();
     }
 
-    fn announce_start(&mut self) {
-        if !self.announced_start
+    fn announce(&mut self) {
+        if self.announced != self.generation
             && self.stopping.is_none()
             && !self.children.is_empty()
             && self.children.values().all(|child| child.ready == self.generation)
         {
-            self.announced_start = true;
-            info!("Startup complete");
+            info!("{}", if self.announced == 0 { "Startup complete" } else { "Reload complete" });
+            self.announced = self.generation;
         }
     }
 

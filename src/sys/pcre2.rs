@@ -56,19 +56,6 @@ unsafe impl Sync for Regex {}
 impl Regex {
     /// The error says what is wrong and at which octet of the pattern.
     pub fn compile(pattern: &str, options: u32) -> Result<Regex, String> {
-        let utf = options & ffi::PCRE2_UTF != 0;
-        // Bodies are what strangers send: octets that are no UTF-8 then match nothing, instead of being an error.
-        let regex = Regex::compile_once(pattern, options | if utf { ffi::PCRE2_MATCH_INVALID_UTF } else { 0 })?;
-        let regex = if regex.utf() && regex.options & ffi::PCRE2_MATCH_INVALID_UTF == 0 {
-            // The pattern itself asked for UTF, with `(*UTF)`.
-            Regex::compile_once(pattern, options | ffi::PCRE2_MATCH_INVALID_UTF)?
-        } else {
-            regex
-        };
-        Ok(regex)
-    }
-
-    fn compile_once(pattern: &str, options: u32) -> Result<Regex, String> {
         let mut error = 0;
         let mut offset = 0;
         // SAFETY: pattern and length describe a slice that outlives the call; the out pointers are valid.
@@ -90,6 +77,7 @@ impl Regex {
         value
     }
 
+    /// Subjects must be valid UTF-8 then, and searches start between characters; else they fail.
     pub fn utf(&self) -> bool {
         self.options & ffi::PCRE2_UTF != 0
     }
@@ -273,9 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_are_no_utf8_are_not_an_error() {
-        assert_eq!(find("b", &["utf"], b"\xff\xc3b", false), Ok(Found::Match { start: 2, end: 3 }));
-        assert_eq!(find("(*UTF)b", &[], b"\xff\xc3b", false), Ok(Found::Match { start: 2, end: 3 }));
+    fn a_pattern_in_utf_refuses_what_is_no_utf8() {
+        assert!(find("b", &["utf"], b"\xff\xc3b", false).is_err());
+        assert!(find("(*UTF)b", &[], b"\xff\xc3b", false).is_err());
     }
 
     #[test]

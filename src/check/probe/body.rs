@@ -99,10 +99,12 @@ fn regex_failed(error: String) -> Failure {
 #[derive(Debug)]
 struct Search {
     matcher: Matcher,
-    /// Where in the body a match may start.
+    /// Where in the body a match may start; for UTF, in its text.
     min: u64,
     max: Option<u64>,
     window: Vec<u8>,
+    /// UTF only: the beginning of a character whose end has not come yet.
+    begun: Vec<u8>,
     /// Place of the window's first octet in the body.
     base: u64,
     /// Place in the window from which on nothing is decided yet.
@@ -114,16 +116,22 @@ struct Search {
 
 impl Search {
     fn new(matcher: Matcher, min: u64, max: Option<u64>) -> Search {
-        Search { matcher, min, max, window: Vec::new(), base: 0, from: 0, fresh: 0, verdict: None }
+        Search { matcher, min, max, window: Vec::new(), begun: Vec::new(), base: 0, from: 0, fresh: 0, verdict: None }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
-        for piece in bytes.chunks(WINDOW / 4) {
+        // Text may grow to three times its length: see `text`.
+        for piece in bytes.chunks(WINDOW / 16) {
             if self.verdict.is_some() {
                 break;
             }
-            self.window.extend_from_slice(piece);
-            self.fresh += piece.len();
+            let before = self.window.len();
+            if self.matcher.regex().utf() {
+                self.text(piece);
+            } else {
+                self.window.extend_from_slice(piece);
+            }
+            self.fresh += self.window.len() - before;
             // Searching again for every octet of a long partial match would cost the square of its length.
             if self.fresh * 4 >= self.window.len() - self.from.min(self.window.len()) {
                 self.search(true)?;
@@ -132,8 +140,29 @@ impl Search {
         Ok(())
     }
 
+    /// Adds text to the window: what is no UTF-8 becomes U+FFFD, and the beginning of a character waits for its end.
+    fn text(&mut self, piece: &[u8]) {
+        self.begun.extend_from_slice(piece);
+        let mut rest = &self.begun[..];
+        while let Err(error) = std::str::from_utf8(rest) {
+            let (valid, after) = rest.split_at(error.valid_up_to());
+            self.window.extend_from_slice(valid);
+            let Some(length) = error.error_len() else {
+                self.begun = after.to_vec();
+                return;
+            };
+            self.window.extend("\u{fffd}".bytes());
+            rest = &after[length..];
+        }
+        self.window.extend_from_slice(rest);
+        self.begun.clear();
+    }
+
     fn finish(&mut self) -> Result<(), String> {
         if self.verdict.is_none() {
+            if !std::mem::take(&mut self.begun).is_empty() {
+                self.window.extend("\u{fffd}".bytes());
+            }
             self.search(false)?;
             self.verdict.get_or_insert(false);
         }
@@ -142,7 +171,7 @@ impl Search {
 
     fn search(&mut self, more: bool) -> Result<(), String> {
         self.fresh = 0;
-        let end = if more && self.matcher.regex().utf() { whole_characters(&self.window) } else { self.window.len() };
+        let end = self.window.len();
         let min = usize::try_from(self.min.saturating_sub(self.base)).unwrap_or(usize::MAX);
         let mut start = self.from.max(min);
         if start > end {
@@ -150,7 +179,8 @@ impl Search {
             return Ok(());
         }
         if self.matcher.regex().utf() {
-            start += self.window[start..end].iter().take(3).take_while(|octet| is_continuation(**octet)).count();
+            // No match starts within a character.
+            start += self.window[start..end].iter().take_while(|octet| is_continuation(**octet)).count();
         }
         let last = match self.max.map(|max| max.checked_sub(self.base)) {
             None => None,
@@ -163,8 +193,7 @@ impl Search {
             },
         };
         match self.matcher.find(&self.window[..end], start, last, more)? {
-            // PCRE2 begins a new line behind octets that are no UTF-8.
-            Found::Match { start: found, .. } => self.verdict = Some(!self.line_ends(start, found.max(start))),
+            Found::Match { .. } => self.verdict = Some(true),
             Found::Nothing => {
                 if self.line_ends(start, end) || !more {
                     self.verdict = Some(false);
@@ -198,7 +227,7 @@ impl Search {
             _ => {
                 let mut half = self.window.len() - WINDOW / 2;
                 if self.matcher.regex().utf() {
-                    half += self.window[half..].iter().take(3).take_while(|octet| is_continuation(**octet)).count();
+                    half += self.window[half..].iter().take_while(|octet| is_continuation(**octet)).count();
                 }
                 self.forget_before(half);
             }
@@ -211,7 +240,10 @@ impl Search {
         let regex = self.matcher.regex();
         // One character more than it looks at, so that the window's start is not mistaken for the body's.
         let behind = (regex.lookbehind() + 1) * if regex.utf() { 4 } else { 1 };
-        let cut = place.saturating_sub(behind);
+        let mut cut = place.saturating_sub(behind);
+        while regex.utf() && self.window.get(cut).is_some_and(|octet| is_continuation(*octet)) {
+            cut -= 1;
+        }
         self.window.drain(..cut);
         self.base += cut as u64;
         self.from = place - cut;
@@ -220,21 +252,6 @@ impl Search {
 
 fn is_continuation(octet: u8) -> bool {
     octet & 0xC0 == 0x80
-}
-
-/// Length without the beginning of a UTF-8 character at the end.
-fn whole_characters(bytes: &[u8]) -> usize {
-    for (place, octet) in bytes.iter().enumerate().rev().take(3) {
-        let needs = match octet {
-            0xC2..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xF4 => 4,
-            _ if is_continuation(*octet) => continue,
-            _ => 1,
-        };
-        return if bytes.len() - place < needs { place } else { bytes.len() };
-    }
-    bytes.len()
 }
 
 #[cfg(test)]
@@ -315,6 +332,15 @@ mod tests {
         assert!(matches(&regex("b", &["firstline"]), singly("ab\nc")));
         assert!(!matches(&regex("c", &["firstline"]), singly("ab\nc")));
         assert!(!matches(&regex("c", &["firstline", "utf"]), [b"\n\xff c"]));
+    }
+
+    #[test]
+    fn octets_that_are_no_utf8_do_not_hinder_a_search() {
+        let body = [&[0xaa][..], &[0x9f; 28], b"ab", &[0x9f; 28]].concat();
+        let wanted = BodyRegex { min_offset: 2, ..regex(r"\bab\b", &["utf", "ucp"]) };
+        for size in 1..body.len() {
+            assert!(matches(&wanted, body.chunks(size)), "{size}");
+        }
     }
 
     #[test]

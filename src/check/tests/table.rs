@@ -229,11 +229,13 @@ fn a_scheduler_that_the_kernel_has_not_is_one_line_with_its_place_and_is_tried_a
     let lines = world.logged("IPVS refused");
     assert_eq!(
         lines,
-        ["/etc/keepalived/keepalived.conf:100: IPVS refused to add the virtual server 10.0.0.1:80/tcp: no such \
-          scheduler or persistence engine (error 2)"]
+        [
+            "/etc/keepalived/keepalived.conf:100: IPVS refused to add the virtual server 10.0.0.1:80/tcp: scheduler nosuch \
+          is not known to the kernel (module ip_vs_nosuch)"
+        ]
     );
     assert_eq!(world.kernel.weights(2), [(1, 1), (2, 1)], "the rest goes on");
-    assert_eq!(world.service(1).trouble, ["no such scheduler or persistence engine (error 2)"]);
+    assert_eq!(world.service(1).trouble, ["scheduler nosuch is not known to the kernel (module ip_vs_nosuch)"]);
     assert!(!world.service(1).installed);
     assert_eq!(world.ipvs().operations_failed, 1);
     let tries =

@@ -1,4 +1,4 @@
-//! The kernel's load balancer. Start at [`Ipvs`]; [`codec`] has the messages, [`refusal`] says what an errno means.
+//! The kernel's load balancer. Start at [`Ipvs`]; [`codec`] has the messages.
 //!
 //! For a thread that does nothing but speak to the kernel: everything here blocks until the kernel has answered. It
 //! answers within the system call that asks, but a change of the table waits for the packets that are in it, the first
@@ -6,7 +6,6 @@
 
 pub mod codec;
 mod number;
-pub mod refusal;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -74,7 +73,7 @@ impl Ipvs {
     }
 
     /// Carries out changes in order, each whether or not those before it succeeded. Gives what the kernel said to each:
-    /// `None` is success, else an errno, for [`refusal::explain`].
+    /// `None` is success, else an errno, for `check::refusal`.
     ///
     /// ENOBUFS, EIO and ETIMEDOUT say that the answer got lost, and what became of the change is not known.
     pub fn apply(&mut self, ops: &[Op]) -> Vec<Option<i32>> {

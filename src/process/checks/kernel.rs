@@ -204,7 +204,13 @@ impl Thread {
     fn whole(&mut self, interruptible: bool) -> Result<Listed, ipvs::Error> {
         let Some(ipvs) = &mut self.ipvs else { return Err(ipvs::Error::Absent) };
         let mut table = Vec::new();
-        for (service, stats) in ipvs.services()? {
+        let mut services = ipvs.services()?;
+        // A list is made in pieces, and one of them may have left out what moved between them: ask for it by name.
+        let listed: BTreeSet<ServiceId> = services.iter().map(|(service, _)| service.id).collect();
+        for id in self.services.difference(&listed) {
+            services.extend(ipvs.service(id)?);
+        }
+        for (service, stats) in services {
             if interruptible {
                 match self.asked.try_recv() {
                     // Asked for twice, told once.

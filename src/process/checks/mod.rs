@@ -25,6 +25,7 @@ use super::link::sleep_until;
 use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
+use super::scheduling;
 use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
@@ -87,33 +88,6 @@ pub fn run() -> i32 {
             }
         }
     })
-}
-
-/// Scheduling as the configuration asks; what the host refuses is said and lived without.
-fn schedule(config: &Config) {
-    let realtime = &config.global.lvs.realtime;
-    let mut tried = Vec::new();
-    if realtime.nice != 0 {
-        tried.push(("checker_priority", privileges::nice(realtime.nice)));
-    }
-    if !realtime.cpus.is_empty() {
-        tried.push(("checker_cpu_affinity", privileges::affinity(&realtime.cpus)));
-    }
-    if let Some(priority) = realtime.rt_priority {
-        tried.push(("checker_rt_priority", privileges::real_time(priority, realtime.rlimit_rttime_us)));
-    }
-    if realtime.lock_memory {
-        tried.push(("checker_no_swap", privileges::lock_memory()));
-    }
-    for (directive, result) in tried {
-        if let Err(error) = result {
-            warn!("{directive} has no effect: {error}");
-        }
-    }
-    // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones.
-    if let Err(error) = privileges::keep(&[Capability::NetAdmin, Capability::NetRaw]) {
-        warn!("cannot drop capabilities that are not needed: {error}");
-    }
 }
 
 struct Driver {
@@ -194,7 +168,8 @@ impl Driver {
         ])?;
         // The thread inherits the blocked signals, and needs more rights than this one keeps.
         let (kernel, answers) = Kernel::start(&config.global.lvs)?;
-        schedule(&config);
+        // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones.
+        scheduling::settle("checker", &config.global.lvs.realtime);
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
         let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
         let (tell, results) = mpsc::unbounded_channel();

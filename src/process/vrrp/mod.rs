@@ -21,12 +21,13 @@ use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, User
 use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
+use super::scheduling;
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, ToEngine};
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
 use crate::clock::{self, Instant};
-use crate::conf::model::{Config, Global};
+use crate::conf::model::Config;
 use crate::netlink::route::{Monitor, NetEvent, Status};
 use crate::sys::poll::{Poller, Ready, Signals, Token};
 use crate::sys::privileges::{self, Capability};
@@ -89,7 +90,7 @@ pub fn run() -> i32 {
     let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => {
-            schedule(&global);
+            scheduling::settle("vrrp", &global.realtime);
             driver.run()
         }
         Err(error) => {
@@ -104,32 +105,6 @@ pub(super) fn decode(file: &OwnedFd) -> Result<Config, i32> {
     let bytes = crate::sys::memfd::read_sealed(file.as_fd()).map_err(|_| exit::SOFTWARE)?;
     let (_, rest) = postcard::take_from_bytes::<Sheet>(&bytes).map_err(|_| exit::SOFTWARE)?;
     postcard::from_bytes(rest).map_err(|_| exit::SOFTWARE)
-}
-
-/// Scheduling as the configuration asks; what the host refuses is said and lived without.
-fn schedule(global: &Global) {
-    let realtime = &global.realtime;
-    let mut tried = Vec::new();
-    if realtime.nice != 0 {
-        tried.push(("vrrp_priority", privileges::nice(realtime.nice)));
-    }
-    if !realtime.cpus.is_empty() {
-        tried.push(("vrrp_cpu_affinity", privileges::affinity(&realtime.cpus)));
-    }
-    if let Some(priority) = realtime.rt_priority {
-        tried.push(("vrrp_rt_priority", privileges::real_time(priority, realtime.rlimit_rttime_us)));
-    }
-    if realtime.lock_memory {
-        tried.push(("vrrp_no_swap", privileges::lock_memory()));
-    }
-    for (directive, result) in tried {
-        if let Err(error) = result {
-            warn!("{directive} has no effect: {error}");
-        }
-    }
-    if let Err(error) = privileges::keep(&[Capability::NetAdmin, Capability::NetRaw]) {
-        warn!("cannot drop capabilities that are not needed: {error}");
-    }
 }
 
 struct Driver {

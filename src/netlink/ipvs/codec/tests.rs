@@ -339,7 +339,8 @@ fn forwarding_that_no_configuration_asks_for_is_read_as_the_nearest() {
     let mut nest = whole_destination(&destination);
     // Local; the kernel's other flags stand above the method.
     nest.put_u32(dest::FORWARDING, 0x101);
-    assert_eq!(decode_destination(nest.bytes(), Family::V4), Some(Reply::Destination(destination, Load::default())));
+    let local = Destination { local: true, ..destination };
+    assert_eq!(decode_destination(nest.bytes(), Family::V4), Some(Reply::Destination(local, Load::default())));
     nest.put_u32(dest::FORWARDING, forwarding::TUNNEL).put_u8(dest::TUNNEL_TYPE, 200);
     let tunnel = Destination { forwarding: Forwarding::Tunnel(Tunnel::Ipip), ..destination };
     assert_eq!(decode_destination(nest.bytes(), Family::V4), Some(Reply::Destination(tunnel, Load::default())));
