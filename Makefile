@@ -31,7 +31,7 @@ setup-lint: setup
 build: setup ## the daemon and the tools, optimised
 	$(CARGO) build --release --workspace
 
-demo: build ## two routers, a client, snmpd: fail over and watch (root)
+demo: build ## two routers and a load balancer, watched by SNMP: about four minutes (root)
 	$(SUDO) target/release/demo
 
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
@@ -60,8 +60,8 @@ fuzz: setup ## each parser of what strangers send, for FUZZ_SECONDS (60) each; f
 	   grep -q 'stat::number_of_executed' target/$$name.log && ! grep -qE '^==[0-9]+== *ERROR' target/$$name.log \
 	     || { tail -40 target/$$name.log; exit 1; }; done
 
-bench: build ## side by side with Debian's keepalived (root)
-	$(SUDO) target/release/bench
+bench: build ## side by side with Debian's keepalived; BENCH="ipvs --services 100" for a part of it (root)
+	$(SUDO) target/release/bench $(BENCH)
 
 lint: setup-lint ## rustfmt, clippy without warnings, licences and bans
 	$(CARGO) fmt --all --check

@@ -1,9 +1,12 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [memory] [cpu] [--kills N] [--seconds N]`; without words all three. Takeover: how late the backup's
+//! `bench [takeover] [memory] [cpu] [ipvs] [--kills N] [--seconds N] [--services N]`; without words all four. Takeover: how late the backup's
 //! first advert is over the RFC's master down interval, counted from the killed master's last advert, by the
 //! kernel's time stamps on the wire. Memory: all processes under the seed's configuration with snmpd. CPU: 250
-//! instances at 0.1 s, the host where all are master and the one where all are backup.
+//! instances at 0.1 s, the host where all are master and the one where all are backup. IPVS: many virtual
+//! servers with checks, in a virtual machine where this kernel has no IPVS.
+
+mod ipvs;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -15,29 +18,34 @@ use agentx_tests::net::{Lab, Nic, Node, Port};
 use agentx_tests::seed::{self, SeedLab};
 use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
 use agentx_tests::wait::{now_ns, observe, until, within};
-use agentx_tests::{janitor, usage};
+use agentx_tests::{janitor, usage, vm};
 
 const PROGRAMS: [Program; 2] = [Program::Keepwatch, Program::Keepalived];
 const PRIORITY: u32 = 100;
 const INSTANCES: u32 = 250;
+/// The section on IPVS in a virtual machine.
+const IPVS_MAX: Duration = Duration::from_secs(3600);
 
 struct Wish {
     sections: Vec<String>,
     kills: usize,
     seconds: u64,
+    services: usize,
 }
+
+const USAGE: &str = "bench [takeover] [memory] [cpu] [ipvs] [--kills N] [--seconds N] [--services N]";
 
 fn main() -> ExitCode {
     let wish = match wish() {
         Ok(wish) => wish,
         Err(complaint) => {
-            eprintln!("bench: {complaint}\nbench [takeover] [memory] [cpu] [--kills N] [--seconds N]");
+            eprintln!("bench: {complaint}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
     janitor::clean_on_signals();
     let wanted = |section: &str| wish.sections.is_empty() || wish.sections.iter().any(|one| one == section);
-    for program in PROGRAMS {
+    for program in PROGRAMS.into_iter().filter(|_| !vm::in_guest()) {
         println!("{:<11} {}", program.name(), program.path().display());
     }
     if wanted("takeover") {
@@ -49,11 +57,24 @@ fn main() -> ExitCode {
     if wanted("cpu") {
         cpu(Duration::from_secs(wish.seconds));
     }
+    if wanted("ipvs") {
+        let (services, seconds) = (wish.services.to_string(), wish.seconds.to_string());
+        match vm::here_or_there(&["ipvs", "--services", &services, "--seconds", &seconds], IPVS_MAX) {
+            Ok(None) if ipvs::bench(wish.services, Duration::from_secs(wish.seconds)) => {}
+            Ok(None) => return ExitCode::FAILURE,
+            Ok(Some(0)) => {}
+            Ok(Some(code)) => return ExitCode::from(code),
+            Err(why) => {
+                eprintln!("bench: the virtual machine: {why}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     ExitCode::SUCCESS
 }
 
 fn wish() -> Result<Wish, String> {
-    let mut wish = Wish { sections: Vec::new(), kills: 20, seconds: 30 };
+    let mut wish = Wish { sections: Vec::new(), kills: 20, seconds: 30, services: 1000 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -63,7 +84,8 @@ fn wish() -> Result<Wish, String> {
         match argument.as_str() {
             "--kills" => wish.kills = number()? as usize,
             "--seconds" => wish.seconds = number()?,
-            "takeover" | "memory" | "cpu" => wish.sections.push(argument),
+            "--services" => wish.services = number()? as usize,
+            "takeover" | "memory" | "cpu" | "ipvs" => wish.sections.push(argument),
             other => return Err(format!("`{other}` means nothing here")),
         }
     }

@@ -1,22 +1,19 @@
-//! `make demo`: two routers fail over, snmpwalk shows it, and a stopped snmpd hurts nobody.
-//!
-//! Exits with status 1 when something that should have happened did not. `--without-ipv6` leaves out what Debian's
-//! keepalived cannot do (`KEEPWATCHD=/usr/sbin/keepalived`): it drops the seed's IPv6 addresses.
+//! The first part: two routers fail over, snmpwalk shows it, and a stopped snmpd hurts nobody.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use agentx_tests::capture::{Content, Witness, longest_gap};
 use agentx_tests::daemon::{Daemon, Options, Program};
-use agentx_tests::janitor;
 use agentx_tests::net::{Node, Port};
 use agentx_tests::process::{Process, run};
 use agentx_tests::seed::{self, SeedLab};
 use agentx_tests::snmp::{Manager, STATE_CHANGE, Snmpd, Trap, TrapCollector};
 use agentx_tests::wait::{now_ns, observe, seconds, within};
+
+use super::Story;
 
 /// VI_1's advert_int.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -25,44 +22,10 @@ const SLACK: Duration = Duration::from_millis(250);
 /// How long snmpd stands still.
 const STOPPED: Duration = Duration::from_secs(17);
 
-fn main() -> ExitCode {
-    janitor::clean_on_signals();
-    let with_ipv6 = !std::env::args().any(|argument| argument == "--without-ipv6");
-    let mut story = Story::default();
-    tell(&mut story, with_ipv6);
-    println!();
-    if story.failures.is_empty() {
-        println!("Everything happened as it should.");
-        return ExitCode::SUCCESS;
-    }
-    println!("{} thing(s) did not happen as they should:", story.failures.len());
-    for failure in &story.failures {
-        println!("  - {failure}");
-    }
-    ExitCode::FAILURE
-}
-
-/// What is printed, and what went wrong.
-#[derive(Default)]
-struct Story {
-    failures: Vec<String>,
-}
-
-impl Story {
-    fn chapter(&self, title: &str) {
-        println!("\n== {title}");
-    }
-
-    fn check(&mut self, good: bool, what: &str) {
-        println!("  {} {what}", if good { "ok  " } else { "FAIL" });
-        if !good {
-            self.failures.push(what.to_owned());
-        }
-    }
-}
-
-fn tell(story: &mut Story, with_ipv6: bool) {
-    println!("keepwatch demo: two routers, a client and a server, in network namespaces that are gone afterwards.");
+pub fn tell(story: &mut Story, with_ipv6: bool) {
+    println!(
+        "keepwatch demo, first part: two routers, a client and a server, in network namespaces that are gone afterwards."
+    );
     println!(
         r#"
       client 1.1.1.100, 2001:db8::100               server 192.168.1.10, fd00::10
