@@ -31,7 +31,7 @@ const NOBODY: u32 = 65534;
 struct Runner {
     process: Child,
     channel: Channel,
-    checks: Option<Seqpacket>,
+    engine: Option<Seqpacket>,
     waiting: Vec<FromRunner>,
     directory: tempfile::TempDir,
     scripts: Vec<ScriptEntry>,
@@ -79,25 +79,25 @@ impl Runner {
         let start = ToChild::Start { options, config: 1, restarted: false };
         channel.send(&start, Some(sealed(config))).unwrap();
         let scripts = config.scripts.clone();
-        let mut runner = Runner { process, channel, checks: None, waiting: Vec::new(), directory, scripts, next: 0 };
-        runner.meet_checks();
+        let mut runner = Runner { process, channel, engine: None, waiting: Vec::new(), directory, scripts, next: 0 };
+        runner.meet_engine();
         runner.until("it is ready", |runner| {
             matches!(runner.channel.receive(), Ok(Some((ToSupervisor::Ready { config: 1 }, _))))
         });
         runner
     }
 
-    /// A new checks process, in place of the one before.
-    fn meet_checks(&mut self) {
+    /// A new engine process, in place of the one before.
+    fn meet_engine(&mut self) {
         let (ours, theirs) = Seqpacket::pair().unwrap();
-        self.channel.send(&ToChild::Peer(Role::Checks), Some(theirs.into_fd())).unwrap();
-        self.checks = Some(ours);
+        self.channel.send(&ToChild::Peer(Role::Vrrp), Some(theirs.into_fd())).unwrap();
+        self.engine = Some(ours);
     }
 
     fn ask(&mut self, message: &ToRunner) {
         let bytes = frame::encode(message).unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while self.checks.as_ref().unwrap().send(&bytes, &[]).unwrap() == Sent::Full {
+        while self.engine.as_ref().unwrap().send(&bytes, &[]).unwrap() == Sent::Full {
             // It does not listen to one that does not read its answers.
             self.hear(deadline);
         }
@@ -130,7 +130,7 @@ impl Runner {
     fn hear(&mut self, deadline: Instant) {
         assert!(Instant::now() < deadline, "no answer; the log: {}", self.log());
         let mut buffer = vec![0; FRAME_MAX];
-        let checks = self.checks.as_ref().unwrap();
+        let checks = self.engine.as_ref().unwrap();
         match checks.receive(&mut buffer).unwrap() {
             Received::Frame(length, _) => self.waiting.extend(frame::decode::<FromRunner>(&buffer[..length]).unwrap()),
             Received::Nothing => {
@@ -290,7 +290,7 @@ fn roots_scripts_have_what_root_has_and_the_runner_itself_does_not() {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim().to_owned();
         u64::from_str_radix(&line, 16).unwrap()
     };
-    assert_eq!(capabilities(&own), 1 << 5 | 1 << 6 | 1 << 7, "KILL, SETGID, SETUID");
+    assert_eq!(capabilities(&own), 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7, "DAC_OVERRIDE, KILL, SETGID, SETUID");
     let ours = fs::read_to_string("/proc/self/status").unwrap();
     assert_eq!(capabilities(&runner.read("out")), capabilities(&ours));
 }
@@ -435,11 +435,11 @@ fn checks_of_a_process_that_died_are_killed_and_its_notify_scripts_go_on() {
     runner.start(0, PATIENCE);
     runner.notify(1, 0, &[]);
     runner.until("both run", |runner| runner.read("check").ends_with('\n') && runner.file("begun").exists());
-    runner.checks = None;
+    runner.engine = None;
     runner.until("the check is gone", |runner| !is_alive(&runner.read("check")));
     fs::write(runner.file("go"), "").unwrap();
     runner.until("the notify script has ended", |runner| runner.file("notified").exists());
-    runner.meet_checks();
+    runner.meet_engine();
     runner.until_childless();
 }
 
@@ -461,13 +461,13 @@ fn notify_scripts_of_one_lane_follow_each_other_and_lanes_do_not_wait() {
 }
 
 #[test]
-fn scripts_of_the_configuration_before_may_still_be_asked_for_and_older_ones_not() {
+fn scripts_of_the_configurations_before_may_still_be_asked_for_and_much_older_ones_not() {
     let mut runner = Runner::new(NOBODY, &["exit 5"]);
     let ask = |runner: &mut Runner, config, request| {
         runner.ask(&ToRunner::Check { request, config, script: ScriptId(0), timeout_us: 30_000_000 });
         runner.ended(request).0
     };
-    for generation in [2, 3] {
+    for generation in 2..6 {
         let config = Config { scripts: vec![entry(NOBODY, &["/bin/true"])], ..Config::default() };
         runner.channel.send(&ToChild::Reload { config: generation }, Some(sealed(&config))).unwrap();
         // Asked at once: the runner may not have read of the new one yet.
@@ -511,7 +511,7 @@ fn a_stop_kills_checks_and_gives_notify_scripts_a_moment() {
     runner.notify(2, 1, &[]);
     let took = runner.stop();
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(2), "{took:?}");
-    assert!(!is_alive(&runner.read("check")));
+    runner.until("the check, killed at the last moment, is gone", |runner| !is_alive(&runner.read("check")));
     assert_eq!(runner.read("notified"), "first\nsecond\n");
     assert!(is_alive(&runner.read("long")), "it is left to itself");
     runner.until("it ends in its own time", |runner| runner.file("long-ended").exists());
@@ -532,4 +532,17 @@ fn a_runner_whose_supervisor_died_goes_and_takes_its_checks_along() {
     runner.channel = Channel::new(other);
     runner.until("it ends", |runner| runner.process.try_wait().unwrap().is_some());
     runner.until("the check is gone", |runner| !is_alive(&runner.read("check")));
+}
+
+#[test]
+fn the_process_that_faces_hostile_servers_adds_no_words_to_a_command() {
+    let mut runner = Runner::new(NOBODY, &["echo \"$@\" >> $D/out"]);
+    let (ours, theirs) = Seqpacket::pair().unwrap();
+    runner.channel.send(&ToChild::Peer(Role::Checks), Some(theirs.into_fd())).unwrap();
+    runner.engine = Some(ours);
+    for arguments in [vec!["-o".to_owned()], Vec::new()] {
+        runner.ask(&ToRunner::Notify { config: 1, script: ScriptId(0), lane: 1, arguments });
+    }
+    runner.until("the one without runs", |runner| !runner.read("out").is_empty());
+    assert_eq!(runner.read("out"), "first second word\n", "its own words, once");
 }

@@ -6,8 +6,8 @@ use crate::conf::model::RealTime;
 use crate::sys::privileges::{self, Capability};
 
 /// Scheduling as the configuration asks, whose directives begin with `prefix` (`vrrp`, `checker`); what the host refuses is
-/// said and lived without. Then every right goes but those to change networks and to send packets of any kind.
-pub fn settle(prefix: &str, realtime: &RealTime) {
+/// said and lived without. Then every right goes that is not in `kept`.
+pub fn settle(prefix: &str, realtime: &RealTime, kept: &[Capability]) {
     let mut tried = Vec::new();
     if realtime.nice != 0 {
         tried.push(("priority", privileges::nice(realtime.nice)));
@@ -26,7 +26,7 @@ pub fn settle(prefix: &str, realtime: &RealTime) {
             warn!("{prefix}_{directive} has no effect: {error}");
         }
     }
-    if let Err(error) = privileges::keep(&[Capability::NetAdmin, Capability::NetRaw]) {
+    if let Err(error) = privileges::keep(kept) {
         warn!("cannot drop capabilities that are not needed: {error}");
     }
 }

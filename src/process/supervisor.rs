@@ -40,6 +40,9 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 /// The bridge only says good-bye to the master agent; a master that does not listen does not hold us up.
 const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Messages of one child taken in one go.
+const MESSAGES_PER_TURN: usize = 16;
+
 const SIGNALS: Token = 0;
 
 /// Runs the daemon until it stops, and returns the exit status.
@@ -267,7 +270,12 @@ impl Supervisor {
                     self.tell(role, &message, file);
                 }
                 (true, false) => self.start(role, RESPAWN_FIRST),
-                (false, true) => self.tell(role, &ToChild::Stop, None),
+                (false, true) => {
+                    // Told first that nothing is left for it, it leaves alone what `lvs_flush_on_stop` and the like are about.
+                    let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
+                    self.tell(role, &ToChild::Reload { config: self.generation }, file);
+                    self.tell(role, &ToChild::Stop, None);
+                }
                 (false, false) => {
                     self.respawn.remove(&role);
                 }
@@ -373,7 +381,8 @@ impl Supervisor {
         let mut connect_agentx = false;
         let mut dumped = false;
         let _ = child.channel.flush();
-        loop {
+        // One that never stops talking has its turn again when the others had theirs.
+        for _ in 0..MESSAGES_PER_TURN {
             match child.channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX, _))) => connect_agentx = true,
@@ -467,7 +476,9 @@ impl Supervisor {
                 Err(error) => error!("cannot write {}: {error}", path.display()),
             }
         }
-        self.tell(Role::Vrrp, &ToChild::Signal(signal), None);
+        for role in [Role::Vrrp, Role::Checks] {
+            self.tell(role, &ToChild::Signal(signal), None);
+        }
     }
 
     fn dumped(&mut self) {
@@ -509,13 +520,13 @@ impl Supervisor {
         if self.stopping.is_some() {
             return;
         }
-        let wanted = self.config.as_ref().is_some_and(|config| roles(&config.sheet).contains(&role));
-        if !wanted {
+        let wanted = self.config.as_ref().map(|config| roles(&config.sheet)).unwrap_or_default();
+        if !wanted.contains(&role) {
             info!("The {} process has stopped: nothing is configured for it", role.name());
             return;
         }
         // Nothing that happens to another process may end VRRP.
-        let expendable = !role.is_engine() || (role == Role::Checks && self.children.contains_key(&Role::Vrrp));
+        let expendable = !role.is_engine() || (role == Role::Checks && wanted.contains(&Role::Vrrp));
         if expendable && (self.options.dont_respawn || status.code().is_some_and(exit::is_permanent)) {
             error!("The {} process died ({status}) and stays dead; VRRP goes on without it", role.name());
             return;
@@ -555,6 +566,11 @@ impl Supervisor {
         info!("Stopping");
         if let Some(loading) = &mut self.loading {
             let _ = loading.process.kill();
+        }
+        // An engine that waits to be started again has left addresses or a table behind, which only it can take away.
+        let waiting: Vec<Role> = self.respawn.keys().copied().filter(|role| role.is_engine()).collect();
+        for role in waiting {
+            self.start(role, RESPAWN_FIRST);
         }
         self.respawn.clear();
         let engines: Vec<Role> = self.children.keys().copied().filter(|role| role.is_engine()).collect();

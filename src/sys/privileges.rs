@@ -6,11 +6,14 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Capability {
+    DacOverride = 1,
     Kill = 5,
     SetGid = 6,
     SetUid = 7,
+    NetBindService = 10,
     NetAdmin = 12,
     NetRaw = 13,
+    SysAdmin = 21,
     SysNice = 23,
 }
 

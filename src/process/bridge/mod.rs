@@ -31,6 +31,9 @@ use crate::store::Store;
 use crate::sys::aio::{self, Owned};
 use crate::sys::{poll, privileges};
 
+/// How often engines that have gone are read at the end; each time takes many frames.
+const LAST_TURNS: usize = 32;
+
 /// How long the last words to the master agent may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -262,7 +265,9 @@ impl Bridge {
     fn leave(&mut self) {
         if self.leaving.is_none() {
             // The engines have gone by now: what they said last is here or never comes.
-            Source::ALL.into_iter().for_each(|source| self.read_engine(source));
+            for _ in 0..LAST_TURNS {
+                Source::ALL.into_iter().for_each(|source| self.read_engine(source));
+            }
             let now = clock::now();
             self.leaving = Some(now + STOP_PATIENCE);
             let actions = self.session.stop(now);

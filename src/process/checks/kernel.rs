@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::check::table::{Found, Op, ServiceId};
 use crate::clock::{self, Instant};
@@ -55,6 +55,10 @@ const ANSWERS: usize = 1024;
 /// Counting may take this part of the thread's time.
 const COUNTING_SHARE: u32 = 10;
 
+/// A list that fails is begun anew this often, after a pause.
+const FAILURES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// A list that changes interrupt is begun anew this often; then the changes wait.
 const INTERRUPTIONS: usize = 3;
 
@@ -71,14 +75,12 @@ impl Kernel {
         let (answers, answered) = mpsc::channel(ANSWERS);
         let settings = lvs.clone();
         std::thread::Builder::new().name("ipvs".into()).spawn(move || {
-            if let Err(error) = enter(settings.namespace.as_deref()) {
-                error!("cannot enter the network namespace of net_namespace_ipvs: {error}");
-            }
-            if let Err(error) = privileges::keep(&[Capability::NetAdmin]) {
-                warn!("cannot drop capabilities that are not needed: {error}");
-            }
+            // A namespace may come later than we do, and takes more rights to enter.
+            let entering = settings.namespace.iter().map(|_| Capability::SysAdmin);
+            drop_all_but(&entering.chain([Capability::NetAdmin]).collect::<Vec<_>>());
             Thread {
                 receive_buffer: settings.command_buffer,
+                namespace: settings.namespace,
                 ipvs: None,
                 asked,
                 answers,
@@ -98,12 +100,17 @@ impl Kernel {
     }
 }
 
+fn drop_all_but(capabilities: &[Capability]) {
+    if let Err(error) = privileges::keep(capabilities) {
+        warn!("cannot drop capabilities that are not needed: {error}");
+    }
+}
+
 /// An empty name is the namespace of the host's first process.
-fn enter(namespace: Option<&str>) -> std::io::Result<()> {
+fn enter(namespace: &str) -> std::io::Result<()> {
     let path = match namespace {
-        None => return Ok(()),
-        Some("") => "/proc/1/ns/net".to_owned(),
-        Some(name) => format!("/run/netns/{name}"),
+        "" => "/proc/1/ns/net".to_owned(),
+        name => format!("/run/netns/{name}"),
     };
     let file = std::fs::File::open(path)?;
     Ok(nix::sched::setns(file.as_fd(), nix::sched::CloneFlags::CLONE_NEWNET)?)
@@ -111,6 +118,8 @@ fn enter(namespace: Option<&str>) -> std::io::Result<()> {
 
 struct Thread {
     receive_buffer: Option<u32>,
+    /// To be entered before anything is asked of the kernel: in another one it would be somebody else's table.
+    namespace: Option<String>,
     ipvs: Option<Ipvs>,
     asked: Receiver<Ask>,
     answers: mpsc::Sender<Answer>,
@@ -149,17 +158,22 @@ impl Thread {
         match ask {
             Ask::Ops { batch, ops } => {
                 let errors = match self.open() {
-                    Some(ipvs) => ipvs.apply(&ops),
-                    None => vec![Some(libc::ENODEV); ops.len()],
+                    Ok(ipvs) => ipvs.apply(&ops),
+                    Err(error) => {
+                        debug!("{error}");
+                        vec![Some(libc::ENODEV); ops.len()]
+                    }
                 };
                 self.say(Answer::Ops { batch, errors })
             }
             Ask::Table => self.list(),
             Ask::Count { services, every } => {
-                self.counted.retain(|id, _| services.contains(id));
+                // Some of them may be somebody else's now, who has heard nothing.
+                self.counted.clear();
                 self.services = services;
                 self.every = every;
-                self.due = (!self.services.is_empty()).then(|| clock::now() + every);
+                let latest = clock::now() + every;
+                self.due = (!self.services.is_empty()).then(|| self.due.map_or(latest, |due| due.min(latest)));
                 Ok(())
             }
         }
@@ -169,38 +183,42 @@ impl Thread {
         self.answers.blocking_send(answer).map_err(|_| Gone)
     }
 
-    fn open(&mut self) -> Option<&mut Ipvs> {
-        if self.ipvs.is_none() {
-            match Ipvs::open(self.receive_buffer) {
-                Ok(ipvs) => self.ipvs = Some(ipvs),
-                Err(error) => debug!("{error}"),
-            }
+    fn open(&mut self) -> Result<&mut Ipvs, String> {
+        if let Some(name) = &self.namespace {
+            enter(name).map_err(|error| format!("cannot enter the network namespace `{name}` of IPVS: {error}"))?;
+            drop_all_but(&[Capability::NetAdmin]);
+            self.namespace = None;
         }
-        self.ipvs.as_mut()
+        match &mut self.ipvs {
+            Some(ipvs) => Ok(ipvs),
+            none => Ok(none.insert(Ipvs::open(self.receive_buffer).map_err(|error| error.to_string())?)),
+        }
     }
 
     fn list(&mut self) -> Result<(), Gone> {
-        let mut interruptions = 0;
+        let (mut interruptions, mut failures) = (0, 0);
         loop {
-            if self.ipvs.is_none() {
-                match Ipvs::open(self.receive_buffer) {
-                    Ok(ipvs) => self.ipvs = Some(ipvs),
-                    Err(error) => return self.say(Answer::Nothing { error: error.to_string() }),
-                }
+            if let Err(error) = self.open() {
+                return self.say(Answer::Nothing { error });
             }
-            match self.whole(interruptions < INTERRUPTIONS) {
+            let error = match self.whole(interruptions < INTERRUPTIONS) {
                 Ok(Listed::Whole(table)) => return self.say(Answer::Table(table)),
                 Ok(Listed::Interrupted(ask)) => {
                     interruptions += 1;
                     self.serve(ask)?;
+                    continue;
                 }
                 Ok(Listed::Gone) => return Err(Gone),
-                Err(error) => {
-                    // A new socket finds out whether there is anything to speak to.
-                    self.ipvs = None;
-                    return self.say(Answer::Nothing { error: error.to_string() });
-                }
+                Err(error) => error,
+            };
+            // A new socket finds out whether there is anything to speak to.
+            self.ipvs = None;
+            failures += 1;
+            if failures > FAILURES || matches!(error, ipvs::Error::Absent | ipvs::Error::NotPermitted) {
+                return self.say(Answer::Nothing { error: error.to_string() });
             }
+            warn!("cannot list what is in IPVS, trying again: {error}");
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -212,7 +230,9 @@ impl Thread {
         // A list is made in pieces, and one of them may have left out what moved between them: ask for it by name.
         let listed: BTreeSet<ServiceId> = services.iter().map(|(service, _)| service.id).collect();
         for id in self.services.difference(&listed) {
-            services.extend(ipvs.service(id)?);
+            if let Ok(found) = ipvs.service(id) {
+                services.extend(found);
+            }
         }
         for (service, stats) in services {
             if interruptible {
@@ -234,14 +254,15 @@ impl Thread {
         let began = clock::now();
         let mut whole = true;
         let services = match self.open().map(Ipvs::services) {
-            Some(Ok(services)) => services,
-            Some(Err(error)) => {
+            Ok(Ok(services)) => services,
+            Ok(Err(error)) => {
                 warn!("cannot read the counters of IPVS: {error}");
                 self.ipvs = None;
                 whole = false;
                 Vec::new()
             }
-            None => {
+            Err(error) => {
+                debug!("{error}");
                 whole = false;
                 Vec::new()
             }

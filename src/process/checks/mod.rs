@@ -34,7 +34,7 @@ use crate::check::engine::{Engine, EngineOptions};
 use crate::check::io::{Input, Level, Log, Output};
 use crate::check::probe::file::Watcher;
 use crate::clock::{self, Instant};
-use crate::conf::model::{Check, Config};
+use crate::conf::model::{Check, Config, Lvs};
 use crate::netlink::route::{Monitor, NetEvent, Status};
 use crate::sys::aio::{self, Owned};
 use crate::sys::poll::Signals;
@@ -111,6 +111,8 @@ struct Driver {
     engine: Engine,
     outputs: Vec<Output>,
     config: ConfigGeneration,
+    /// As it was when this process started.
+    lvs: Lvs,
     /// Alerts have somewhere to go.
     mails: bool,
     /// The kernel has said what is there; before that nothing is decided.
@@ -168,8 +170,9 @@ impl Driver {
         ])?;
         // The thread inherits the blocked signals, and needs more rights than this one keeps.
         let (kernel, answers) = Kernel::start(&config.global.lvs)?;
-        // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones.
-        scheduling::settle("checker", &config.global.lvs.realtime);
+        // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones; `bind_port` may be a low one.
+        let kept = [Capability::NetAdmin, Capability::NetRaw, Capability::NetBindService];
+        scheduling::settle("checker", &config.global.lvs.realtime, &kept);
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
         let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
         let (tell, results) = mpsc::unbounded_channel();
@@ -195,6 +198,7 @@ impl Driver {
             engine,
             outputs: Vec::new(),
             config: generation,
+            lvs: config.global.lvs.clone(),
             mails: false,
             started: false,
             resync_at: None,
@@ -300,7 +304,7 @@ impl Driver {
     }
 
     fn act_on_time(&mut self, now: Instant) {
-        for late in self.probes.overdue(now) {
+        for late in self.probes.overdue(now, &mut self.runner) {
             self.tell(late);
         }
         if self.started && self.engine.deadline().is_some_and(|at| at <= now) {
@@ -341,11 +345,30 @@ impl Driver {
             Ok(watcher) => self.files = Some(watcher),
             Err(error) => error!("cannot watch the files of FILE_CHECKs: {error}"),
         }
+        self.watch_addresses_for(config);
+        self.count(config);
+    }
+
+    fn watch_addresses_for(&mut self, config: &Config) {
         let suspends = config.services.iter().any(|service| service.ha_suspend);
         if suspends && self.monitor.is_none() {
             self.watch_addresses(config.global.lvs.monitor_buffer);
         }
-        self.count(config);
+    }
+
+    /// Some settings belong to a process or a socket from its start.
+    fn tell_what_waits_for_a_restart(&mut self, new: &Config) {
+        let (old, new) = (&self.lvs, &new.global.lvs);
+        for (changed, directive) in [
+            (old.realtime != new.realtime, "scheduling of the checker (checker_priority and the like)"),
+            (old.namespace != new.namespace, "net_namespace_ipvs"),
+            (old.command_buffer != new.command_buffer, "lvs_netlink_cmd_rcv_bufs"),
+            (old.monitor_buffer != new.monitor_buffer, "lvs_netlink_monitor_rcv_bufs"),
+        ] {
+            if changed {
+                warn!("a change of {directive} waits for a restart");
+            }
+        }
     }
 
     fn count(&mut self, config: &Config) {
@@ -399,6 +422,11 @@ impl Driver {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
                 Ok(new) => {
+                    // Scripts of the configuration that was in force go by its numbers.
+                    self.perform();
+                    self.tell_what_waits_for_a_restart(&new);
+                    // Where addresses are, before somebody asks for the first time.
+                    self.watch_addresses_for(&new);
                     self.engine.apply(&new, clock::now(), &mut self.outputs);
                     self.configure(&new, config);
                     self.outbox.configuration(config);
@@ -413,7 +441,7 @@ impl Driver {
             }
             (ToChild::Peer(Role::Runner), Some(fd)) => {
                 if self.runner.meet(fd) {
-                    self.probes.meet_runner(&mut self.runner);
+                    self.probes.meet_runner(&mut self.runner, &self.engine);
                 }
             }
             (ToChild::Peer(Role::Vrrp), Some(fd)) => {
@@ -447,6 +475,8 @@ impl Driver {
             self.bridge.part();
         }
         if !self.bridge.is_there() {
+            // What it asked for went with it: an outbox that believes in a reader has work for ever.
+            self.resync_at = None;
             self.outbox.disconnected();
         }
     }

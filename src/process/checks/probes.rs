@@ -10,13 +10,14 @@ use tokio::task::AbortHandle;
 use super::peer::Peer;
 use crate::bus::msg::ConfigGeneration;
 use crate::bus::run::{Ended, FromRunner, ToRunner};
+use crate::check::engine::Engine;
 use crate::check::io::{Cause, Failure, Input, Outcome};
 use crate::check::probe::{self, Context};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Check, CheckerKey, MiscCheck};
 
 /// The runner kills what is too slow; it is not waited for much longer than that.
-const RUNNER_GRACE: Duration = Duration::from_secs(5);
+const RUNNER_GRACE: Duration = Duration::from_secs(10);
 
 /// Descriptors kept for everything but probes.
 const DESCRIPTORS_KEPT: usize = 64;
@@ -41,7 +42,6 @@ struct Script {
     checker: CheckerKey,
     attempt: u64,
     dynamic: bool,
-    message: ToRunner,
     latest: Instant,
     began: Instant,
 }
@@ -102,9 +102,10 @@ impl Probes {
         // A runner that is just being started again is told when it is there.
         runner.say(&message);
         let began = clock::now();
-        let latest = began + Duration::from_micros(check.timeout_us) + RUNNER_GRACE;
+        // It may wait for its turn as long as it may run.
+        let latest = began + 2 * Duration::from_micros(check.timeout_us) + RUNNER_GRACE;
         self.asked.insert(checker.clone(), request);
-        self.scripts.insert(request, Script { checker, attempt, dynamic: check.dynamic, message, latest, began });
+        self.scripts.insert(request, Script { checker, attempt, dynamic: check.dynamic, latest, began });
     }
 
     /// The result is not wanted any more.
@@ -125,10 +126,14 @@ impl Probes {
         }
     }
 
-    /// A new runner knows of nothing; what its predecessor had is begun anew.
-    pub fn meet_runner(&mut self, runner: &mut Peer) {
-        for script in self.scripts.values() {
-            runner.say(&script.message);
+    /// A new runner knows of nothing, and of this configuration's scripts only; what its predecessor had is begun anew.
+    pub fn meet_runner(&mut self, runner: &mut Peer, engine: &Engine) {
+        let scripts = std::mem::take(&mut self.scripts);
+        self.asked.clear();
+        for script in scripts.into_values() {
+            if let Some(Check::Misc(check)) = engine.checker(&script.checker).map(|checker| &checker.check) {
+                self.start_script(script.checker, script.attempt, check, runner);
+            }
         }
     }
 
@@ -151,12 +156,13 @@ impl Probes {
     }
 
     /// Scripts that the runner has not spoken of in time.
-    pub fn overdue(&mut self, now: Instant) -> Vec<Input> {
+    pub fn overdue(&mut self, now: Instant, runner: &mut Peer) -> Vec<Input> {
         let late: Vec<u64> =
             self.scripts.iter().filter(|(_, script)| script.latest <= now).map(|(&request, _)| request).collect();
         late.into_iter()
             .filter_map(|request| {
                 let script = self.finish(request)?;
+                runner.say(&ToRunner::Cancel { request });
                 Some(Input::Probed {
                     checker: script.checker,
                     attempt: script.attempt,

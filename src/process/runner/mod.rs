@@ -32,6 +32,9 @@ use crate::sys::poll::Signals;
 use crate::sys::privileges::{self, Capability};
 use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
 
+/// How often engines that have gone are read at the end; each time takes some frames.
+const LAST_TURNS: usize = 64;
+
 /// How long notify scripts and mails may take when the daemon stops; Keepalived waits as long.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the last scripts may take to start after that.
@@ -101,7 +104,8 @@ fn prepare() -> std::io::Result<()> {
     if !privileges::has(Capability::SetUid) {
         info!("without CAP_SETUID scripts run only as the user that keepwatchd was started as");
     }
-    let wanted = [Capability::SetUid, Capability::SetGid, Capability::Kill];
+    // Root's scripts may lie where only their owner gets, and are looked at and started from here.
+    let wanted = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
     let kept: Vec<Capability> = wanted.into_iter().filter(|&capability| privileges::has(capability)).collect();
     privileges::limit(&kept)
 }
@@ -296,8 +300,10 @@ impl Runner {
     fn leave(&mut self) {
         if self.leaving.is_none() {
             // The engines have gone by now: what they said last is here or never comes.
-            self.read_peer(Role::Vrrp);
-            self.read_peer(Role::Checks);
+            for _ in 0..LAST_TURNS {
+                self.read_peer(Role::Vrrp);
+                self.read_peer(Role::Checks);
+            }
             let now = clock::now();
             self.leaving = Some(Leaving { until: now + STOP_PATIENCE, let_go: false });
             self.runs.stop(now);
@@ -382,6 +388,10 @@ impl Runner {
                 self.runs.check((asker, request), (config, script), timeout, now, &mut self.outputs);
             }
             ToRunner::Cancel { request } => self.runs.cancel(asker, request, now),
+            // What faces hostile servers has no words to add to a command.
+            ToRunner::Notify { arguments, .. } if asker == Role::Checks && !arguments.is_empty() => {
+                error!("the checks process asks for a script with arguments; it is not run");
+            }
             ToRunner::Notify { config, script, lane, arguments } => {
                 self.catch_up(config);
                 self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);

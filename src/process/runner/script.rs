@@ -160,9 +160,9 @@ impl Run {
 }
 
 impl Runs {
-    /// A configuration is in force: its scripts may be asked for, and for a while those of the one before.
+    /// A configuration is in force: its scripts may be asked for, and for a while those of the ones before.
     pub fn configure(&mut self, generation: ConfigGeneration, config: &Config) {
-        const KEPT: usize = 2;
+        const KEPT: usize = 4;
         self.books.retain(|book| book.config != generation);
         let scripts = config.scripts.clone();
         self.books.push_back(Book { config: generation, scripts, secure: config.script_security });

@@ -10,6 +10,7 @@ mod perform;
 mod sibling;
 mod sockets;
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ const MONITOR_BUFFER: u32 = 4 * 1024 * 1024;
 const DUMP_RETRY: Duration = Duration::from_secs(1);
 
 /// What the bridge may say in one turn, and keep unanswered: it must not be able to keep us from our timers.
-const FRAMES_PER_TURN: usize = 8;
+const MESSAGES_PER_TURN: usize = 32;
+const REST: Duration = Duration::from_millis(1);
 const REPLIES_MAX: usize = 1024;
 
 /// Everything is told again at most this often.
@@ -90,7 +92,7 @@ pub fn run() -> i32 {
     let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => {
-            scheduling::settle("vrrp", &global.realtime);
+            scheduling::settle("vrrp", &global.realtime, &[Capability::NetAdmin, Capability::NetRaw]);
             driver.run()
         }
         Err(error) => {
@@ -116,6 +118,11 @@ struct Driver {
     monitor: Monitor,
     bus: Option<Seqpacket>,
     watching_bus: bool,
+    /// What the bridge has said and was not acted on yet, and until when it is not listened to.
+    asked: VecDeque<ToEngine>,
+    rest_until: Option<Instant>,
+    /// Its socket is not watched meanwhile.
+    resting: bool,
     sibling: Sibling,
     outbox: Outbox,
     engine: Engine,
@@ -192,6 +199,9 @@ impl Driver {
             monitor,
             bus: None,
             watching_bus: false,
+            asked: VecDeque::new(),
+            rest_until: None,
+            resting: false,
             sibling: Sibling::default(),
             outbox: Outbox::new(generation),
             engine,
@@ -235,6 +245,10 @@ impl Driver {
                 self.list_interfaces();
                 self.tell_news();
             }
+            if self.rest_until.is_some_and(|at| at <= now) {
+                self.rest_until = None;
+                self.hear_bridge();
+            }
             if self.resync_at.is_some_and(|at| at <= now) {
                 self.resync_at = None;
                 self.resynced_at = now;
@@ -252,7 +266,7 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let own = [self.leaving, self.dump_at, self.resync_at];
+        let own = [self.leaving, self.dump_at, self.resync_at, self.rest_until];
         let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline()];
         own.into_iter().chain(others).flatten().min()
     }
@@ -269,7 +283,7 @@ impl Driver {
                     }
                 }
             }
-            BUS => self.read_bus(),
+            BUS => self.hear_bridge(),
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
@@ -356,6 +370,9 @@ impl Driver {
             let _ = self.poller.remove(&old);
         }
         self.watching_bus = false;
+        self.resting = false;
+        self.asked.clear();
+        self.rest_until = None;
         match self.poller.add(&socket, BUS, false) {
             Ok(()) => {
                 self.bus = Some(socket);
@@ -365,21 +382,54 @@ impl Driver {
         }
     }
 
-    fn read_bus(&mut self) {
-        for _ in 0..FRAMES_PER_TURN {
-            let Some(bus) = &self.bus else { return };
-            match bus.receive(&mut self.buffer) {
-                Ok(Received::Nothing) => return,
-                Ok(Received::Frame(length, _)) => match frame::decode::<ToEngine>(&self.buffer[..length]) {
-                    Ok(messages) => messages.into_iter().for_each(|message| self.asked(message)),
-                    Err(error) => warn!("the bridge cannot be understood: {error}"),
-                },
-                // A new bridge comes with a new socket; this one only wakes us for nothing.
-                Ok(Received::Gone) | Err(_) => return self.part(),
+    /// Takes what the bridge says, so much in one turn. One that says more is not listened to for a moment: it must not be
+    /// able to keep this process from sleeping, which the kernel ends by force under `vrrp_rt_priority`.
+    fn hear_bridge(&mut self) {
+        for _ in 0..MESSAGES_PER_TURN {
+            if self.asked.is_empty() && !self.read_bus() {
+                return self.listen_to_bridge();
             }
-            if self.outbox.replies_waiting() > REPLIES_MAX {
-                error!("the bridge commands and does not listen; parting with it");
-                return self.part();
+            if let Some(message) = self.asked.pop_front() {
+                self.asked(message);
+            }
+        }
+        if let Some(bus) = self.bus.as_ref().filter(|_| !std::mem::replace(&mut self.resting, true)) {
+            let _ = self.poller.remove(bus);
+        }
+        self.rest_until = Some(clock::now() + REST);
+        let answers = self.outputs.iter().filter(|output| matches!(output, Output::Reply { .. })).count();
+        if self.outbox.replies_waiting() + answers > REPLIES_MAX {
+            error!("the bridge commands and does not listen; parting with it");
+            self.part();
+        }
+    }
+
+    fn listen_to_bridge(&mut self) {
+        if let Some(bus) = self.bus.as_ref().filter(|_| std::mem::take(&mut self.resting)) {
+            self.watching_bus = false;
+            if let Err(error) = self.poller.add(bus, BUS, false) {
+                error!("cannot watch the bridge's socket: {error}");
+                self.part();
+            }
+        }
+    }
+
+    /// Reads one frame. False: there is none now, or nobody to read from.
+    fn read_bus(&mut self) -> bool {
+        let Some(bus) = &self.bus else { return false };
+        match bus.receive(&mut self.buffer) {
+            Ok(Received::Nothing) => false,
+            Ok(Received::Frame(length, _)) => {
+                match frame::decode::<ToEngine>(&self.buffer[..length]) {
+                    Ok(messages) => self.asked.extend(messages),
+                    Err(error) => warn!("the bridge cannot be understood: {error}"),
+                }
+                true
+            }
+            // A new bridge comes with a new socket; this one only wakes us for nothing.
+            Ok(Received::Gone) | Err(_) => {
+                self.part();
+                false
             }
         }
     }
@@ -388,6 +438,11 @@ impl Driver {
         if let Some(bus) = self.bus.take() {
             let _ = self.poller.remove(&bus);
         }
+        // What it asked for went with it: an outbox that believes in a reader has work for ever.
+        self.resync_at = None;
+        self.asked.clear();
+        self.rest_until = None;
+        self.resting = false;
         self.outbox.disconnected();
     }
 
@@ -409,7 +464,7 @@ impl Driver {
                 Ok(Sent::Gone) | Err(_) => outbox::Sent::Gone,
             });
             let wants = self.outbox.wants_write();
-            if wants != self.watching_bus && self.poller.modify(bus, BUS, wants).is_ok() {
+            if wants != self.watching_bus && !self.resting && self.poller.modify(bus, BUS, wants).is_ok() {
                 self.watching_bus = wants;
             }
         }

@@ -10,7 +10,7 @@ use crate::bus::msg::{Edge, ToChecks};
 use crate::bus::rows::State;
 use crate::conf::model::InstanceName;
 use crate::sys::poll::{Poller, Token};
-use crate::sys::seqpacket::{Sent, Seqpacket};
+use crate::sys::seqpacket::{Received, Sent, Seqpacket};
 use crate::vrrp::io::Output;
 
 #[derive(Debug, Default)]
@@ -43,11 +43,8 @@ impl Sibling {
 
     /// It never says anything: what can be read is its end.
     pub fn read(&mut self, poller: &Poller, buffer: &mut [u8]) {
-        use crate::sys::seqpacket::Received;
-        let gone = self
-            .socket
-            .as_ref()
-            .is_some_and(|socket| !matches!(socket.receive(buffer), Ok(Received::Nothing | Received::Frame(..))));
+        // One that speaks all the same has lost its mind, and shall not keep us awake.
+        let gone = self.socket.as_ref().is_some_and(|socket| !matches!(socket.receive(buffer), Ok(Received::Nothing)));
         if gone {
             self.part(poller);
         }
