@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use agentx_tests::capture::{Witness, longest_gap};
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::net::{Lab, Nic, Node};
+use agentx_tests::process::command_line;
 use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
 use agentx_tests::web::Web;
 use agentx_tests::{usage, wait};
@@ -131,6 +132,40 @@ fn hostile_servers_fail_in_time_and_hold_up_nothing_else() {
     // Half a megabyte for each check, and what the process has anyway.
     assert!(memory < 64 << 10, "{memory} KiB");
     assert_eq!(daemon.stop(), 0);
+}
+
+/// The seeds' only bug in two years of Keepalived: a MISC_CHECK that outlived its time left a process that kept a processor
+/// busy.
+#[test]
+fn a_script_that_outlives_its_time_fails_dies_and_leaves_nothing_that_runs() {
+    let lab = Lab::new();
+    let node = lab.node("L1");
+    let script = node.directory().join("stubborn.sh");
+    std::fs::write(&script, "#!/bin/sh\ntrap '' TERM\nsetsid sleep 4321 &\nwhile :; do sleep 0.1; done\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = format!(
+        "global_defs {{\n script_user root\n}}\nvirtual_server 10.70.0.10 80 {{\n delay_loop 600\n lvs_sched rr\n lvs_method \
+         NAT\n protocol TCP\n real_server 10.71.0.11 80 {{\n MISC_CHECK {{\n misc_path {}\n misc_timeout 2\n retry 0\n \
+         warmup 0\n }}\n }}\n}}\n",
+        script.display()
+    );
+    let daemon = Daemon::start(&node, Program::Keepwatch, &text, Options::default());
+    let ours = |pid: &nix::unistd::Pid| {
+        let line = command_line(*pid);
+        line.contains("stubborn.sh") || line == "sleep 4321"
+    };
+    let run = || node.pids().iter().filter(|pid| ours(pid)).count();
+    wait::until("the script and what it started to run", Duration::from_secs(20), || (run() >= 2).then_some(()));
+    daemon
+        .process
+        .wait_for_log("MISC_CHECK of [10.71.0.11]:tcp:80 for VS [10.70.0.10]:tcp:80 failed", Duration::from_secs(20));
+    wait::until("all of them to be gone", Duration::from_secs(20), || (run() == 0).then_some(()));
+    let before = usage::cpu(daemon.process.pid());
+    wait::observe(Duration::from_secs(3));
+    let spent = usage::cpu(daemon.process.pid()).saturating_sub(before);
+    assert!(spent < Duration::from_millis(500), "{spent:?} of CPU in 3 s of doing nothing");
+    let children: Vec<String> = daemon.children().into_iter().map(|(_, line)| line).collect();
+    assert!(children.iter().all(|line| line.starts_with("keepwatchd: ")), "{children:#?}");
 }
 
 /// Threads end when the namespace's programs have hung up, or with the test.
