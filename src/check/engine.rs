@@ -13,9 +13,9 @@ use super::io::{Input, Level, Log, Output};
 use super::kernel::{Kernel, Planned, Slot, Verdict};
 use super::plan::{self, errno};
 use super::refusal;
-use super::service::{CheckerId, Probe, Server, Service, service_name};
+use super::service::{CheckerId, Probe, Server, Service, service_name, sorry_id};
 use super::sync::Daemons;
-use super::table::{Found, Op, ServiceId};
+use super::table::{DestinationId, Found, Load, Op, ServiceId};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{IpvsRow, RowKey, State};
 use crate::clock::{Instant, WallTime};
@@ -424,7 +424,7 @@ impl Engine {
         let back = self.kernel.available == Some(false);
         let ours = adopt && self.options.restarted;
         let slots = &self.slots;
-        let named = |slot: Slot, id: &super::table::DestinationId| {
+        let named = |slot: Slot, id: &DestinationId| {
             slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id))
         };
         let total = found.len();
@@ -508,6 +508,10 @@ impl Engine {
             self.ipvs.unavailable = error;
             self.ipvs.daemons.clear();
             out.push(Output::Changed(RowKey::Ipvs));
+            for service in self.slots.iter_mut().flatten() {
+                service.sorry_load.clear();
+                service.servers.iter_mut().for_each(|server| server.loads.clear());
+            }
             for slot in self.each_slot() {
                 self.tell_all(slot, out);
             }
@@ -628,7 +632,7 @@ impl Engine {
             self.weight_changed(slot, at, "an operator", now, out);
         }
         let Some(service) = self.service(slot) else { return };
-        let destination = super::table::DestinationId { address: server.address, port: server.port };
+        let destination = DestinationId { address: server.address, port: server.port };
         let serves = service.servers.get(at).is_some_and(|real| real.alive) && !service.sorry_active;
         let open = service.ids.iter().filter(|id| {
             let mine = self.kernel.owner(id) == Some(slot);
@@ -834,6 +838,19 @@ impl Engine {
         let id = found.service.id;
         let Some(service) = self.kernel.owner(&id).and_then(|slot| self.service_mut(slot)) else { return };
         let mut told = Vec::new();
+        // What the kernel no longer has carries nothing: its last load must not stand for ever.
+        let there: HashSet<DestinationId> = found.destinations.iter().map(|(it, _)| it.id).collect();
+        for server in &mut service.servers {
+            let destination = DestinationId { address: server.config.address, port: server.config.port };
+            if !there.contains(&destination) && server.loads.remove(&id).is_some_and(|it| it != Load::default()) {
+                told.push(RowKey::Server(service.config.server_key(&server.config)));
+            }
+        }
+        if service.config.sorry.as_ref().is_some_and(|it| !there.contains(&sorry_id(it)))
+            && service.sorry_load.remove(&id).is_some_and(|it| it != Load::default())
+        {
+            told.extend(service.config.sorry_key().map(RowKey::Server));
+        }
         if service.stats.insert(id, found.stats) != Some(found.stats) {
             told.push(RowKey::Service(service.key().clone()));
         }
@@ -846,7 +863,7 @@ impl Engine {
                 let server = service.config.server_key(&server.config);
                 told.push(RowKey::Server(server));
             }
-            let sorry = service.config.sorry.as_ref().filter(|it| super::service::sorry_id(it) == destination.id);
+            let sorry = service.config.sorry.as_ref().filter(|it| sorry_id(it) == destination.id);
             if sorry.is_some() && service.sorry_load.insert(id, load) != Some(load) {
                 told.extend(service.config.sorry_key().map(RowKey::Server));
             }

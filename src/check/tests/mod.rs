@@ -4,4 +4,5 @@ mod pools;
 mod simulation;
 mod table;
 mod timing;
+mod weights;
 mod world;
