@@ -13,7 +13,7 @@ use super::io::{Input, Level, Log, Output};
 use super::kernel::{Kernel, Planned, Slot, Verdict};
 use super::plan::{self, errno};
 use super::refusal;
-use super::service::{CheckerId, Probe, Server, Service, service_name, sorry_id};
+use super::service::{CheckerId, Probe, Server, Service, service_name};
 use super::sync::Daemons;
 use super::table::{DestinationId, Found, Load, Op, ServiceId};
 use crate::bus::msg::{Command, Refusal, Reply};
@@ -61,8 +61,16 @@ struct Pending {
     undo: Command,
     set: Option<u32>,
     previous: Option<u32>,
-    /// Kernel services that must confirm, with the batch in which they were asked.
-    waiting: BTreeMap<ServiceId, Option<u64>>,
+    /// Kernel services that must confirm.
+    waiting: BTreeMap<ServiceId, Waiting>,
+}
+
+/// What one kernel service is to confirm.
+#[derive(Debug)]
+struct Waiting {
+    destination: DestinationId,
+    /// In which it was asked.
+    batch: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -424,8 +432,8 @@ impl Engine {
         let back = self.kernel.available == Some(false);
         let ours = adopt && self.options.restarted;
         let slots = &self.slots;
-        let named = |slot: Slot, id: &DestinationId| {
-            slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id))
+        let named = |slot: Slot, id: &ServiceId, destination: &DestinationId| {
+            slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id, destination))
         };
         let total = found.len();
         let drift = self.kernel.absorb(found, adopt, ours, named);
@@ -586,7 +594,7 @@ impl Engine {
     fn locate(&self, answer: &super::kernel::Answer) -> String {
         let Some(service) = answer.owner.and_then(|slot| self.service(slot)) else { return String::new() };
         let destination = plan::destination(&answer.op);
-        let server = destination.and_then(|id| service.position(id.address, id.port));
+        let server = plan::subject(&answer.op).zip(destination).and_then(|(id, it)| service.position_of(&id, &it));
         let server = server.and_then(|at| service.servers.get(at)).map(|server| &server.config.location);
         let sorry = destination.and(service.config.sorry.as_ref()).map(|sorry| &sorry.location);
         format!("{}: ", server.or(sorry).unwrap_or(&service.config.location))
@@ -632,13 +640,13 @@ impl Engine {
             self.weight_changed(slot, at, "an operator", now, out);
         }
         let Some(service) = self.service(slot) else { return };
-        let destination = DestinationId { address: server.address, port: server.port };
         let serves = service.servers.get(at).is_some_and(|real| real.alive) && !service.sorry_active;
-        let open = service.ids.iter().filter(|id| {
-            let mine = self.kernel.owner(id) == Some(slot);
-            serves && mine && !self.kernel.settled(id, &destination)
+        let open = service.ids.iter().filter(|id| serves && self.kernel.owner(id) == Some(slot)).filter_map(|id| {
+            let real = service.servers.get(at)?;
+            let destination = service.server_destination(id, &real.config)?;
+            (!self.kernel.settled(id, &destination)).then_some((*id, Waiting { destination, batch: None }))
         });
-        let waiting: BTreeMap<ServiceId, Option<u64>> = open.map(|id| (*id, None)).collect();
+        let waiting: BTreeMap<ServiceId, Waiting> = open.collect();
         if waiting.is_empty() || self.phase == Phase::Waiting {
             return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
         }
@@ -655,7 +663,7 @@ impl Engine {
     /// A kernel service has answered a whole batch: weights that it was to confirm are confirmed.
     fn weight_confirmed(&mut self, id: ServiceId, batch: u64, out: &mut Vec<Output>) {
         for pending in &mut self.pending {
-            if pending.waiting.get(&id) == Some(&Some(batch)) {
+            if pending.waiting.get(&id).is_some_and(|it| it.batch == Some(batch)) {
                 pending.waiting.remove(&id);
             }
         }
@@ -666,11 +674,10 @@ impl Engine {
     fn weight_again(&mut self, op: &Op) {
         let (Some(id), about) = (plan::subject(op), plan::destination(op)) else { return };
         for pending in &mut self.pending {
-            let server = (pending.server.address, pending.server.port);
-            if about.is_none_or(|about| (about.address, about.port) == server)
-                && let Some(waiting) = pending.waiting.get_mut(&id)
+            if let Some(waiting) = pending.waiting.get_mut(&id)
+                && about.is_none_or(|about| about == waiting.destination)
             {
-                *waiting = None;
+                waiting.batch = None;
             }
         }
     }
@@ -691,8 +698,8 @@ impl Engine {
         let Some(id) = plan::subject(op) else { return };
         let about = plan::destination(op);
         let hit = |it: &Pending| {
-            let server = about.is_none_or(|about| about.address == it.server.address && about.port == it.server.port);
-            server && it.waiting.get(&id).is_some_and(Option::is_some)
+            let waiting = it.waiting.get(&id).filter(|it| it.batch.is_some());
+            waiting.is_some_and(|it| about.is_none_or(|about| about == it.destination))
         };
         let (refused, rest) = std::mem::take(&mut self.pending).into_iter().partition(hit);
         self.pending = rest;
@@ -840,13 +847,15 @@ impl Engine {
         let mut told = Vec::new();
         // What the kernel no longer has carries nothing: its last load must not stand for ever.
         let there: HashSet<DestinationId> = found.destinations.iter().map(|(it, _)| it.id).collect();
-        for server in &mut service.servers {
-            let destination = DestinationId { address: server.config.address, port: server.config.port };
-            if !there.contains(&destination) && server.loads.remove(&id).is_some_and(|it| it != Load::default()) {
+        let absent = |it: Option<DestinationId>| it.is_none_or(|it| !there.contains(&it));
+        for at in 0..service.servers.len() {
+            let destination = service.servers.get(at).and_then(|it| service.server_destination(&id, &it.config));
+            let Some(server) = service.servers.get_mut(at).filter(|_| absent(destination)) else { continue };
+            if server.loads.remove(&id).is_some_and(|it| it != Load::default()) {
                 told.push(RowKey::Server(service.config.server_key(&server.config)));
             }
         }
-        if service.config.sorry.as_ref().is_some_and(|it| !there.contains(&sorry_id(it)))
+        if absent(service.sorry_destination(&id))
             && service.sorry_load.remove(&id).is_some_and(|it| it != Load::default())
         {
             told.extend(service.config.sorry_key().map(RowKey::Server));
@@ -855,7 +864,7 @@ impl Engine {
             told.push(RowKey::Service(service.key().clone()));
         }
         for (destination, load) in found.destinations {
-            let at = service.position(destination.id.address, destination.id.port);
+            let at = service.position_of(&id, &destination.id);
             if let Some(at) = at
                 && let Some(server) = service.servers.get_mut(at)
                 && server.loads.insert(id, load) != Some(load)
@@ -863,8 +872,8 @@ impl Engine {
                 let server = service.config.server_key(&server.config);
                 told.push(RowKey::Server(server));
             }
-            let sorry = service.config.sorry.as_ref().filter(|it| sorry_id(it) == destination.id);
-            if sorry.is_some() && service.sorry_load.insert(id, load) != Some(load) {
+            let sorry = service.sorry_destination(&id) == Some(destination.id);
+            if sorry && service.sorry_load.insert(id, load) != Some(load) {
                 told.extend(service.config.sorry_key().map(RowKey::Server));
             }
         }
@@ -892,8 +901,8 @@ impl Engine {
         if !self.pending.is_empty() {
             for (id, batch) in sent {
                 for pending in &mut self.pending {
-                    if let Some(waiting @ None) = pending.waiting.get_mut(&id) {
-                        *waiting = Some(batch);
+                    if let Some(waiting) = pending.waiting.get_mut(&id) {
+                        waiting.batch.get_or_insert(batch);
                     }
                 }
             }
