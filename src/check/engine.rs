@@ -646,7 +646,16 @@ impl Engine {
             let destination = service.server_destination(id, &real.config)?;
             (!self.kernel.settled(id, &destination)).then_some((*id, Waiting { destination, batch: None }))
         });
-        let waiting: BTreeMap<ServiceId, Waiting> = open.collect();
+        let mut waiting: BTreeMap<ServiceId, Waiting> = open.collect();
+        // A kernel service that does not take this server at all keeps the weight from no other. If none takes it, they are
+        // asked again.
+        let takes = |id: &ServiceId| {
+            let destination = service.servers.get(at).and_then(|real| service.server_destination(id, &real.config));
+            self.kernel.owner(id) == Some(slot) && destination.is_some_and(|it| !self.kernel.refuses(id, &it))
+        };
+        if service.ids.iter().any(takes) {
+            waiting.retain(|id, _| takes(id));
+        }
         if waiting.is_empty() || self.phase == Phase::Waiting {
             return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
         }

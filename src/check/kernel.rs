@@ -381,6 +381,12 @@ impl Kernel {
         managed.flight.is_none() && wanted.map(Some) == known.map(Option::as_ref)
     }
 
+    /// Whether the kernel has refused this destination, or its whole service, and not yet taken it.
+    pub fn refuses(&self, id: &ServiceId, destination: &DestinationId) -> bool {
+        let troubles = self.services.get(id).map(|it| &it.troubles);
+        troubles.is_some_and(|it| it.contains_key(&None) || it.contains_key(&Some(*destination)))
+    }
+
     /// Everything goes: the deletions of all services that are, or may be, in the kernel.
     pub fn deletions(&mut self) -> Vec<Op> {
         let there = self.services.iter().filter(|(_, it)| it.known.is_some() || it.flight.is_some());

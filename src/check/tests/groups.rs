@@ -75,6 +75,25 @@ fn in_a_group_of_both_families_each_service_gets_its_own_familys_servers_and_all
 }
 
 #[test]
+fn a_service_of_a_group_that_takes_nothing_does_not_keep_a_weight_from_the_others() {
+    let members = [("10.0.0.20", 80), ("10.0.0.21", 80)];
+    let broken = ServiceId::Address { protocol: Protocol::Tcp, address: ip("10.0.0.21"), port: 80 };
+    let config = grouped(&members, pool(2));
+    let mut world = World::waiting(&config, EngineOptions::default());
+    world.kernel.refuse_service = Some(broken);
+    world.begin();
+    assert!(matches!(set(&mut world, &config, 0, 4)[..], [(1, Reply::Done { .. })]));
+    assert_eq!(printed(&world), ["10.0.0.20:80/tcp: 10.1.0.1:80*4 10.1.0.2:80*1", "10.0.0.21:80/tcp: "]);
+    // What no service takes is refused.
+    let config = grouped(&members[1..], pool(2));
+    let mut world = World::waiting(&config, EngineOptions::default());
+    world.kernel.refuse_service = Some(broken);
+    world.begin();
+    assert!(matches!(set(&mut world, &config, 0, 4)[..], [(1, Reply::Refused(_))]));
+    assert!(!row(&world, config.services[0].server_key(&config.services[0].servers[0])).overridden);
+}
+
+#[test]
 fn routed_and_tunnelled_servers_of_a_group_have_the_port_of_each_member() {
     let direct = RealServer { port: 0, forwarding: Forwarding::Direct, ..server(1, 1, vec![]) };
     let tunnel = RealServer { forwarding: Forwarding::Tunnel(Tunnel::Ipip), ..server(2, 1, vec![]) };
