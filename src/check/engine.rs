@@ -629,7 +629,12 @@ impl Engine {
         let Some((slot, at)) = place else {
             return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchServer) });
         };
+        let absent = self.phase == Phase::Running && self.kernel.available != Some(true);
         let Some(real) = self.service_mut(slot).and_then(|service| service.servers.get_mut(at)) else { return };
+        if absent && real.alive {
+            // It should be in a table that is not there. Of a server that is down the kernel would not hear anyway.
+            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        }
         let previous = std::mem::replace(&mut real.operator, set);
         let undo = match previous {
             Some(weight) => Command::SetWeight { server: server.clone(), weight },
@@ -640,8 +645,8 @@ impl Engine {
             self.weight_changed(slot, at, "an operator", now, out);
         }
         let Some(service) = self.service(slot) else { return };
-        let serves = service.servers.get(at).is_some_and(|real| real.alive) && !service.sorry_active;
-        let open = service.ids.iter().filter(|id| serves && self.kernel.owner(id) == Some(slot)).filter_map(|id| {
+        let open = service.ids.iter().filter(|id| self.kernel.owner(id) == Some(slot)).filter_map(|id| {
+            // Also if it is not to be there any more: who drains the pool below its quorum brings the sorry server in.
             let real = service.servers.get(at)?;
             let destination = service.server_destination(id, &real.config)?;
             (!self.kernel.settled(id, &destination)).then_some((*id, Waiting { destination, batch: None }))
@@ -656,12 +661,8 @@ impl Engine {
         if service.ids.iter().any(takes) {
             waiting.retain(|id, _| takes(id));
         }
-        if waiting.is_empty() || self.phase == Phase::Waiting {
+        if waiting.is_empty() || absent || self.phase == Phase::Waiting {
             return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
-        }
-        if self.kernel.available != Some(true) {
-            self.take_back(slot, &server, set, previous, now, out);
-            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
         }
         for id in waiting.keys() {
             self.kernel.hurry(*id);

@@ -51,3 +51,60 @@ fn a_destination_that_the_kernel_no_longer_has_carries_nothing() {
     world.say(Input::NoIpvs { error: "gone".into() });
     assert_eq!(world.server(2).load, Load::default());
 }
+
+#[test]
+fn a_drain_that_brings_the_sorry_server_in_is_answered_when_the_kernel_has_it() {
+    let vs = VirtualServer { quorum: 2, sorry: sorry(99, false), ..service(1, pool(2)) };
+    let mut world = World::new(&config(vec![vs]));
+    world.prompt = false;
+    world.set(1, 1, Some(0));
+    assert_eq!(world.replies(), []);
+    while world.answer() {}
+    assert!(matches!(world.replies()[..], [(1, Reply::Done { .. })]));
+    assert_eq!(world.kernel.weights(1), [(99, 1)]);
+    // The pool is out of the table: there is nothing that the kernel could say to this one.
+    world.set(2, 2, Some(0));
+    assert!(matches!(world.replies()[..], [(2, Reply::Done { .. })]));
+    world.set(3, 2, None);
+    world.replies();
+    world.set(4, 1, None);
+    assert_eq!(world.replies(), []);
+    while world.answer() {}
+    assert!(matches!(world.replies()[..], [(4, Reply::Done { .. })]));
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)]);
+}
+
+#[test]
+fn a_drain_that_the_kernel_does_not_carry_out_brings_no_sorry_server() {
+    let vs = VirtualServer { quorum: 2, sorry: sorry(99, false), ..service(1, pool(2)) };
+    let mut world = World::new(&config(vec![vs]));
+    world.prompt = false;
+    world.set(1, 1, Some(0));
+    let (batch, ops) = world.asked.pop_front().expect("a batch");
+    for (index, op) in ops.iter().enumerate() {
+        let refused = matches!(op, Op::DeleteDestination(_, it) if *it == dest(1));
+        let error = if refused { Some(errno::ENOMEM) } else { world.kernel.carry_out(op) };
+        world.say(Input::Kernel { batch, index, error });
+    }
+    assert_eq!(world.replies(), [(1, Reply::Refused(Refusal::Kernel(errno::ENOMEM)))]);
+    world.prompt = true;
+    while world.answer() {}
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)]);
+    assert!(!world.server(1).overridden && !world.service(1).sorry_active);
+}
+
+#[test]
+fn without_ipvs_a_weight_is_refused_unless_the_server_is_down_anyway() {
+    let vs = VirtualServer { quorum: 2, sorry: sorry(99, false), ..service(1, pool(3)) };
+    let mut world = World::new(&config(vec![vs]));
+    world.pass_with_failures(secs(12), &[3]);
+    world.say(Input::NoIpvs { error: "no such module".into() });
+    world.forget();
+    world.set(1, 1, Some(0));
+    assert_eq!(world.replies(), [(1, Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)))]);
+    assert_eq!(world.edges(), Vec::<String>::new());
+    assert!(!world.server(1).overridden && world.service(1).quorum_met);
+    world.set(2, 3, Some(0));
+    assert!(matches!(world.replies()[..], [(2, Reply::Done { .. })]));
+    assert!(world.server(3).overridden);
+}
