@@ -508,9 +508,11 @@ impl Engine {
         self.kernel.lose();
         self.daemons.lose();
         self.audit_at = Some(now + AVAILABLE_EVERY);
-        let pending: Vec<u64> = self.pending.drain(..).map(|it| it.request).collect();
-        for request in pending {
-            out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        // The last one first: each goes back to what was before it.
+        for pending in std::mem::take(&mut self.pending).into_iter().rev() {
+            self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out);
+            let reply = Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT));
+            out.push(Output::Reply { request: pending.request, reply });
         }
         if self.ipvs.unavailable != error {
             self.ipvs.unavailable = error;

@@ -108,3 +108,24 @@ fn without_ipvs_a_weight_is_refused_unless_the_server_is_down_anyway() {
     assert!(matches!(world.replies()[..], [(2, Reply::Done { .. })]));
     assert!(world.server(3).overridden);
 }
+
+#[test]
+fn a_weight_that_is_refused_because_ipvs_went_away_is_taken_back() {
+    let mut world = World::new(&config(vec![service(1, pool(2))]));
+    world.prompt = false;
+    world.set(1, 1, Some(0));
+    world.set(2, 1, Some(7));
+    world.say(Input::NoIpvs { error: "no such module".into() });
+    let refused = |request| (request, Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)));
+    let mut replies = world.replies();
+    replies.sort_by_key(|(request, _)| *request);
+    assert_eq!(replies, [refused(1), refused(2)]);
+    let row = world.server(1);
+    assert!(!row.overridden && row.weight == 1);
+    // Also when IPVS is back: what is installed is the configured weight.
+    world.asked.clear();
+    world.prompt = true;
+    world.kernel.services.clear();
+    world.pass_with_failures(secs(10), &[]);
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)]);
+}
