@@ -713,11 +713,17 @@ impl Engine {
             let waiting = it.waiting.get(&id).filter(|it| it.batch.is_some());
             waiting.is_some_and(|it| about.is_none_or(|about| about == it.destination))
         };
-        let (refused, rest) = std::mem::take(&mut self.pending).into_iter().partition(hit);
-        self.pending = rest;
-        let refused: Vec<Pending> = refused;
-        for pending in refused.into_iter().rev() {
-            self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out);
+        for at in (0..self.pending.len()).rev() {
+            if !self.pending.get(at).is_some_and(hit) {
+                continue;
+            }
+            let pending = self.pending.remove(at);
+            let later = self.pending.get_mut(at..).unwrap_or_default();
+            match later.iter_mut().find(|it| it.server == pending.server) {
+                // What came after it goes back, if it must, to what was before both.
+                Some(next) => (next.previous, next.undo) = (pending.previous, pending.undo),
+                None => self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out),
+            }
             let reply = Reply::Refused(Refusal::Kernel(errno));
             out.push(Output::Reply { request: pending.request, reply });
         }

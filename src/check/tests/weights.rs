@@ -129,3 +129,34 @@ fn a_weight_that_is_refused_because_ipvs_went_away_is_taken_back() {
     world.pass_with_failures(secs(10), &[]);
     assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)]);
 }
+
+#[test]
+fn a_weight_that_follows_a_refused_one_goes_back_to_what_was_before_both() {
+    for refused in [false, true] {
+        let mut world = World::new(&config(vec![service(1, pool(1))]));
+        world.prompt = false;
+        world.kernel.refuse_weight = Some(9);
+        world.set(1, 1, Some(9));
+        world.set(2, 1, Some(5));
+        world.set(3, 1, Some(5));
+        assert!(world.answer());
+        assert_eq!(world.replies(), [(1, Reply::Refused(Refusal::Kernel(errno::ENOMEM)))]);
+        assert_eq!(world.server(1).weight, 5);
+        world.kernel.refuse_weight = refused.then_some(5);
+        while world.answer() {}
+        let mut replies = world.replies();
+        replies.sort_by_key(|(request, _)| *request);
+        if refused {
+            let refused = |request| (request, Reply::Refused(Refusal::Kernel(errno::ENOMEM)));
+            assert_eq!(replies, [refused(2), refused(3)]);
+            let row = world.server(1);
+            assert!(!row.overridden && row.weight == 1);
+        } else {
+            let undo = |command| Reply::Done { undo: command, visible_at: 0 };
+            let first = undo(Command::ResetWeight { server: key(1, 1) });
+            let second = undo(Command::SetWeight { server: key(1, 1), weight: 5 });
+            assert_eq!(replies, [(2, first), (3, second)]);
+        }
+        assert_eq!(world.kernel.weights(1), [(1, if refused { 1 } else { 5 })]);
+    }
+}
