@@ -431,6 +431,9 @@ impl Engine {
         let adopt = self.kernel.available != Some(true);
         let back = self.kernel.available == Some(false);
         let ours = adopt && self.options.restarted;
+        if self.kernel.available.is_none() && self.options.restarted {
+            self.adopt_drained(&found, now, out);
+        }
         let slots = &self.slots;
         let named = |slot: Slot, id: &ServiceId, destination: &DestinationId| {
             slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id, destination))
@@ -473,6 +476,44 @@ impl Engine {
         }
         if adopt && self.phase == Phase::Running {
             self.take_kernel(out);
+        }
+    }
+
+    /// After a crash: servers that have weight 0 in the kernel, for no reason of the configuration or of a check, were
+    /// drained by an operator, and must not get traffic because of a crash that nobody asked for.
+    fn adopt_drained(&mut self, found: &[Found], now: Instant, out: &mut Vec<Output>) {
+        let mut weights: HashMap<(ServiceId, DestinationId), u32> = HashMap::new();
+        for found in found {
+            weights.extend(found.destinations.iter().map(|(it, _)| ((found.service.id, it.id), it.weight)));
+        }
+        for slot in self.each_slot() {
+            let Some(service) = self.service(slot) else { continue };
+            let drained = |server: &Server| {
+                let ids = service.ids.iter().filter(|id| self.kernel.owner(id) == Some(slot));
+                let names = ids.filter_map(|id| Some((*id, service.server_destination(id, &server.config)?)));
+                let mut there = names.filter_map(|(id, destination)| {
+                    let sorry = service.sorry_destination(&id) == Some(destination);
+                    weights.get(&(id, destination)).map(|weight| *weight == 0 && !sorry)
+                });
+                // Each that is there has weight 0, and at least one is there.
+                server.keeps_weight() && there.next() == Some(true) && there.all(|zero| zero)
+            };
+            let places: Vec<usize> =
+                (0..service.servers.len()).filter(|at| service.servers.get(*at).is_some_and(drained)).collect();
+            if places.is_empty() {
+                continue;
+            }
+            for at in places {
+                let Some(service) = self.service_mut(slot) else { continue };
+                let vs = service_name(service.key());
+                let Some(server) = service.servers.get_mut(at) else { continue };
+                server.operator = Some(0);
+                let name = super::service::server_name(&service.config.server_key(&server.config));
+                let text = format!("service {name} of VS {vs} was drained before the crash, and stays so");
+                out.push(log(Level::Warn, text));
+            }
+            self.weigh(slot, now, out);
+            self.want(slot);
         }
     }
 

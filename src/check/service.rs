@@ -275,6 +275,17 @@ impl Server {
         u32::try_from(base.saturating_add(delta).clamp(0, i64::from(WEIGHT_MAX))).unwrap_or(0)
     }
 
+    /// Whether nothing but an operator can make the configured weight a 0 in the kernel: neither the file nor a check
+    /// that has a say in it, nor a failure of a server that stays in the table.
+    pub fn keeps_weight(&self) -> bool {
+        let has_a_say = |probe: &Probe| match &probe.config.check {
+            Check::Misc(misc) => misc.dynamic,
+            Check::File(file) => file.weight != 0,
+            _ => false,
+        };
+        self.config.weight != 0 && !self.config.inhibit_on_failure && !self.checkers.iter().any(has_a_say)
+    }
+
     /// Whether all checkers are up; a server without checkers is.
     pub fn all_up(&self) -> bool {
         self.checkers.iter().all(|probe| probe.machine.up())

@@ -123,9 +123,9 @@ fn a_weight_that_is_refused_because_ipvs_went_away_is_taken_back() {
     let row = world.server(1);
     assert!(!row.overridden && row.weight == 1);
     // Also when IPVS is back: what is installed is the configured weight.
-    world.asked.clear();
-    world.prompt = true;
     world.kernel.services.clear();
+    world.prompt = true;
+    while world.answer() {}
     world.pass_with_failures(secs(10), &[]);
     assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)]);
 }
@@ -159,4 +159,43 @@ fn a_weight_that_follows_a_refused_one_goes_back_to_what_was_before_both() {
         }
         assert_eq!(world.kernel.weights(1), [(1, if refused { 1 } else { 5 })]);
     }
+}
+
+/// What an engine makes of a table in which servers 1 and 2 of its service have weight 0.
+fn crashed(servers: Vec<RealServer>, restarted: bool) -> World {
+    let config = config(vec![service(1, servers)]);
+    let mut world = World::waiting(&config, EngineOptions { seed: 0, restarted });
+    world.kernel = World::new(&config).kernel;
+    let entry = world.kernel.services.get_mut(&id(1)).expect("a service");
+    for last in [1, 2] {
+        entry.1.get_mut(&dest(last)).expect("a server").weight = 0;
+    }
+    world.begin();
+    world
+}
+
+#[test]
+fn a_drained_server_stays_drained_when_the_checks_come_back_from_a_crash() {
+    let mut world = crashed(pool(3), true);
+    assert_eq!(world.ops, []);
+    assert_eq!(world.kernel.weights(1), [(1, 0), (2, 0), (3, 1)]);
+    assert!(world.server(1).overridden && world.server(1).weight == 0 && !world.server(3).overridden);
+    assert_eq!(world.service(1).weight_up, 1);
+    assert_eq!(world.edges(), ["1 met 3/3"]);
+    assert_eq!(world.logged("was drained").len(), 2);
+    world.pass_with_failures(secs(60), &[]);
+    assert_eq!(world.kernel.weights(1), [(1, 0), (2, 0), (3, 1)]);
+    world.set(1, 1, None);
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 0), (3, 1)]);
+}
+
+#[test]
+fn a_weight_of_0_is_an_operators_only_after_a_crash_and_only_if_nothing_else_explains_it() {
+    assert_eq!(crashed(pool(2), false).kernel.weights(1), [(1, 1), (2, 1)], "a start that somebody asked for");
+    let inhibited = |it: RealServer| RealServer { inhibit_on_failure: true, ..it };
+    let world = crashed(pool(2).into_iter().map(inhibited).collect(), true);
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 1)], "it may have failed its checks");
+    let world = crashed(vec![server(1, 1, vec![misc(1, true)]), server(2, 0, vec![])], true);
+    assert_eq!(world.kernel.weights(1), [(1, 1), (2, 0)], "a check may have said so, the file does");
+    assert!(!world.server(1).overridden && !world.server(2).overridden);
 }
