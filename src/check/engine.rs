@@ -15,7 +15,7 @@ use super::plan::{self, errno};
 use super::refusal;
 use super::service::{CheckerId, Probe, Server, Service, service_name};
 use super::sync::Daemons;
-use super::table::{Found, Op, ServiceId};
+use super::table::{DestinationId, Found, Load, Op, ServiceId};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{IpvsRow, RowKey, State};
 use crate::clock::{Instant, WallTime};
@@ -61,8 +61,16 @@ struct Pending {
     undo: Command,
     set: Option<u32>,
     previous: Option<u32>,
-    /// Kernel services that must confirm, with the batch in which they were asked.
-    waiting: BTreeMap<ServiceId, Option<u64>>,
+    /// Kernel services that must confirm.
+    waiting: BTreeMap<ServiceId, Waiting>,
+}
+
+/// What one kernel service is to confirm.
+#[derive(Debug)]
+struct Waiting {
+    destination: DestinationId,
+    /// In which it was asked.
+    batch: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -427,9 +435,12 @@ impl Engine {
         let adopt = self.kernel.available != Some(true);
         let back = self.kernel.available == Some(false);
         let ours = adopt && self.options.restarted;
+        if self.kernel.available.is_none() && self.options.restarted {
+            self.adopt_drained(&found, now, out);
+        }
         let slots = &self.slots;
-        let named = |slot: Slot, id: &super::table::DestinationId| {
-            slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id))
+        let named = |slot: Slot, id: &ServiceId, destination: &DestinationId| {
+            slots.get(slot as usize).and_then(Option::as_deref).is_some_and(|service| service.names(id, destination))
         };
         let total = found.len();
         let drift = self.kernel.absorb(found, adopt, ours, named);
@@ -472,6 +483,44 @@ impl Engine {
         }
     }
 
+    /// After a crash: servers that have weight 0 in the kernel, for no reason of the configuration or of a check, were
+    /// drained by an operator, and must not get traffic because of a crash that nobody asked for.
+    fn adopt_drained(&mut self, found: &[Found], now: Instant, out: &mut Vec<Output>) {
+        let mut weights: HashMap<(ServiceId, DestinationId), u32> = HashMap::new();
+        for found in found {
+            weights.extend(found.destinations.iter().map(|(it, _)| ((found.service.id, it.id), it.weight)));
+        }
+        for slot in self.each_slot() {
+            let Some(service) = self.service(slot) else { continue };
+            let drained = |server: &Server| {
+                let ids = service.ids.iter().filter(|id| self.kernel.owner(id) == Some(slot));
+                let names = ids.filter_map(|id| Some((*id, service.server_destination(id, &server.config)?)));
+                let mut there = names.filter_map(|(id, destination)| {
+                    let sorry = service.sorry_destination(&id) == Some(destination);
+                    weights.get(&(id, destination)).map(|weight| *weight == 0 && !sorry)
+                });
+                // Each that is there has weight 0, and at least one is there.
+                server.keeps_weight() && there.next() == Some(true) && there.all(|zero| zero)
+            };
+            let places: Vec<usize> =
+                (0..service.servers.len()).filter(|at| service.servers.get(*at).is_some_and(drained)).collect();
+            if places.is_empty() {
+                continue;
+            }
+            for at in places {
+                let Some(service) = self.service_mut(slot) else { continue };
+                let vs = service_name(service.key());
+                let Some(server) = service.servers.get_mut(at) else { continue };
+                server.operator = Some(0);
+                let name = super::service::server_name(&service.config.server_key(&server.config));
+                let text = format!("service {name} of VS {vs} was drained before the crash, and stays so");
+                out.push(log(Level::Warn, text));
+            }
+            self.weigh(slot, now, out);
+            self.want(slot);
+        }
+    }
+
     /// The kernel's table is there, for the first time or again.
     fn take_kernel(&mut self, out: &mut Vec<Output>) {
         if self.kernel.available != Some(true) {
@@ -504,14 +553,20 @@ impl Engine {
         self.kernel.lose();
         self.daemons.lose();
         self.audit_at = Some(now + AVAILABLE_EVERY);
-        let pending: Vec<u64> = self.pending.drain(..).map(|it| it.request).collect();
-        for request in pending {
-            out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        // The last one first: each goes back to what was before it.
+        for pending in std::mem::take(&mut self.pending).into_iter().rev() {
+            self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out);
+            let reply = Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT));
+            out.push(Output::Reply { request: pending.request, reply });
         }
         if self.ipvs.unavailable != error {
             self.ipvs.unavailable = error;
             self.ipvs.daemons.clear();
             out.push(Output::Changed(RowKey::Ipvs));
+            for service in self.slots.iter_mut().flatten() {
+                service.sorry_load.clear();
+                service.servers.iter_mut().for_each(|server| server.loads.clear());
+            }
             for slot in self.each_slot() {
                 self.tell_all(slot, out);
             }
@@ -586,7 +641,7 @@ impl Engine {
     fn locate(&self, answer: &super::kernel::Answer) -> String {
         let Some(service) = answer.owner.and_then(|slot| self.service(slot)) else { return String::new() };
         let destination = plan::destination(&answer.op);
-        let server = destination.and_then(|id| service.position(id.address, id.port));
+        let server = plan::subject(&answer.op).zip(destination).and_then(|(id, it)| service.position_of(&id, &it));
         let server = server.and_then(|at| service.servers.get(at)).map(|server| &server.config.location);
         let sorry = destination.and(service.config.sorry.as_ref()).map(|sorry| &sorry.location);
         format!("{}: ", server.or(sorry).unwrap_or(&service.config.location))
@@ -621,7 +676,12 @@ impl Engine {
         let Some((slot, at)) = place else {
             return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchServer) });
         };
+        let absent = self.phase == Phase::Running && self.kernel.available != Some(true);
         let Some(real) = self.service_mut(slot).and_then(|service| service.servers.get_mut(at)) else { return };
+        if absent && real.alive {
+            // It should be in a table that is not there. Of a server that is down the kernel would not hear anyway.
+            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        }
         let previous = std::mem::replace(&mut real.operator, set);
         let undo = match previous {
             Some(weight) => Command::SetWeight { server: server.clone(), weight },
@@ -632,19 +692,24 @@ impl Engine {
             self.weight_changed(slot, at, "an operator", now, out);
         }
         let Some(service) = self.service(slot) else { return };
-        let destination = super::table::DestinationId { address: server.address, port: server.port };
-        let serves = service.servers.get(at).is_some_and(|real| real.alive) && !service.sorry_active;
-        let open = service.ids.iter().filter(|id| {
-            let mine = self.kernel.owner(id) == Some(slot);
-            serves && mine && !self.kernel.settled(id, &destination)
+        let open = service.ids.iter().filter(|id| self.kernel.owner(id) == Some(slot)).filter_map(|id| {
+            // Also if it is not to be there any more: who drains the pool below its quorum brings the sorry server in.
+            let real = service.servers.get(at)?;
+            let destination = service.server_destination(id, &real.config)?;
+            (!self.kernel.settled(id, &destination)).then_some((*id, Waiting { destination, batch: None }))
         });
-        let waiting: BTreeMap<ServiceId, Option<u64>> = open.map(|id| (*id, None)).collect();
-        if waiting.is_empty() || self.phase == Phase::Waiting {
-            return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
+        let mut waiting: BTreeMap<ServiceId, Waiting> = open.collect();
+        // A kernel service that does not take this server at all keeps the weight from no other. If none takes it, they are
+        // asked again.
+        let takes = |id: &ServiceId| {
+            let destination = service.servers.get(at).and_then(|real| service.server_destination(id, &real.config));
+            self.kernel.owner(id) == Some(slot) && destination.is_some_and(|it| !self.kernel.refuses(id, &it))
+        };
+        if service.ids.iter().any(takes) {
+            waiting.retain(|id, _| takes(id));
         }
-        if self.kernel.available != Some(true) {
-            self.take_back(slot, &server, set, previous, now, out);
-            return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ENOPROTOOPT)) });
+        if waiting.is_empty() || absent || self.phase == Phase::Waiting {
+            return out.push(Output::Reply { request, reply: Reply::Done { undo, visible_at: 0 } });
         }
         for id in waiting.keys() {
             self.kernel.hurry(*id);
@@ -655,7 +720,7 @@ impl Engine {
     /// A kernel service has answered a whole batch: weights that it was to confirm are confirmed.
     fn weight_confirmed(&mut self, id: ServiceId, batch: u64, out: &mut Vec<Output>) {
         for pending in &mut self.pending {
-            if pending.waiting.get(&id) == Some(&Some(batch)) {
+            if pending.waiting.get(&id).is_some_and(|it| it.batch == Some(batch)) {
                 pending.waiting.remove(&id);
             }
         }
@@ -666,11 +731,10 @@ impl Engine {
     fn weight_again(&mut self, op: &Op) {
         let (Some(id), about) = (plan::subject(op), plan::destination(op)) else { return };
         for pending in &mut self.pending {
-            let server = (pending.server.address, pending.server.port);
-            if about.is_none_or(|about| (about.address, about.port) == server)
-                && let Some(waiting) = pending.waiting.get_mut(&id)
+            if let Some(waiting) = pending.waiting.get_mut(&id)
+                && about.is_none_or(|about| about == waiting.destination)
             {
-                *waiting = None;
+                waiting.batch = None;
             }
         }
     }
@@ -691,14 +755,20 @@ impl Engine {
         let Some(id) = plan::subject(op) else { return };
         let about = plan::destination(op);
         let hit = |it: &Pending| {
-            let server = about.is_none_or(|about| about.address == it.server.address && about.port == it.server.port);
-            server && it.waiting.get(&id).is_some_and(Option::is_some)
+            let waiting = it.waiting.get(&id).filter(|it| it.batch.is_some());
+            waiting.is_some_and(|it| about.is_none_or(|about| about == it.destination))
         };
-        let (refused, rest) = std::mem::take(&mut self.pending).into_iter().partition(hit);
-        self.pending = rest;
-        let refused: Vec<Pending> = refused;
-        for pending in refused.into_iter().rev() {
-            self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out);
+        for at in (0..self.pending.len()).rev() {
+            if !self.pending.get(at).is_some_and(hit) {
+                continue;
+            }
+            let pending = self.pending.remove(at);
+            let later = self.pending.get_mut(at..).unwrap_or_default();
+            match later.iter_mut().find(|it| it.server == pending.server) {
+                // What came after it goes back, if it must, to what was before both.
+                Some(next) => (next.previous, next.undo) = (pending.previous, pending.undo),
+                None => self.take_back(pending.slot, &pending.server, pending.set, pending.previous, now, out),
+            }
             let reply = Reply::Refused(Refusal::Kernel(errno));
             out.push(Output::Reply { request: pending.request, reply });
         }
@@ -838,11 +908,26 @@ impl Engine {
         let id = found.service.id;
         let Some(service) = self.kernel.owner(&id).and_then(|slot| self.service_mut(slot)) else { return };
         let mut told = Vec::new();
+        // What the kernel no longer has carries nothing: its last load must not stand for ever.
+        let there: HashSet<DestinationId> = found.destinations.iter().map(|(it, _)| it.id).collect();
+        let absent = |it: Option<DestinationId>| it.is_none_or(|it| !there.contains(&it));
+        for at in 0..service.servers.len() {
+            let destination = service.servers.get(at).and_then(|it| service.server_destination(&id, &it.config));
+            let Some(server) = service.servers.get_mut(at).filter(|_| absent(destination)) else { continue };
+            if server.loads.remove(&id).is_some_and(|it| it != Load::default()) {
+                told.push(RowKey::Server(service.config.server_key(&server.config)));
+            }
+        }
+        if absent(service.sorry_destination(&id))
+            && service.sorry_load.remove(&id).is_some_and(|it| it != Load::default())
+        {
+            told.extend(service.config.sorry_key().map(RowKey::Server));
+        }
         if service.stats.insert(id, found.stats) != Some(found.stats) {
             told.push(RowKey::Service(service.key().clone()));
         }
         for (destination, load) in found.destinations {
-            let at = service.position(destination.id.address, destination.id.port);
+            let at = service.position_of(&id, &destination.id);
             if let Some(at) = at
                 && let Some(server) = service.servers.get_mut(at)
                 && server.loads.insert(id, load) != Some(load)
@@ -850,8 +935,8 @@ impl Engine {
                 let server = service.config.server_key(&server.config);
                 told.push(RowKey::Server(server));
             }
-            let sorry = service.config.sorry.as_ref().filter(|it| super::service::sorry_id(it) == destination.id);
-            if sorry.is_some() && service.sorry_load.insert(id, load) != Some(load) {
+            let sorry = service.sorry_destination(&id) == Some(destination.id);
+            if sorry && service.sorry_load.insert(id, load) != Some(load) {
                 told.extend(service.config.sorry_key().map(RowKey::Server));
             }
         }
@@ -879,8 +964,8 @@ impl Engine {
         if !self.pending.is_empty() {
             for (id, batch) in sent {
                 for pending in &mut self.pending {
-                    if let Some(waiting @ None) = pending.waiting.get_mut(&id) {
-                        *waiting = Some(batch);
+                    if let Some(waiting) = pending.waiting.get_mut(&id) {
+                        waiting.batch.get_or_insert(batch);
                     }
                 }
             }

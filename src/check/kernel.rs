@@ -308,7 +308,7 @@ impl Kernel {
         found: Vec<Found>,
         adopt: bool,
         ours: bool,
-        named: impl Fn(Slot, &DestinationId) -> bool,
+        named: impl Fn(Slot, &ServiceId, &DestinationId) -> bool,
     ) -> Drift {
         let mut drift = Drift::default();
         self.auditing = false;
@@ -321,7 +321,7 @@ impl Kernel {
             }
             let (actual, strangers) = match there {
                 None => (None, Vec::new()),
-                Some(there) => managed.sort_out(there, ours, &named),
+                Some(there) => managed.sort_out(id, there, ours, &named),
             };
             drift.unexpected += strangers.len() as u32;
             if !adopt {
@@ -379,6 +379,12 @@ impl Kernel {
         let wanted = managed.wanted.as_ref().and_then(|it| it.destinations.iter().find(|it| it.id == *destination));
         let known = managed.known.as_ref().and_then(|it| it.destinations.get(destination));
         managed.flight.is_none() && wanted.map(Some) == known.map(Option::as_ref)
+    }
+
+    /// Whether the kernel has refused this destination, or its whole service, and not yet taken it.
+    pub fn refuses(&self, id: &ServiceId, destination: &DestinationId) -> bool {
+        let troubles = self.services.get(id).map(|it| &it.troubles);
+        troubles.is_some_and(|it| it.contains_key(&None) || it.contains_key(&Some(*destination)))
     }
 
     /// Everything goes: the deletions of all services that are, or may be, in the kernel.
@@ -475,13 +481,14 @@ impl Managed {
     /// Parts what was found into ours and strangers.
     fn sort_out(
         &self,
+        id: &ServiceId,
         found: Found,
         ours: bool,
-        named: impl Fn(Slot, &DestinationId) -> bool,
+        named: impl Fn(Slot, &ServiceId, &DestinationId) -> bool,
     ) -> (Option<Known>, Vec<DestinationId>) {
         let mine = |it: &Destination| {
             ours || self.known.as_ref().is_some_and(|known| known.destinations.contains_key(&it.id))
-                || self.owner.is_none_or(|owner| named(owner, &it.id))
+                || self.owner.is_none_or(|owner| named(owner, id, &it.id))
         };
         let mut known = Known { service: Some(found.service), destinations: BTreeMap::new() };
         let mut strangers = Vec::new();

@@ -4,8 +4,8 @@ use super::engine::Engine;
 use super::io::Output;
 use super::kernel::Slot;
 use super::plan;
-use super::service::{Probe, Server, Service, sorry_id, total};
-use super::table::{DestinationId, Op};
+use super::service::{Probe, Server, Service, total};
+use super::table::{DestinationId, Op, ServiceId};
 use crate::bus::rows::{CheckerRow, GroupRow, Row, RowKey, ServerConfig, ServerRow, ServiceRow};
 use crate::conf::model::{Check, ServerKey};
 
@@ -44,12 +44,12 @@ impl Engine {
     /// Reports the rows that an operation of the kernel may have changed.
     pub(super) fn tell_kernel(&self, slot: Slot, op: &Op, out: &mut Vec<Output>) {
         let Some(service) = self.service(slot) else { return };
-        let Some(id) = plan::destination(op) else {
+        let (Some(id), Some(destination)) = (plan::subject(op), plan::destination(op)) else {
             return out.push(Output::Changed(RowKey::Service(service.key().clone())));
         };
-        let server = service.position(id.address, id.port).and_then(|at| service.servers.get(at));
+        let server = service.position_of(&id, &destination).and_then(|at| service.servers.get(at));
         out.extend(server.map(|server| Output::Changed(RowKey::Server(service.server_key(server)))));
-        if service.config.sorry.as_ref().is_some_and(|sorry| sorry_id(sorry) == id) {
+        if service.sorry_destination(&id) == Some(destination) {
             out.extend(service.config.sorry_key().map(|key| Output::Changed(RowKey::Server(key))));
         }
         out.push(Output::Counted(RowKey::Service(service.key().clone())));
@@ -96,10 +96,12 @@ impl Engine {
 
     fn server_row(&self, key: &ServerKey) -> Option<ServerRow> {
         let service = self.service_named(&key.service)?;
-        let id = DestinationId { address: key.address, port: key.port };
-        let installed = service.ids.iter().any(|service| self.kernel.holds(service, &id));
+        let installed = |destination: &dyn Fn(&ServiceId) -> Option<DestinationId>| {
+            service.ids.iter().any(|id| destination(id).is_some_and(|it| self.kernel.holds(id, &it)))
+        };
         if key.sorry {
-            let sorry = service.config.sorry.as_ref().filter(|sorry| sorry_id(sorry) == id)?;
+            let sorry = service.config.sorry.as_ref();
+            let sorry = sorry.filter(|sorry| (sorry.address, sorry.port) == (key.address, key.port))?;
             return Some(ServerRow {
                 service_index: service.index,
                 index: 1,
@@ -107,7 +109,7 @@ impl Engine {
                 alive: service.sorry_active,
                 weight: u32::from(service.sorry_active),
                 overridden: false,
-                installed,
+                installed: installed(&|id| service.sorry_destination(id)),
                 failed_checks: 0,
                 checks_not_run: 0,
                 since: service.quorum_since,
@@ -119,7 +121,7 @@ impl Engine {
         }
         let at = service.position(key.address, key.port)?;
         let server = service.servers.get(at)?;
-        Some(real_row(service, at, server, installed))
+        Some(real_row(service, at, server, installed(&|id| service.server_destination(id, &server.config))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One virtual server: its pool, its quorum, and what it wants of the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use super::machine::Machine;
@@ -8,8 +8,8 @@ use super::plan::Wanted;
 use super::table::{self, Destination, DestinationId, Load, ServiceId, Stats};
 use crate::clock::WallTime;
 use crate::conf::model::{
-    Check, Checker, Family, GroupMember, Protocol, RealServer, ServerGroup, ServerKey, ServiceKey, ServiceKind,
-    SorryServer, VirtualServer,
+    Check, Checker, Family, Forwarding, GroupMember, Protocol, RealServer, ServerGroup, ServerKey, ServiceKey,
+    ServiceKind, VirtualServer,
 };
 
 /// The kernel's weights are signed.
@@ -106,6 +106,45 @@ impl Service {
         self.servers.iter().position(|server| server.config.address == address && server.config.port == port)
     }
 
+    /// What a server at this address and port is called in one of the kernel's services. In a group, what is routed or
+    /// tunnelled keeps the port of the packet, which is the member's. `None`: a server of the other family can be
+    /// reached by a tunnel only, and is not in that service.
+    fn destination(&self, id: &ServiceId, address: IpAddr, port: u16, forwarding: Forwarding) -> Option<DestinationId> {
+        if Family::of(address) != id.family() && !matches!(forwarding, Forwarding::Tunnel(_)) {
+            return None;
+        }
+        let port = match (&self.config.key.kind, id, forwarding) {
+            (ServiceKind::Group(_), ServiceId::Address { port, .. }, Forwarding::Direct | Forwarding::Tunnel(_)) => {
+                *port
+            }
+            _ => port,
+        };
+        Some(DestinationId { address, port })
+    }
+
+    /// The destination of a server in this service of the kernel, if it can be one there.
+    pub fn server_destination(&self, id: &ServiceId, server: &RealServer) -> Option<DestinationId> {
+        self.destination(id, server.address, server.port, server.forwarding)
+    }
+
+    /// The same of the sorry server.
+    pub fn sorry_destination(&self, id: &ServiceId) -> Option<DestinationId> {
+        let sorry = self.config.sorry.as_ref()?;
+        self.destination(id, sorry.address, sorry.port, sorry.forwarding)
+    }
+
+    /// Place of the real server that is this destination of one of the kernel's services.
+    pub fn position_of(&self, id: &ServiceId, destination: &DestinationId) -> Option<usize> {
+        let is = |server: &Server| self.server_destination(id, &server.config) == Some(*destination);
+        // All that is not in a group has one name only.
+        let plain = self.position(destination.address, destination.port);
+        let found = plain.filter(|at| self.servers.get(*at).is_some_and(is));
+        match self.config.key.kind {
+            ServiceKind::Group(_) => found.or_else(|| self.servers.iter().position(is)),
+            ServiceKind::Address { .. } | ServiceKind::Mark { .. } => found,
+        }
+    }
+
     /// Row number of the server at this place: a sorry server is row 1.
     pub fn row_index(&self, position: usize) -> u32 {
         let shift = 1 + u32::from(self.config.sorry.is_some());
@@ -145,11 +184,14 @@ impl Service {
     pub fn wanted(&self, id: &ServiceId) -> Wanted {
         let mut destinations: Vec<Destination> = Vec::with_capacity(self.servers.len() + 1);
         let sorry = self.config.sorry.as_ref().filter(|sorry| self.sorry_active || sorry.inhibit);
+        let sorry = sorry.zip(self.sorry_destination(id));
+        // Servers of a group that differ in their port only may be one destination: the first that serves is.
+        let mut seen = HashSet::with_capacity(self.servers.len());
         for server in &self.servers {
             let weight = if server.alive && !self.sorry_active { server.weight() } else { 0 };
             let absent = (!server.alive || self.sorry_active) && !server.config.inhibit_on_failure;
-            let id = DestinationId { address: server.config.address, port: server.config.port };
-            if absent || sorry.is_some_and(|sorry| self.sorry_active && sorry_id(sorry) == id) {
+            let Some(id) = self.server_destination(id, &server.config).filter(|_| !absent) else { continue };
+            if (self.sorry_active && sorry.is_some_and(|(_, sorry)| sorry == id)) || !seen.insert(id) {
                 continue;
             }
             destinations.push(Destination {
@@ -161,11 +203,11 @@ impl Service {
                 local: false,
             });
         }
-        if let Some(sorry) = sorry
-            && !destinations.iter().any(|destination| destination.id == sorry_id(sorry))
+        if let Some((sorry, id)) = sorry
+            && !seen.contains(&id)
         {
             destinations.push(Destination {
-                id: sorry_id(sorry),
+                id,
                 forwarding: sorry.forwarding,
                 weight: u32::from(self.sorry_active),
                 upper_threshold: 0,
@@ -200,8 +242,8 @@ impl Service {
     }
 
     /// Whether this destination is named in the configuration.
-    pub fn names(&self, id: &DestinationId) -> bool {
-        self.position(id.address, id.port).is_some() || self.config.sorry.as_ref().is_some_and(|it| sorry_id(it) == *id)
+    pub fn names(&self, id: &ServiceId, destination: &DestinationId) -> bool {
+        self.position_of(id, destination).is_some() || self.sorry_destination(id).as_ref() == Some(destination)
     }
 
     /// Whether the kernel's service is on this host, for `ha_suspend`; `None` without an address to tell by.
@@ -231,6 +273,17 @@ impl Server {
         let base = i64::from(self.operator.unwrap_or(self.config.weight));
         let delta = self.checkers.iter().fold(0i64, |sum, probe| sum.saturating_add(probe.delta));
         u32::try_from(base.saturating_add(delta).clamp(0, i64::from(WEIGHT_MAX))).unwrap_or(0)
+    }
+
+    /// Whether nothing but an operator can make the configured weight a 0 in the kernel: neither the file nor a check
+    /// that has a say in it, nor a failure of a server that stays in the table.
+    pub fn keeps_weight(&self) -> bool {
+        let has_a_say = |probe: &Probe| match &probe.config.check {
+            Check::Misc(misc) => misc.dynamic,
+            Check::File(file) => file.weight != 0,
+            _ => false,
+        };
+        self.config.weight != 0 && !self.config.inhibit_on_failure && !self.checkers.iter().any(has_a_say)
     }
 
     /// Whether all checkers are up; a server without checkers is.
@@ -264,10 +317,6 @@ impl Probe {
     }
 }
 
-pub fn sorry_id(sorry: &SorryServer) -> DestinationId {
-    DestinationId { address: sorry.address, port: sorry.port }
-}
-
 pub fn total(loads: &BTreeMap<ServiceId, Load>) -> Load {
     loads.values().fold(Load::default(), |mut sum, load| {
         sum += *load;
@@ -286,7 +335,7 @@ pub fn ids(config: &VirtualServer, groups: &[ServerGroup]) -> Vec<ServiceId> {
         ServiceKind::Group(name) => {
             let Some(group) = groups.iter().find(|group| group.name == *name) else { return Vec::new() };
             let mut ids = Vec::new();
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             let members = group.members.iter().flat_map(|member| expand(member, protocol, config.family));
             ids.extend(members.filter(|id| seen.insert(*id)));
             ids

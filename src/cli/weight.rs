@@ -111,7 +111,7 @@ impl Drain {
         let mut seen = one(&mut client, &set)?;
         let seconds = || clock::now().since(begun).as_secs_f64();
         if !self.wait {
-            self.tell(&seen.server, seconds(), format_args!("weight 0, {}", connections(&seen.server)));
+            self.tell(&seen.server, None, seconds(), format_args!("weight 0, {}", connections(&seen.server)));
             return Ok(0);
         }
         let deadline = begun + Duration::from_secs(u64::from(self.timeout));
@@ -125,13 +125,16 @@ impl Drain {
             let now = clock::now();
             if seen.server.active_connections == 0 && seen.counted_at >= set_at {
                 progress.end();
-                self.tell(&seen.server, seconds(), format_args!("drained in {:.0} s", seconds()));
+                self.tell(&seen.server, Some(true), seconds(), format_args!("drained in {:.0} s", seconds()));
                 return Ok(0);
             }
             if now >= deadline {
                 progress.end();
-                let text = format!("{} left after {} s", connections(&seen.server), self.timeout);
-                self.tell(&seen.server, seconds(), format_args!("{text}"));
+                let text = match seen.server.active_connections {
+                    0 => format!("not counted since it was drained, {} s ago", self.timeout),
+                    _ => format!("{} left after {} s", connections(&seen.server), self.timeout),
+                };
+                self.tell(&seen.server, Some(false), seconds(), format_args!("{text}"));
                 return Ok(status::LEFT);
             }
             if !self.which.connection.json && now.since(begun) >= PATIENCE_OF_PEOPLE {
@@ -147,10 +150,10 @@ impl Drain {
         }
     }
 
-    fn tell(&self, server: &Server, seconds: f64, text: std::fmt::Arguments<'_>) {
+    /// `drained`: whether it is, if that was waited for.
+    fn tell(&self, server: &Server, drained: Option<bool>, seconds: f64, text: std::fmt::Arguments<'_>) {
         if self.which.connection.json {
             let active_connections = server.active_connections;
-            let drained = self.wait.then_some(active_connections == 0);
             print_json(&Drained { drained, seconds, active_connections, server });
             return;
         }

@@ -336,6 +336,17 @@ fn the_second_burst_follows_after_its_delay_and_a_master_that_yields_announces_n
 }
 
 #[test]
+fn a_row_tells_the_kind_of_authentication_and_not_the_pass_phrase() {
+    let with = |auth| Instance { auth: Some(auth), ..instance("VI_1", 51, VIP) };
+    for (auth, told) in [(Auth::Pass(*b"secret\0\0"), Auth::Pass([0; 8])), (Auth::Ah(*b"secret\0\0"), Auth::Ah([0; 8]))]
+    {
+        let (bench, _) = Bench::started(&config(vec![with(auth)]));
+        // `Auth` prints no octets, so it is compared without being printed.
+        assert!(bench.row("VI_1").config.auth == Some(told));
+    }
+}
+
+#[test]
 fn adverts_are_found_unfit_and_counted_by_reason() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
     let deadline = bench.engine.deadline();

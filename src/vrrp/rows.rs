@@ -5,7 +5,7 @@ use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{AddressRow, InstanceRow, Row, RowKey, State, TrackedInterfaceRow};
-use crate::conf::model::{InitialState, Instance, Preempt};
+use crate::conf::model::{Auth, InitialState, Instance, Preempt};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -95,7 +95,12 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
     InstanceRow {
         index: router.index,
         // Addresses have rows of their own, and a row must fit a frame however many there are.
-        config: Instance { addresses: Vec::new(), excluded: Vec::new(), ..router.config.clone() },
+        config: Instance {
+            addresses: Vec::new(),
+            excluded: Vec::new(),
+            auth: router.config.auth.as_ref().map(without_secret),
+            ..router.config.clone()
+        },
         state,
         wanted,
         base_priority: router.base,
@@ -111,6 +116,14 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
         counters: router.counters,
+    }
+}
+
+/// Rows go to a process that any reader of SNMP talks to: it learns the kind of authentication, not the pass phrase.
+fn without_secret(auth: &Auth) -> Auth {
+    match auth {
+        Auth::Pass(_) => Auth::Pass([0; 8]),
+        Auth::Ah(_) => Auth::Ah([0; 8]),
     }
 }
 

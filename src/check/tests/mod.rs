@@ -1,7 +1,9 @@
 //! The engine against a model of the kernel's table: sentences, and a simulation.
 
+mod groups;
 mod pools;
 mod simulation;
 mod table;
 mod timing;
+mod weights;
 mod world;

@@ -182,12 +182,23 @@ pub struct Kernel {
     /// Schedulers that this kernel has not.
     pub unknown_scheduler: Option<String>,
     pub refuse_weight: Option<u32>,
+    /// A service that takes no destinations and no changes of any.
+    pub refuse_service: Option<ServiceId>,
 }
 
 impl Kernel {
     pub fn carry_out(&mut self, op: &Op) -> Option<i32> {
         let refused = |destination: &Destination, weight: Option<u32>| Some(destination.weight) == weight;
         match op {
+            Op::AddDestination(id, destination) | Op::EditDestination(id, destination)
+                if Family::of(destination.id.address) != id.family()
+                    && !matches!(destination.forwarding, Forwarding::Tunnel(_)) =>
+            {
+                return Some(errno::EINVAL);
+            }
+            Op::AddDestination(id, _) | Op::EditDestination(id, _) if Some(*id) == self.refuse_service => {
+                return Some(errno::ENOMEM);
+            }
             Op::AddService(service) | Op::EditService(service)
                 if Some(&service.scheduler) == self.unknown_scheduler.as_ref() =>
             {

@@ -1,6 +1,6 @@
 //! Virtual servers and checkers.
 
-use super::Effect::{Built, Nothing};
+use super::Effect::{Built, NotBuilt, Nothing};
 use super::Kind::*;
 use super::Missing::{Fatal, Warn};
 use super::Repeat::{Many, Once};
@@ -144,7 +144,7 @@ pub static ROWS: &[Row] = &[
     row(URLS, "regex_options", &[], Words(&[some("option", Word(&["allow_empty_class", "alt_bsux", "auto_callout", "caseless", "dollar_endonly", "dotall", "dupnames", "extended", "firstline", "match_unset_backref", "multiline", "never_ucp", "never_utf", "no_auto_capture", "no_auto_possess", "no_dotstar_anchor", "no_start_optimize", "ucp", "ungreedy", "utf", "never_backslash_c", "alt_circumflex", "alt_verbnames", "use_offset_limit"]))]), Warn, Many, Built, "none", "PCRE2 compile options; accumulates"),
     row(URLS, "regex_min_offset", &[], Words(&[one("n", U64)]), Warn, Once, Built, "0", "First body offset searched"),
     row(URLS, "regex_max_offset", &[], Words(&[one("n", U64)]), Warn, Once, Built, "none", "Last offset where a match may start"),
-    row(URLS, "regex_stack", &[], Words(&[one("start", U64), one("max", U64)]), Warn, Once, Built, "PCRE2 default", "JIT stack sizes; largest over all URLs used"),
+    row(URLS, "regex_stack", &[], Words(&[one("start", U64), one("max", U64)]), Warn, Once, Nothing, "PCRE2 default", "JIT stack sizes; without effect here, where matching needs no JIT stack"),
     row(&["virtual_server/real_server/SSL_GET/url"], "tls_compliant", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Send close_notify for this URL"),
     row(&["virtual_server/real_server/SMTP_CHECK"], "helo_name", &[], Words(&[one("name", Str)]), Warn, Once, Built, "smtpchecker.keepalived.org", "HELO argument"),
     row(&["virtual_server/real_server/SMTP_CHECK"], "host", &[], Block(&[]), Warn, Many, Built, "-", "Deprecated: additional target, becomes its own checker"),
@@ -162,5 +162,5 @@ pub static ROWS: &[Row] = &[
     row(&["virtual_server/real_server/FILE_CHECK"], "weight", &[], Words(&[one("weight", Int(-2147483647, 2147483647)), opt("reverse", Word(&["reverse", "noreverse"]))]), Warn, Once, Built, "track_file's", "Multiplier of the file value"),
     row(&["virtual_server/real_server/FILE_CHECK"], "dynamic", &[], Flag, Warn, Once, Nothing, "-", "In the man page only; not registered by the code"),
     row(&["virtual_server/real_server/BFD_CHECK"], "name", &[], Words(&[one("name", Name(31))]), Warn, Once, Built, "none (required)", "bfd_instance defined earlier"),
-    row(&["virtual_server/real_server/BFD_CHECK"], "alpha", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "real server's", "Start failed until up"),
+    row(&["virtual_server/real_server/BFD_CHECK"], "alpha", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "real server's", "Start failed until up"),
 ];

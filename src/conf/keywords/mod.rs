@@ -184,7 +184,7 @@ pub enum Effect {
     Built,
     /// Recognised and checked, reported once at start.
     NotBuilt,
-    /// Has none in Keepalived either.
+    /// Has none in Keepalived either, or nothing that it could act on here: the help says so.
     Nothing,
 }
 
