@@ -97,7 +97,7 @@ fn a_process_that_is_killed_comes_back_and_neither_table_counters_nor_adverts_no
         let pool = "vrrp_instance VI_1 {\n state MASTER\n interface eth0\n virtual_router_id 51\n priority 150\n advert_int \
                     1\n virtual_ipaddress {\n 10.70.0.20/24\n }\n}\nvirtual_server 10.70.0.10 80 {\n delay_loop 1\n \
                     lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 10.71.0.11 80 {\n TCP_CHECK {\n }\n }\n \
-                    real_server 10.71.0.12 80 {\n MISC_CHECK {\n misc_path /bin/true\n }\n }\n}\n";
+                    real_server 10.71.0.12 80 {\n MISC_CHECK {\n misc_path /bin/true\n misc_timeout 60\n }\n }\n}\n";
         // The table of a predecessor is taken over whatever lvs_flush says.
         let text = format!("global_defs {{\n lvs_flush\n script_user root\n}}\n{pool}");
         let options = Options { agentx: Some(&agentx), ..Options::default() };
