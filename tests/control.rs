@@ -21,8 +21,7 @@ use keepwatch::bus::rows::{IpvsRow, Row, RowKey, ServerConfig, ServerRow, Servic
 use keepwatch::check::table::{Load, Stats};
 use keepwatch::clock::{self, WallTime};
 use keepwatch::conf::model::{
-    Config, Family, Forwarding, Global, Location, Protocol, RealServer, ServerKey, ServiceKey, ServiceKind,
-    VirtualServer,
+    Config, Family, Global, Protocol, RealServer, ServerKey, ServiceKey, ServiceKind, VirtualServer,
 };
 use keepwatch::process::control::ControlSocket;
 use keepwatch::process::lifecycle::{Channel, Sheet, ToChild};
@@ -135,7 +134,7 @@ impl Engine {
     fn add(&mut self, index: u32, key: ServiceKey, servers: &[(&str, Option<&str>)]) {
         let row = ServiceRow {
             index,
-            config: service(key),
+            config: VirtualServer::new(key, Family::V4),
             installed: true,
             quorum_met: true,
             quorum_since: WallTime(0),
@@ -151,7 +150,7 @@ impl Engine {
             self.servers.push(ServerRow {
                 service_index: index,
                 index: place,
-                config: ServerConfig::Real(server(address.parse().unwrap(), *name)),
+                config: ServerConfig::Real(server(&row.config, address.parse().unwrap(), *name)),
                 alive: true,
                 weight: 3,
                 overridden: false,
@@ -250,62 +249,8 @@ impl Engine {
     }
 }
 
-fn service(key: ServiceKey) -> VirtualServer {
-    VirtualServer {
-        key,
-        location: Location::default(),
-        family: Family::V4,
-        scheduler: "rr".to_owned(),
-        one_packet: false,
-        scheduler_flags: [false; 3],
-        forwarding: Some(Forwarding::Nat),
-        persistence: None,
-        persistence_engine: None,
-        delay_loop_us: 10_000_000,
-        retry: None,
-        delay_before_retry_us: None,
-        warmup_us: None,
-        connect_timeout_us: 5_000_000,
-        weight: 1,
-        inhibit_on_failure: false,
-        ha_suspend: false,
-        alpha: false,
-        omega: false,
-        quorum: 1,
-        hysteresis: 0,
-        quorum_up: None,
-        quorum_down: None,
-        virtual_host: None,
-        snmp_name: None,
-        smtp_alert: false,
-        sorry: None,
-        servers: vec![],
-    }
-}
-
-fn server(address: IpAddr, name: Option<&str>) -> RealServer {
-    RealServer {
-        address,
-        port: 80,
-        location: Location::default(),
-        weight: 3,
-        forwarding: Forwarding::Nat,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        inhibit_on_failure: false,
-        notify_up: None,
-        notify_down: None,
-        alpha: false,
-        retry: None,
-        delay_before_retry_us: None,
-        warmup_us: None,
-        connect_timeout_us: 5_000_000,
-        delay_loop_us: 10_000_000,
-        smtp_alert: true,
-        virtual_host: None,
-        snmp_name: name.map(str::to_owned),
-        checkers: vec![],
-    }
+fn server(service: &VirtualServer, address: IpAddr, name: Option<&str>) -> RealServer {
+    RealServer { weight: 3, snmp_name: name.map(str::to_owned), ..RealServer::new(service, address, 80) }
 }
 
 fn sealed(config: &Config) -> OwnedFd {

@@ -95,6 +95,15 @@ pub enum ChannelError {
     Io(#[from] io::Error),
 }
 
+/// How [`Channel::hear`] ended.
+#[derive(Debug)]
+pub enum Heard {
+    /// More may come.
+    Everything,
+    /// The supervisor is gone, or cannot be understood. The socket stays readable for ever.
+    Last(Option<ChannelError>),
+}
+
 impl Channel {
     pub fn new(socket: Seqpacket) -> Channel {
         Channel { socket, waiting: VecDeque::new(), buffer: vec![0; seqpacket::FRAME_MAX] }
@@ -143,6 +152,21 @@ impl Channel {
                     Some(message) => Ok(Some((message, fds.into_iter().next()))),
                     None => Err(ChannelError::Gone),
                 }
+            }
+        }
+    }
+
+    /// Writes what fits, reads what has come, and says whether this is the end, with a complaint if there is one. For
+    /// children.
+    pub fn hear(&mut self) -> (Vec<(ToChild, Option<OwnedFd>)>, Heard) {
+        let _ = self.flush();
+        let mut messages = Vec::new();
+        loop {
+            match self.receive() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => return (messages, Heard::Everything),
+                Err(ChannelError::Gone) => return (messages, Heard::Last(None)),
+                Err(error) => return (messages, Heard::Last(Some(error))),
             }
         }
     }

@@ -32,37 +32,19 @@ pub fn script(id: u32) -> Option<Script> {
 
 /// A TCP service `10.0.0.N:80` that checks every 10 s, retries once after 1 s and starts at once.
 pub fn service(last: u8, servers: Vec<RealServer>) -> VirtualServer {
-    let kind = ServiceKind::Address { address: IpAddr::from([10, 0, 0, last]), port: 80 };
     VirtualServer {
-        key: ServiceKey { kind, protocol: Some(Protocol::Tcp) },
         location: location(u32::from(last) * 100),
-        family: Family::V4,
         scheduler: "rr".into(),
-        one_packet: false,
-        scheduler_flags: [false; 3],
         forwarding: Some(Forwarding::Nat),
-        persistence: None,
-        persistence_engine: None,
         delay_loop_us: 10_000_000,
-        retry: None,
-        delay_before_retry_us: None,
-        warmup_us: None,
-        connect_timeout_us: 5_000_000,
-        weight: 1,
-        inhibit_on_failure: false,
-        ha_suspend: false,
-        alpha: false,
-        omega: false,
-        quorum: 1,
-        hysteresis: 0,
-        quorum_up: None,
-        quorum_down: None,
-        virtual_host: None,
-        snmp_name: None,
-        smtp_alert: false,
-        sorry: None,
         servers,
+        ..VirtualServer::new(service_key(last), Family::V4)
     }
+}
+
+fn service_key(last: u8) -> ServiceKey {
+    let kind = ServiceKind::Address { address: IpAddr::from([10, 0, 0, last]), port: 80 };
+    ServiceKey { kind, protocol: Some(Protocol::Tcp) }
 }
 
 pub fn sorry(last: u8, inhibit: bool) -> Option<SorryServer> {
@@ -78,26 +60,11 @@ pub fn sorry(last: u8, inhibit: bool) -> Option<SorryServer> {
 /// `10.1.0.N:80` with these checkers.
 pub fn server(last: u8, weight: u32, checkers: Vec<Checker>) -> RealServer {
     RealServer {
-        address: IpAddr::from([10, 1, 0, last]),
-        port: 80,
         location: location(1000 + u32::from(last)),
         weight,
-        forwarding: Forwarding::Nat,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        inhibit_on_failure: false,
-        notify_up: None,
-        notify_down: None,
-        alpha: false,
-        retry: None,
-        delay_before_retry_us: None,
-        warmup_us: None,
-        connect_timeout_us: 5_000_000,
-        delay_loop_us: 10_000_000,
         smtp_alert: false,
-        virtual_host: None,
-        snmp_name: None,
         checkers,
+        ..RealServer::new(&service(0, vec![]), IpAddr::from([10, 1, 0, last]), 80)
     }
 }
 

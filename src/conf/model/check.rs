@@ -456,6 +456,40 @@ impl Protocol {
 }
 
 impl VirtualServer {
+    /// What a block means that says nothing, with Keepalived's defaults. It has no servers yet.
+    pub fn new(key: ServiceKey, family: Family) -> VirtualServer {
+        VirtualServer {
+            key,
+            location: Location::default(),
+            family,
+            scheduler: "wlc".to_owned(),
+            one_packet: false,
+            scheduler_flags: [false; 3],
+            forwarding: None,
+            persistence: None,
+            persistence_engine: None,
+            delay_loop_us: 60_000_000,
+            retry: None,
+            delay_before_retry_us: None,
+            warmup_us: None,
+            connect_timeout_us: 5_000_000,
+            weight: 1,
+            inhibit_on_failure: false,
+            ha_suspend: false,
+            alpha: false,
+            omega: false,
+            quorum: 1,
+            hysteresis: 0,
+            quorum_up: None,
+            quorum_down: None,
+            virtual_host: None,
+            snmp_name: None,
+            smtp_alert: false,
+            sorry: None,
+            servers: Vec::new(),
+        }
+    }
+
     pub fn server_key(&self, server: &RealServer) -> ServerKey {
         ServerKey { service: self.key.clone(), address: server.address, port: server.port, sorry: false }
     }
@@ -463,6 +497,34 @@ impl VirtualServer {
     pub fn sorry_key(&self) -> Option<ServerKey> {
         let sorry = self.sorry.as_ref()?;
         Some(ServerKey { service: self.key.clone(), address: sorry.address, port: sorry.port, sorry: true })
+    }
+}
+
+impl RealServer {
+    /// What a block of this service means that says nothing: everything is inherited.
+    pub fn new(service: &VirtualServer, address: IpAddr, port: u16) -> RealServer {
+        RealServer {
+            address,
+            port,
+            location: Location::default(),
+            weight: service.weight,
+            forwarding: service.forwarding.unwrap_or(Forwarding::Nat),
+            upper_threshold: 0,
+            lower_threshold: 0,
+            inhibit_on_failure: service.inhibit_on_failure,
+            notify_up: None,
+            notify_down: None,
+            alpha: service.alpha,
+            retry: service.retry,
+            delay_before_retry_us: service.delay_before_retry_us,
+            warmup_us: service.warmup_us,
+            connect_timeout_us: service.connect_timeout_us,
+            delay_loop_us: service.delay_loop_us,
+            smtp_alert: true,
+            virtual_host: None,
+            snmp_name: None,
+            checkers: Vec::new(),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::{debug, error};
 use self::engines::Engines;
 use super::control::{Ask, Control};
 use super::dumps;
-use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
 use super::logging;
 use super::options::Options;
@@ -215,22 +215,15 @@ impl Bridge {
     }
 
     fn read_channel(&mut self) {
-        let _ = self.channel.flush();
-        loop {
-            match self.channel.receive::<ToChild>() {
-                Ok(Some((message, fd))) => self.told(message, fd),
-                Ok(None) => return aio::drained(&self.channel_ready),
-                Err(error) => {
-                    if !matches!(error, ChannelError::Gone) {
-                        error!("the supervisor cannot be understood: {error}");
-                    }
-                    self.leave();
-                    // The end of the socket stays readable; there is nothing to wait for any more.
-                    self.leaving = Some(clock::now());
-                    return;
-                }
-            }
+        let (messages, heard) = self.channel.hear();
+        messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
+        let Heard::Last(error) = heard else { return aio::drained(&self.channel_ready) };
+        if let Some(error) = error {
+            error!("the supervisor cannot be understood: {error}");
         }
+        self.leave();
+        // The end of the socket stays readable; there is nothing to wait for any more.
+        self.leaving = Some(clock::now());
     }
 
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {

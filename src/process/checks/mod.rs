@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use self::kernel::{Answer, Ask, Kernel};
 use self::peer::{Peer, Woken as PeerWoken};
 use self::probes::Probes;
-use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::sleep_until;
 use super::logging;
 use super::options::Options;
@@ -385,23 +385,19 @@ impl Driver {
     }
 
     fn read_channel(&mut self) {
-        let _ = self.channel.flush();
-        loop {
-            match self.channel.receive::<ToChild>() {
-                Ok(Some((message, fd))) => self.told(message, fd),
-                Ok(None) => return aio::drained(&self.channel_ready),
-                Err(error) => {
-                    if !matches!(error, ChannelError::Gone) {
-                        error!("the supervisor cannot be understood: {error}");
-                    } else if self.leaving.is_none() {
-                        error!("the supervisor is gone; stopping");
-                    }
-                    self.leave();
-                    // The end of the socket stays readable, and says nothing more.
-                    return aio::drained(&self.channel_ready);
-                }
-            }
+        let (messages, heard) = self.channel.hear();
+        messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
+        match heard {
+            Heard::Everything => {}
+            Heard::Last(Some(ref error)) => error!("the supervisor cannot be understood: {error}"),
+            Heard::Last(None) if self.leaving.is_none() => error!("the supervisor is gone; stopping"),
+            Heard::Last(None) => {}
         }
+        if matches!(heard, Heard::Last(_)) {
+            self.leave();
+        }
+        // Its end stays readable, and says nothing more.
+        aio::drained(&self.channel_ready);
     }
 
     fn read_signals(&mut self) {

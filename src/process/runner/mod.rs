@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use self::mail::Mailer;
 use self::script::{Output, RunId, Runs};
-use super::lifecycle::{Channel, ChannelError, ToChild, ToSupervisor};
+use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
 use super::link::sleep_until;
 use super::logging;
 use super::role::{Role, exit};
@@ -251,22 +251,15 @@ impl Runner {
     }
 
     fn read_channel(&mut self) {
-        let _ = self.channel.flush();
-        loop {
-            match self.channel.receive::<ToChild>() {
-                Ok(Some((message, fd))) => self.told(message, fd),
-                Ok(None) => return aio::drained(&self.channel_ready),
-                Err(error) => {
-                    if !matches!(error, ChannelError::Gone) {
-                        error!("the supervisor cannot be understood: {error}");
-                    }
-                    // The end of the socket stays readable; there is nothing to wait for any more.
-                    self.leave();
-                    self.leaving = Some(Leaving { until: clock::now(), let_go: false });
-                    return;
-                }
-            }
+        let (messages, heard) = self.channel.hear();
+        messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
+        let Heard::Last(error) = heard else { return aio::drained(&self.channel_ready) };
+        if let Some(error) = error {
+            error!("the supervisor cannot be understood: {error}");
         }
+        // The end of the socket stays readable; there is nothing to wait for any more.
+        self.leave();
+        self.leaving = Some(Leaving { until: clock::now(), let_go: false });
     }
 
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {

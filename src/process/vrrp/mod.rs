@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use self::perform::World;
 use self::sibling::Sibling;
-use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
 use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
@@ -303,22 +303,17 @@ impl Driver {
     }
 
     fn read_channel(&mut self) {
-        let _ = self.channel.flush();
-        loop {
-            match self.channel.receive::<ToChild>() {
-                Ok(Some((message, fd))) => self.told(message, fd),
-                Ok(None) => break,
-                Err(error) => {
-                    if !matches!(error, ChannelError::Gone) {
-                        error!("the supervisor cannot be understood: {error}");
-                    } else if self.leaving.is_none() {
-                        error!("the supervisor is gone; stopping");
-                    }
-                    let _ = self.poller.remove(&self.channel);
-                    self.leave();
-                    return;
-                }
-            }
+        let (messages, heard) = self.channel.hear();
+        messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
+        match heard {
+            Heard::Everything => {}
+            Heard::Last(Some(ref error)) => error!("the supervisor cannot be understood: {error}"),
+            Heard::Last(None) if self.leaving.is_none() => error!("the supervisor is gone; stopping"),
+            Heard::Last(None) => {}
+        }
+        if matches!(heard, Heard::Last(_)) {
+            let _ = self.poller.remove(&self.channel);
+            return self.leave();
         }
         let wants = self.channel.wants_write();
         if wants != self.watching_channel && self.poller.modify(&self.channel, CHANNEL, wants).is_ok() {
