@@ -1,12 +1,10 @@
 //! The AgentX (RFC 2741) subagent.
 //!
-//! [`Session`] is a protocol as a value: events and a time in, actions out. It asks a [`View`] for variables and
+//! [`Session`] is a protocol as a value: events and a time in, actions out. It asks a [`View`](crate::mib::view::View) for variables and
 //! knows no sockets, no tables and no VRRP. [`set`] keeps the transactions of SETs.
 
 pub mod session;
 pub mod set;
-pub mod view;
 
 pub use session::{Action, Event, Log, LogLevel, Session, Settings, Stats, Wanted};
 pub use set::Token;
-pub use view::{Pinned, View};

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::set::{Asked, Sets, Step, Token};
-use super::view::View;
 use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
 use crate::mib::trap::Trap;
+use crate::mib::view::View;
 use crate::wire::agentx::{Body, ByteOrder, CloseReason, DecodeError, ErrorStatus, Pdu, Subtree, decode};
 use crate::wire::oid::Oid;
 use queue::TrapQueue;
@@ -247,6 +247,13 @@ impl Session {
             stats: Stats::default(),
             answered: 0,
         }
+    }
+
+    /// When the master's sysUpTime was zero, as far as we can know; `None` without an open session.
+    pub fn epoch(&self) -> Option<Instant> {
+        let State::Open(live) = &self.state else { return None };
+        let uptime = Duration::from_millis(u64::from(live.uptime) * 10);
+        Some(live.opened_at - uptime)
     }
 
     /// Advances the session; `view` answers what a master asks in `event`, all of it from one moment.

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::view::View;
 use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
+use crate::mib::table::SetError;
+use crate::mib::view::View;
 use crate::wire::agentx::{ByteOrder, ErrorStatus, VarBind};
 
 /// Names one command under way to its owner; never used twice.
@@ -98,7 +99,7 @@ impl Sets {
     ) -> Result<(), (ErrorStatus, u16)> {
         let mut waiting = VecDeque::new();
         for (index, varbind) in (1..=u16::MAX).zip(varbinds) {
-            waiting.push_back((view.test_set(varbind).map_err(|error| (error, index))?, index));
+            waiting.push_back((view.test_set(varbind).map_err(|error| (status(error), index))?, index));
         }
         if !self.transactions.contains_key(&id) && self.transactions.len() >= Self::MAX {
             return Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0));
@@ -311,6 +312,15 @@ impl Transaction {
         self.deadline = now + Sets::IDLE;
         let answer = |to| Step::Answer { to, error: ErrorStatus::COMMIT_FAILED, index };
         self.asked.take().map(answer).into_iter().collect()
+    }
+}
+
+fn status(error: SetError) -> ErrorStatus {
+    match error {
+        SetError::NoAccess => ErrorStatus::NO_ACCESS,
+        SetError::WrongType => ErrorStatus::WRONG_TYPE,
+        SetError::WrongValue => ErrorStatus::WRONG_VALUE,
+        SetError::NotWritable => ErrorStatus::NOT_WRITABLE,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Messages between processes. Keys are names from the configuration; rows are the latest value, edges keep their order.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Reason, Row, RowKey, State};
+use super::rows::{AuthError, MasterReason, ProtocolError, Reason, Row, RowKey, State};
 use crate::clock::WallTime;
-use crate::conf::model::{InstanceName, Priority, ServerKey, ServiceKey};
+use crate::conf::model::{Family, InstanceName, Priority, ServerKey, ServiceKey, Version};
 
 /// The engine process that owns a thing, tells of it and takes commands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,6 +64,26 @@ pub enum Edge {
         /// The configured `state`.
         initial: State,
         reason: Reason,
+        /// To master only: what the RFC modules tell of it.
+        new_master: Option<NewMaster>,
+        at: WallTime,
+    },
+    /// A sync group entered a state.
+    SyncGroup {
+        group: String,
+        /// Row number at that time.
+        index: u32,
+        to: State,
+        at: WallTime,
+    },
+    /// A packet for an instance broke the protocol. Rate limited: see `unreported`.
+    BadPacket {
+        instance: InstanceName,
+        router: RouterId,
+        source: IpAddr,
+        fault: PacketFault,
+        /// Packets with the same fault since the last such edge that have none of their own.
+        unreported: u64,
         at: WallTime,
     },
     /// A real server joined or left the pool.
@@ -87,6 +109,32 @@ pub enum Edge {
         servers_total: u32,
         at: WallTime,
     },
+}
+
+/// A virtual router as the RFC modules number it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RouterId {
+    /// Of the base interface; `None`: the RFC modules do not know this instance.
+    pub interface_index: Option<u32>,
+    pub vrid: u8,
+    pub family: Family,
+    pub version: Version,
+    /// Has an advertised address, without which the RFC modules do not know it.
+    pub advertises: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewMaster {
+    pub router: RouterId,
+    /// Own primary address.
+    pub primary: IpAddr,
+    pub reason: MasterReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PacketFault {
+    Auth(AuthError),
+    Protocol(ProtocolError),
 }
 
 /// As the MIB numbers it.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::check::table::{Daemon, Load, Stats};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    Address, Global, Instance, InstanceName, Priority, RealServer, ServerGroup, ServerKey, ServiceKey, SorryServer,
-    VirtualServer,
+    Address, Global, Instance, InstanceName, Priority, RealServer, Route, Rule, ServerGroup, ServerKey, ServiceKey,
+    SorryServer, SyncGroup, TrackBfd, TrackFile, TrackProcess, TrackScript, TrackerKind, VirtualServer,
 };
 
 /// Whose row it is. Sorts by owner; the numbers of MIB rows are inside the rows.
@@ -31,6 +31,21 @@ pub enum RowKey {
         instance: InstanceName,
         interface: String,
     },
+    SyncGroup(String),
+    SyncTrackedInterface {
+        group: String,
+        interface: String,
+    },
+    Tracker(TrackerKind, String),
+    /// `owner` is `None` for static routes. `position` counts from 1.
+    Route {
+        owner: Option<InstanceName>,
+        position: u32,
+    },
+    Rule {
+        owner: Option<InstanceName>,
+        position: u32,
+    },
     Group(String),
     Service(ServiceKey),
     Server(ServerKey),
@@ -44,6 +59,11 @@ pub enum Row {
     Instance(Box<InstanceRow>),
     Address(Box<AddressRow>),
     TrackedInterface(TrackedInterfaceRow),
+    SyncGroup(Box<SyncGroupRow>),
+    SyncTrackedInterface(TrackedInterfaceRow),
+    Tracker(Box<TrackerRow>),
+    Route(Box<RouteRow>),
+    Rule(Box<RuleRow>),
     Group(Box<GroupRow>),
     Service(Box<ServiceRow>),
     Server(Box<ServerRow>),
@@ -101,6 +121,14 @@ pub struct InstanceRow {
     pub master_interval_ns: u64,
     pub interface_index: Option<u32>,
     pub interface_mac: Option<[u8; 6]>,
+    /// The advertised addresses: they number rows of the RFC modules.
+    pub advertised: Vec<IpAddr>,
+    /// When the instance left init (or fault) last; `None` while there.
+    pub started: Option<Instant>,
+    /// Why it became master last.
+    pub master_reason: MasterReason,
+    /// What was wrong with the last packet that broke the protocol.
+    pub protocol_error: ProtocolError,
     /// When `state` was entered.
     pub since: WallTime,
     /// Why `state` was entered.
@@ -134,6 +162,38 @@ pub enum Reason {
     LateTimer,
 }
 
+/// vrrpv3StatisticsNewMasterReason, as RFC 6527 numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum MasterReason {
+    /// Never was.
+    #[default]
+    NotMaster = 0,
+    /// A priority 0 advert was heard.
+    Priority = 1,
+    /// A weaker master was preempted, or this router owns the addresses.
+    Preempted = 2,
+    MasterNoResponse = 3,
+}
+
+/// vrrpv3StatisticsProtoErrReason, as RFC 6527 numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum ProtocolError {
+    #[default]
+    None = 0,
+    Ttl = 1,
+    Version = 2,
+    Checksum = 3,
+    VrId = 4,
+}
+
+/// vrrpTrapAuthErrorType, as RFC 2787 numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AuthError {
+    InvalidType = 1,
+    TypeMismatch = 2,
+    Failure = 3,
+}
+
 /// What an instance has counted since it exists; a reload that keeps the instance keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
@@ -144,6 +204,9 @@ pub struct Counters {
     pub priority_zero_received: u64,
     pub priority_zero_sent: u64,
     pub packet_length_errors: u64,
+    /// These two are counted for the router, too.
+    pub checksum_errors: u64,
+    pub version_errors: u64,
     pub advert_interval_errors: u64,
     pub ttl_errors: u64,
     pub invalid_type: u64,
@@ -182,13 +245,78 @@ pub struct AddressRow {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedInterfaceRow {
-    pub instance_index: u32,
+    /// Row number of the instance or the sync group.
+    pub owner_index: u32,
     pub interface: String,
     /// `None` while no such interface exists; such a row has no place in the MIB.
     pub interface_index: Option<u32>,
     pub weight: i16,
     pub reverse: bool,
     pub up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroupRow {
+    /// Row number of vrrpSyncGroupTable: place in the file, from 1.
+    pub index: u32,
+    pub config: SyncGroup,
+    pub state: State,
+    pub since: WallTime,
+}
+
+/// Something that can be tracked, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackerRow {
+    /// Row number: place in the file among its kind, from 1.
+    pub index: u32,
+    pub config: TrackerConfig,
+    pub finding: Finding,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrackerConfig {
+    Script(TrackScript),
+    File(TrackFile),
+    Process(TrackProcess),
+    Bfd(TrackBfd),
+}
+
+/// What a tracker has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finding {
+    /// Nothing yet.
+    Unknown,
+    Good,
+    Bad,
+    /// Of a file: its number. Of processes: how many run.
+    Count {
+        count: i64,
+        good: bool,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRow {
+    /// First index: 0 for static routes, else the instance's row number.
+    pub owner_index: u32,
+    /// Second index.
+    pub position: u32,
+    pub config: Route,
+    /// Of the interface that the route names.
+    pub interface_index: Option<u32>,
+    /// Of the interfaces that its next hops name, in their order.
+    pub hop_interfaces: Vec<Option<u32>>,
+    pub installed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// First index: 0 for static rules, else the instance's row number.
+    pub owner_index: u32,
+    /// Second index.
+    pub position: u32,
+    pub config: Rule,
+    pub installed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,6 +416,17 @@ pub struct IpvsRow {
     pub operations_failed: u64,
     /// Every counter that is shown was read from the kernel after this moment.
     pub counted_at: Instant,
+}
+
+impl TrackerConfig {
+    pub fn kind(&self) -> TrackerKind {
+        match self {
+            TrackerConfig::Script(_) => TrackerKind::Script,
+            TrackerConfig::File(_) => TrackerKind::File,
+            TrackerConfig::Process(_) => TrackerKind::Process,
+            TrackerConfig::Bfd(_) => TrackerKind::Bfd,
+        }
+    }
 }
 
 impl ServiceRow {

@@ -25,7 +25,15 @@ impl Engine {
                 Some(Row::Service(Box::new(self.service_row(slot, self.service(slot)?))))
             }
             RowKey::Server(key) => self.server_row(key).map(|row| Row::Server(Box::new(row))),
-            RowKey::Router | RowKey::Instance(_) | RowKey::Address { .. } | RowKey::TrackedInterface { .. } => None,
+            RowKey::SyncGroup(_)
+            | RowKey::SyncTrackedInterface { .. }
+            | RowKey::Tracker(..)
+            | RowKey::Route { .. }
+            | RowKey::Rule { .. }
+            | RowKey::Router
+            | RowKey::Instance(_)
+            | RowKey::Address { .. }
+            | RowKey::TrackedInterface { .. } => None,
         }
     }
 

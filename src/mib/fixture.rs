@@ -8,15 +8,22 @@ use std::time::Duration;
 
 use crate::bus::msg::{Feed, Generation, Source};
 use crate::bus::rows::{
-    AddressRow, Counters, InstanceRow, Reason, RouterCounters, Row, RowKey, State, TrackedInterfaceRow,
+    AddressRow, Counters, InstanceRow, MasterReason, ProtocolError, Reason, RouterCounters, Row, RowKey, State,
+    TrackedInterfaceRow,
 };
 use crate::clock::WallTime;
 use crate::conf::model::{
     Address, AddressFlags, Auth, Family, Garp, Global, InitialState, Instance, Location, Mail, Notify,
     OldUnicastChecksum, Preempt, Priority, Snmp, Transport, Version, Vrid,
 };
+use crate::mib::table::{Look, Moment};
 use crate::store::{Applied, Snapshot, Store};
 use crate::wire::value::{Value, VarBind};
+
+/// The snapshot, seen at a moment that does not matter.
+pub(crate) fn look(snapshot: &Snapshot) -> Look<'_> {
+    Look { snapshot, moment: Moment::default() }
+}
 
 pub(crate) fn global() -> Global {
     Global {
@@ -54,6 +61,9 @@ pub(crate) fn instance(name: &str) -> Instance {
         track_primary: false,
         track_source: false,
         tracked_interfaces: vec![],
+        tracks: vec![],
+        routes: vec![],
+        rules: vec![],
         garp: Garp {
             delay: Duration::from_secs(5),
             repeat: 5,
@@ -97,6 +107,10 @@ pub(crate) fn instance_row(index: u32, config: Instance) -> InstanceRow {
         master_interval_ns: 2_000_000_000,
         interface_index: Some(12),
         interface_mac: Some([2, 0, 0, 0, 1, 0x12]),
+        advertised: vec![],
+        started: None,
+        master_reason: MasterReason::MasterNoResponse,
+        protocol_error: ProtocolError::None,
         since: WallTime(0),
         reason: Reason::MasterNoResponse,
         faults: vec![],
@@ -143,7 +157,7 @@ pub(crate) fn rows(global: Global) -> Vec<(RowKey, Row)> {
     };
     let tracked = |interface: &str, index| {
         let row = TrackedInterfaceRow {
-            instance_index: 1,
+            owner_index: 1,
             interface: interface.to_owned(),
             interface_index: Some(index),
             weight: 0,

@@ -7,6 +7,7 @@ use crate::store::Snapshot;
 use crate::wire::value::Value;
 
 pub static GLOBAL: Part = Part {
+    module: &crate::mib::KEEPALIVED_MIB,
     root: &[1],
     name: "global",
     capability: "The MIB module for Keepalived",

@@ -1,7 +1,7 @@
 //! KEEPALIVED-MIB as data: tables over rows, in OID order.
 //!
 //! Start at [`table`]: what an object is. [`global`], [`vrrp`] and [`check`] list the objects, [`tree`] answers GET, GETNEXT and
-//! the test of a SET over one snapshot, [`trap`] turns edges into notifications. How rows arrive, and that there is
+//! the test of a SET over one snapshot ([`view`]), [`trap`] turns edges into notifications. How rows arrive, and that there is
 //! AgentX, is not known here.
 
 pub mod check;
@@ -11,10 +11,15 @@ pub mod table;
 pub mod trap;
 pub mod tree;
 pub mod value;
+pub mod view;
 pub mod vrrp;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+
+use table::Module;
+
+pub static KEEPALIVED_MIB: Module = Module { name: "KEEPALIVED-MIB", root: ROOT };
 
 /// keepalived(5) of debian(9586).project(100): the root that every object stands below.
 pub const ROOT: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5];

@@ -3,13 +3,23 @@
 use smallvec::SmallVec;
 
 use crate::bus::msg::Command;
+use crate::clock::Instant;
 use crate::store::{MibIndex, RowSet, Snapshot};
 use crate::wire::value::Value;
 
-/// A part of the MIB that is switched on and registered as one.
+/// A MIB module.
+#[derive(Debug)]
+pub struct Module {
+    pub name: &'static str,
+    /// What all ids of its objects stand below.
+    pub root: &'static [u32],
+}
+
+/// A part of a module that is switched on and registered as one.
 #[derive(Debug)]
 pub struct Part {
-    /// Below [`super::ROOT`].
+    pub module: &'static Module,
+    /// Below the module's root.
     pub root: &'static [u32],
     pub name: &'static str,
     /// Its line in sysORTable, as Keepalived writes it.
@@ -22,7 +32,7 @@ pub struct Part {
 /// An object with one instance, `.0`.
 #[derive(Debug)]
 pub struct Scalar {
-    /// Below [`super::ROOT`].
+    /// Below the module's root.
     pub id: &'static [u32],
     pub name: &'static str,
     pub syntax: Syntax,
@@ -35,7 +45,7 @@ pub struct Scalar {
 #[derive(Debug)]
 pub struct Table<R: 'static> {
     pub name: &'static str,
-    /// Below [`super::ROOT`]; ends with the 1 of the entry.
+    /// Below the module's root; ends with the 1 of the entry.
     pub entry: &'static [u32],
     /// Names of the INDEX objects.
     pub index: &'static [&'static str],
@@ -74,6 +84,39 @@ impl<R> Column<R> {
 /// What a SET asks of the row's owner, or why it cannot.
 pub type Set<R> = fn(&Snapshot, &R, &Value) -> Result<Command, SetError>;
 
+/// When a question is asked: some values are ages, and some are points on the scale of sysUpTime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    pub now: Instant,
+    /// When sysUpTime was zero, as whoever asks counts it (RFC 3418).
+    pub epoch: Instant,
+}
+
+impl Moment {
+    /// A TimeStamp (RFC 2579): sysUpTime at `then`; zero for what happened before it began.
+    pub fn stamp(&self, then: Instant) -> Value {
+        Value::TimeTicks(ticks(self.epoch, then))
+    }
+
+    /// Hundredths of a second since `then`.
+    pub fn since(&self, then: Instant) -> Value {
+        Value::TimeTicks(ticks(then, self.now))
+    }
+}
+
+/// Hundredths of a second; they wrap around after 497 days, as TimeTicks do.
+fn ticks(from: Instant, to: Instant) -> u32 {
+    let hundredths = to.nanos().saturating_sub(from.nanos()) / 10_000_000;
+    (hundredths % (1 << 32)) as u32
+}
+
+/// A row set's index and what its columns show, seen at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    pub snapshot: &'a Snapshot,
+    pub moment: Moment,
+}
+
 /// The SYNTAX clause of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syntax {
@@ -91,6 +134,8 @@ pub enum Base {
     Unsigned,
     Counter32,
     Counter64,
+    IpAddress,
+    TimeTicks,
 }
 
 /// MAX-ACCESS in the module.
@@ -98,6 +143,7 @@ pub enum Base {
 pub enum Access {
     ReadOnly,
     ReadWrite,
+    ReadCreate,
 }
 
 impl Access {
@@ -105,6 +151,7 @@ impl Access {
         match self {
             Access::ReadOnly => "read-only",
             Access::ReadWrite => "read-write",
+            Access::ReadCreate => "read-create",
         }
     }
 }
@@ -120,7 +167,7 @@ pub enum SetError {
 
 #[derive(Debug)]
 pub struct Notification {
-    /// Below [`super::ROOT`].
+    /// Below the module's root.
     pub id: &'static [u32],
     pub name: &'static str,
     pub objects: &'static [&'static str],
@@ -184,9 +231,9 @@ pub trait AnyTable: Sync + std::fmt::Debug {
     fn index(&self) -> &'static [&'static str];
     fn help(&self) -> &'static str;
     fn columns(&self) -> Vec<ColumnInfo>;
-    fn get(&self, snapshot: &Snapshot, column: usize, index: &[u32]) -> Option<Value>;
+    fn get(&self, look: Look<'_>, column: usize, index: &[u32]) -> Option<Value>;
     /// The first value of the column behind `index`, or at it with `include`.
-    fn next(&self, snapshot: &Snapshot, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)>;
+    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)>;
     fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError>;
 }
 
@@ -219,14 +266,14 @@ impl<R: std::fmt::Debug> AnyTable for Table<R> {
         self.columns.iter().map(info).collect()
     }
 
-    fn get(&self, snapshot: &Snapshot, column: usize, index: &[u32]) -> Option<Value> {
-        let row = (self.rows)(snapshot).get(index)?;
+    fn get(&self, look: Look<'_>, column: usize, index: &[u32]) -> Option<Value> {
+        let row = (self.rows)(look.snapshot).get(index)?;
         (self.columns.get(column)?.get)(row)
     }
 
-    fn next(&self, snapshot: &Snapshot, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)> {
+    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)> {
         let get = self.columns.get(column)?.get;
-        let mut rows = (self.rows)(snapshot).from(index, include);
+        let mut rows = (self.rows)(look.snapshot).from(index, include);
         rows.find_map(|(index, row)| Some((SmallVec::from_slice(index), get(row)?)))
     }
 
@@ -234,5 +281,60 @@ impl<R: std::fmt::Debug> AnyTable for Table<R> {
         let set = self.columns.get(column).and_then(|column| column.set).ok_or(SetError::NotWritable)?;
         let row = (self.rows)(snapshot).get(index).ok_or(SetError::NotWritable)?;
         set(snapshot, row, value)
+    }
+}
+
+/// A [`Table`] with columns whose values depend on the time of the question.
+#[derive(Debug)]
+pub struct Clocked<R: 'static> {
+    pub table: Table<R>,
+    /// By the column's id; what the table itself says of such a column is not used.
+    pub clocks: &'static [(u32, Clock<R>)],
+}
+
+/// A value that depends on the time of the question.
+pub type Clock<R> = fn(&R, &Moment) -> Option<Value>;
+
+impl<R> Clocked<R> {
+    fn clock(&self, column: usize) -> Option<Clock<R>> {
+        let id = self.table.columns.get(column)?.id;
+        self.clocks.iter().find(|(of, _)| *of == id).map(|(_, clock)| *clock)
+    }
+}
+
+impl<R: std::fmt::Debug> AnyTable for Clocked<R> {
+    fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    fn entry(&self) -> &'static [u32] {
+        self.table.entry
+    }
+
+    fn index(&self) -> &'static [&'static str] {
+        self.table.index
+    }
+
+    fn help(&self) -> &'static str {
+        self.table.help
+    }
+
+    fn columns(&self) -> Vec<ColumnInfo> {
+        self.table.columns()
+    }
+
+    fn get(&self, look: Look<'_>, column: usize, index: &[u32]) -> Option<Value> {
+        let Some(clock) = self.clock(column) else { return self.table.get(look, column, index) };
+        clock((self.table.rows)(look.snapshot).get(index)?, &look.moment)
+    }
+
+    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)> {
+        let Some(clock) = self.clock(column) else { return self.table.next(look, column, index, include) };
+        let mut rows = (self.table.rows)(look.snapshot).from(index, include);
+        rows.find_map(|(index, row)| Some((SmallVec::from_slice(index), clock(row, &look.moment)?)))
+    }
+
+    fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError> {
+        self.table.set(snapshot, column, index, value)
     }
 }

@@ -5,9 +5,9 @@ use super::check::{
     QUORUM_STATE_CHANGE, SERVER_ENTRY, SERVER_STATE_CHANGE, SERVICE_ENTRY, protocol, quorum_status, service_type,
 };
 use super::value::{inet, inet_type, one_or_two};
-use super::vrrp::{INSTANCE_ENTRY, INSTANCE_STATE_CHANGE};
+use super::vrrp::{INSTANCE_ENTRY, INSTANCE_STATE_CHANGE, SYNC_GROUP_ENTRY, SYNC_GROUP_STATE_CHANGE};
 use crate::bus::msg::Edge;
-use crate::conf::model::{ServiceKey, ServiceKind};
+use crate::conf::model::{Global, ServiceKey, ServiceKind};
 use crate::store::Snapshot;
 use crate::wire::oid::Oid;
 use crate::wire::value::{Value, VarBind};
@@ -19,20 +19,21 @@ pub struct Trap {
     pub varbinds: Vec<VarBind>,
 }
 
-/// The notification that tells of `edge`; `None` unless both `enable_traps` and its engine's `enable_snmp_...` are set.
+/// The notifications that tell of `edge`, in the order in which they are sent. None without `enable_traps`, and each only
+/// with its module's `enable_snmp_...`.
 ///
 /// The variables carry the numbers of rows as they were when it happened. Keepalived leaves them out and sends names of
 /// columns, which are no instances (RFC 3416 section 4.2.6).
-pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Option<Trap> {
-    let global = snapshot.global()?;
-    let wanted = match edge {
-        Edge::Transition { .. } => global.snmp.vrrp,
-        Edge::Server { .. } | Edge::Quorum { .. } => global.snmp.checker,
-    };
-    if !global.snmp.traps || !wanted {
-        return None;
-    }
+pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Vec<Trap> {
+    let Some(global) = snapshot.global().filter(|global| global.snmp.traps) else { return vec![] };
+    keepalived(edge, global).into_iter().collect()
+}
+
+/// Those of KEEPALIVED-MIB.
+fn keepalived(edge: &Edge, global: &Global) -> Option<Trap> {
     let (notification, mut varbinds) = match edge {
+        Edge::Transition { .. } | Edge::SyncGroup { .. } if !global.snmp.vrrp => return None,
+        Edge::Server { .. } | Edge::Quorum { .. } if !global.snmp.checker => return None,
         Edge::Transition { instance, index, to, initial, .. } => {
             let column = |id, value| variable(INSTANCE_ENTRY, id, &[*index], value);
             let varbinds = vec![
@@ -42,6 +43,11 @@ pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Option<Trap> {
             ];
             (INSTANCE_STATE_CHANGE, varbinds)
         }
+        Edge::SyncGroup { group, index, to, .. } => {
+            let column = |id, value| variable(SYNC_GROUP_ENTRY, id, &[*index], value);
+            (SYNC_GROUP_STATE_CHANGE, vec![column(2, Value::text(group)), column(3, Value::Integer(*to as i32))])
+        }
+        Edge::BadPacket { .. } => return None,
         Edge::Server { server, index: (service, row), up, servers_up, servers_total, .. } => {
             let column = |id, value| variable(SERVER_ENTRY, id, &[*service, *row], value);
             let mut varbinds = vec![
@@ -110,13 +116,20 @@ mod tests {
             to,
             initial: State::Master,
             reason: Reason::MasterNoResponse,
+            new_master: None,
             at: WallTime(0),
         }
     }
 
+    fn one(edge: &Edge, snapshot: &Snapshot) -> Trap {
+        let mut traps = for_edge(edge, snapshot);
+        assert_eq!(traps.len(), 1);
+        traps.remove(0)
+    }
+
     #[test]
     fn a_transition_tells_name_state_initial_state_and_router_with_the_number_of_the_row() {
-        let trap = for_edge(&edge(State::Shutdown), &fixture::seed()).unwrap();
+        let trap = one(&edge(State::Shutdown), &fixture::seed());
         assert_eq!(trap.oid.to_string(), ".1.3.6.1.4.1.9586.100.5.2.10.0.2");
         let shown: Vec<_> = trap.varbinds.iter().map(fixture::line).collect();
         assert_eq!(
@@ -133,12 +146,12 @@ mod tests {
     #[test]
     fn without_enable_traps_there_are_none() {
         let quiet = fixture::seed_with(|global| global.snmp.traps = false);
-        assert_eq!(for_edge(&edge(State::Master), &quiet), None);
+        assert_eq!(for_edge(&edge(State::Master), &quiet), []);
     }
 
     /// The varbinds of a trap, below the check group, as the recordings print them.
     fn shown(edge: &Edge) -> (String, Vec<String>) {
-        let trap = for_edge(edge, &fixture::seed()).unwrap();
+        let trap = one(edge, &fixture::seed());
         let below = |text: String| text.replace(".1.3.6.1.4.1.9586.100.5", "");
         (below(trap.oid.to_string()), trap.varbinds.iter().map(|varbind| below(fixture::line(varbind))).collect())
     }
@@ -221,7 +234,7 @@ mod tests {
         let mark = || service(ServiceKind::Mark { mark: 3, family: Family::V4 }, None);
         let told = |vrrp, checker| {
             let snapshot = fixture::seed_with(|global| (global.snmp.vrrp, global.snmp.checker) = (vrrp, checker));
-            [edge(State::Master), quorum(mark(), QuorumStatus::Met)].map(|edge| for_edge(&edge, &snapshot).is_some())
+            [edge(State::Master), quorum(mark(), QuorumStatus::Met)].map(|edge| !for_edge(&edge, &snapshot).is_empty())
         };
         assert_eq!(told(true, false), [true, false]);
         assert_eq!(told(false, true), [false, true]);

@@ -1,9 +1,8 @@
 //! All served objects in OID order: GET, GETNEXT, the test of a SET, and what to register.
 
-use super::ROOT;
 use super::check::CHECK;
 use super::global::GLOBAL;
-use super::table::{AnyTable, Part, Scalar, SetError};
+use super::table::{AnyTable, Look, Part, Scalar, SetError};
 use super::vrrp::VRRP;
 use crate::bus::msg::{Command, Source};
 use crate::conf::model::Snmp;
@@ -44,9 +43,9 @@ impl Tree {
         if checks {
             parts.push(&CHECK);
         }
-        let root = Oid::new(ROOT);
         let mut objects = vec![];
         for part in &parts {
+            let root = Oid::new(part.module.root);
             objects.extend(part.scalars.iter().map(|scalar| (root.with(scalar.id), Object::Scalar(scalar))));
             for table in part.tables {
                 let entry = root.with(table.entry());
@@ -65,33 +64,33 @@ impl Tree {
 
     /// Lines for sysORTable.
     pub fn capabilities(&self) -> Vec<(Oid, String)> {
-        self.parts.iter().map(|part| (Oid::new(ROOT).with(part.root), part.capability.to_owned())).collect()
+        self.parts.iter().map(|part| (Oid::new(part.module.root).with(part.root), part.capability.to_owned())).collect()
     }
 
     /// The value, or which exception stands in its place.
-    pub fn get(&self, snapshot: &Snapshot, name: &Oid) -> Value {
+    pub fn get(&self, look: Look<'_>, name: &Oid) -> Value {
         let Some((object, instance)) = self.find(name) else { return Value::NoSuchObject };
         let value = match object {
-            Object::Scalar(scalar) if *instance == [0] => (scalar.get)(snapshot),
+            Object::Scalar(scalar) if *instance == [0] => (scalar.get)(look.snapshot),
             Object::Scalar(_) => None,
-            Object::Column(table, column) => table.get(snapshot, column, instance),
+            Object::Column(table, column) => table.get(look, column, instance),
         };
         value.unwrap_or(Value::NoSuchInstance)
     }
 
     /// The first variable behind `name`, or at it with `include`; nothing at or behind `end`, unless that is empty.
-    pub fn next(&self, snapshot: &Snapshot, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
+    pub fn next(&self, look: Look<'_>, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
         // The object that `name` may lie in, then those behind it.
         let behind = self.objects.partition_point(|(oid, _)| oid <= name);
         let within = self.objects.get(behind.checked_sub(1).unwrap_or(usize::MAX)).and_then(|(oid, object)| {
-            let (instance, value) = object.next(snapshot, name.below(oid)?, include)?;
+            let (instance, value) = object.next(look, name.below(oid)?, include)?;
             Some(VarBind::new(oid.with(&instance), value))
         });
         let found = within.or_else(|| {
             let objects = self.objects.get(behind..).unwrap_or_default();
             let before_end = objects.iter().take_while(|(oid, _)| end.is_empty() || oid < end);
             before_end.into_iter().find_map(|(oid, object)| {
-                let (instance, value) = object.next(snapshot, &[], true)?;
+                let (instance, value) = object.next(look, &[], true)?;
                 Some(VarBind::new(oid.with(&instance), value))
             })
         });
@@ -115,13 +114,13 @@ impl Tree {
 }
 
 impl Object {
-    fn next(self, snapshot: &Snapshot, instance: &[u32], include: bool) -> Option<(crate::store::MibIndex, Value)> {
+    fn next(self, look: Look<'_>, instance: &[u32], include: bool) -> Option<(crate::store::MibIndex, Value)> {
         match self {
             Object::Scalar(scalar) if instance.is_empty() || include && *instance == [0] => {
-                Some((smallvec::smallvec![0], (scalar.get)(snapshot)?))
+                Some((smallvec::smallvec![0], (scalar.get)(look.snapshot)?))
             }
             Object::Scalar(_) => None,
-            Object::Column(table, column) => table.next(snapshot, column, instance, include),
+            Object::Column(table, column) => table.next(look, column, instance, include),
         }
     }
 }

@@ -11,16 +11,27 @@ use crate::store::Snapshot;
 use crate::wire::value::Value;
 
 pub static VRRP: Part = Part {
+    module: &crate::mib::KEEPALIVED_MIB,
     root: &[2],
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
     tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS],
-    notifications: &[INSTANCE_STATE_CHANGE],
+    notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 
 /// Entry of vrrpInstanceTable: traps name its columns.
 pub const INSTANCE_ENTRY: &[u32] = &[2, 3, 1];
+
+/// Entry of vrrpSyncGroupTable.
+pub const SYNC_GROUP_ENTRY: &[u32] = &[2, 1, 1];
+
+pub const SYNC_GROUP_STATE_CHANGE: Notification = Notification {
+    id: &[2, 10, 0, 1],
+    name: "vrrpSyncGroupStateChange",
+    objects: &["vrrpSyncGroupName", "vrrpSyncGroupState", "routerId"],
+    help: "A sync group entered a state. Its objects carry the row's number (Keepalived leaves it out).",
+};
 
 pub const INSTANCE_STATE_CHANGE: Notification = Notification {
     id: &[2, 10, 0, 2],

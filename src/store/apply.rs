@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use smallvec::smallvec;
 
+use super::derived;
 use super::journal::Journal;
 use super::snapshot::{Age, CheckRows, Generations, MibIndex, RowSet, Settings, Snapshot, VrrpRows};
 use crate::bus::msg::{ConfigGeneration, Edge, Feed, Generation, Source};
 use crate::bus::rows::{
-    AddressRow, GroupRow, InstanceRow, IpvsRow, RouterCounters, Row, RowKey, ServerRow, ServiceRow, TrackedInterfaceRow,
+    AddressRow, GroupRow, InstanceRow, IpvsRow, RouteRow, RouterCounters, Row, RowKey, RuleRow, ServerRow, ServiceRow,
+    SyncGroupRow, TrackedInterfaceRow, TrackerRow,
 };
-use crate::conf::model::Global;
+use crate::conf::model::{Global, TrackerKind};
 
 /// What one frame changed.
 #[derive(Debug)]
@@ -102,6 +104,29 @@ struct Vrrp {
     instances: Kind<InstanceRow>,
     addresses: Kind<AddressRow>,
     tracked_interfaces: Kind<TrackedInterfaceRow>,
+    sync_groups: Kind<SyncGroupRow>,
+    sync_tracked_interfaces: Kind<TrackedInterfaceRow>,
+    scripts: Kind<TrackerRow>,
+    files: Kind<TrackerRow>,
+    processes: Kind<TrackerRow>,
+    bfds: Kind<TrackerRow>,
+    routes: Kind<RouteRow>,
+    rules: Kind<RuleRow>,
+    /// An instance's row came: what the RFC modules show of it must follow.
+    instances_touched: bool,
+    /// So did one whose addresses, numbers or tracks changed.
+    instances_reshaped: bool,
+}
+
+impl Vrrp {
+    fn trackers(&mut self, kind: TrackerKind) -> &mut Kind<TrackerRow> {
+        match kind {
+            TrackerKind::Script => &mut self.scripts,
+            TrackerKind::File => &mut self.files,
+            TrackerKind::Process => &mut self.processes,
+            TrackerKind::Bfd => &mut self.bfds,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -265,6 +290,11 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         RowKey::Instance(_) => matches!(row, Row::Instance(_)),
         RowKey::Address { .. } => matches!(row, Row::Address(_)),
         RowKey::TrackedInterface { .. } => matches!(row, Row::TrackedInterface(_)),
+        RowKey::SyncGroup(_) => matches!(row, Row::SyncGroup(_)),
+        RowKey::SyncTrackedInterface { .. } => matches!(row, Row::SyncTrackedInterface(_)),
+        RowKey::Tracker(kind, _) => matches!(row, Row::Tracker(row) if row.config.kind() == *kind),
+        RowKey::Route { .. } => matches!(row, Row::Route(_)),
+        RowKey::Rule { .. } => matches!(row, Row::Rule(_)),
         RowKey::Group(_) => matches!(row, Row::Group(_)),
         RowKey::Service(_) => matches!(row, Row::Service(_)),
         RowKey::Server(_) => matches!(row, Row::Server(_)),
@@ -276,25 +306,48 @@ impl Kinds for Vrrp {
     type Shown = VrrpRows;
 
     fn owns(key: &RowKey) -> bool {
-        matches!(
-            key,
-            RowKey::Global
-                | RowKey::Router
-                | RowKey::Instance(_)
-                | RowKey::Address { .. }
-                | RowKey::TrackedInterface { .. }
-        )
+        !matches!(key, RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs)
     }
 
     fn put(&mut self, shown: &mut VrrpRows, key: RowKey, row: Row) {
         match row {
             Row::Global(global) => shown.settings = Settings::new(*global),
             Row::Router(router) => shown.router = router,
-            Row::Instance(row) => self.instances.put(&mut shown.instances, key, Arc::from(row)),
+            Row::Instance(row) => {
+                let row: Arc<InstanceRow> = Arc::from(row);
+                self.instances_touched = true;
+                self.instances_reshaped |=
+                    self.instances.by_key.get(&key).is_none_or(|before| !derived::same_shape(before, &row));
+                self.instances.put(&mut shown.instances, key, row);
+            }
             Row::Address(row) => self.addresses.put(&mut shown.addresses, key, Arc::from(row)),
             Row::TrackedInterface(row) => {
                 self.tracked_interfaces.put(&mut shown.tracked_interfaces, key, Arc::new(row));
             }
+            Row::SyncGroup(row) => {
+                self.sync_groups.put(&mut shown.sync_groups, key, Arc::from(row));
+                // What is derived from them follows; there are few.
+                self.sync_groups.stale = true;
+            }
+            Row::SyncTrackedInterface(row) => {
+                self.sync_tracked_interfaces.put(&mut shown.sync_tracked_interfaces, key, Arc::new(row));
+            }
+            Row::Tracker(row) => {
+                let kind = row.config.kind();
+                let set = match kind {
+                    TrackerKind::Script => &mut shown.scripts,
+                    TrackerKind::File => &mut shown.files,
+                    TrackerKind::Process => &mut shown.processes,
+                    TrackerKind::Bfd => &mut shown.bfds,
+                };
+                self.trackers(kind).put(set, key, Arc::from(row));
+            }
+            Row::Route(row) => {
+                self.routes.put(&mut shown.routes, key, Arc::from(row));
+                // Routes change seldom, and their next hops with them.
+                self.routes.stale = true;
+            }
+            Row::Rule(row) => self.rules.put(&mut shown.rules, key, Arc::from(row)),
             Row::Group(_) | Row::Service(_) | Row::Server(_) | Row::Ipvs(_) => {}
         }
     }
@@ -303,9 +356,17 @@ impl Kinds for Vrrp {
         match key {
             RowKey::Global => shown.settings = Settings::default(),
             RowKey::Router => shown.router = RouterCounters::default(),
-            RowKey::Instance(_) => self.instances.remove(key),
+            RowKey::Instance(_) => {
+                (self.instances_touched, self.instances_reshaped) = (true, true);
+                self.instances.remove(key);
+            }
             RowKey::Address { .. } => self.addresses.remove(key),
             RowKey::TrackedInterface { .. } => self.tracked_interfaces.remove(key),
+            RowKey::SyncGroup(_) => self.sync_groups.remove(key),
+            RowKey::SyncTrackedInterface { .. } => self.sync_tracked_interfaces.remove(key),
+            RowKey::Tracker(kind, _) => self.trackers(*kind).remove(key),
+            RowKey::Route { .. } => self.routes.remove(key),
+            RowKey::Rule { .. } => self.rules.remove(key),
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => {}
         }
     }
@@ -314,6 +375,25 @@ impl Kinds for Vrrp {
         self.instances.finish(&mut shown.instances);
         self.addresses.finish(&mut shown.addresses);
         self.tracked_interfaces.finish(&mut shown.tracked_interfaces);
+        if self.sync_groups.finish(&mut shown.sync_groups) {
+            (shown.sync_members, shown.sync_tracks) = derived::of_groups(&shown.sync_groups);
+        }
+        self.sync_tracked_interfaces.finish(&mut shown.sync_tracked_interfaces);
+        self.scripts.finish(&mut shown.scripts);
+        self.files.finish(&mut shown.files);
+        self.processes.finish(&mut shown.processes);
+        self.bfds.finish(&mut shown.bfds);
+        if self.routes.finish(&mut shown.routes) {
+            shown.next_hops = derived::next_hops(&shown.routes);
+        }
+        self.rules.finish(&mut shown.rules);
+        if std::mem::take(&mut self.instances_touched) {
+            derived::rfc_rows(&mut shown.rfc, &shown.instances);
+        }
+        if std::mem::take(&mut self.instances_reshaped) {
+            derived::rfc_addresses(&mut shown.rfc);
+            shown.tracks = derived::tracks(shown.instances.iter().map(|(_, row)| (row.index, &*row.config.tracks)));
+        }
     }
 }
 
@@ -335,7 +415,15 @@ impl Kinds for Checks {
             Row::Service(row) => self.services.put(&mut shown.services, key, Arc::from(row)),
             Row::Server(row) => self.servers.put(&mut shown.servers, key, Arc::from(row)),
             Row::Ipvs(row) => shown.ipvs = Arc::from(row),
-            Row::Router(_) | Row::Instance(_) | Row::Address(_) | Row::TrackedInterface(_) => {}
+            Row::Router(_)
+            | Row::Instance(_)
+            | Row::Address(_)
+            | Row::TrackedInterface(_)
+            | Row::SyncGroup(_)
+            | Row::SyncTrackedInterface(_)
+            | Row::Tracker(_)
+            | Row::Route(_)
+            | Row::Rule(_) => {}
         }
     }
 
@@ -346,7 +434,15 @@ impl Kinds for Checks {
             RowKey::Service(_) => self.services.remove(key),
             RowKey::Server(_) => self.servers.remove(key),
             RowKey::Ipvs => shown.ipvs = Arc::new(IpvsRow::default()),
-            RowKey::Router | RowKey::Instance(_) | RowKey::Address { .. } | RowKey::TrackedInterface { .. } => {}
+            RowKey::Router
+            | RowKey::Instance(_)
+            | RowKey::Address { .. }
+            | RowKey::TrackedInterface { .. }
+            | RowKey::SyncGroup(_)
+            | RowKey::SyncTrackedInterface { .. }
+            | RowKey::Tracker(..)
+            | RowKey::Route { .. }
+            | RowKey::Rule { .. } => {}
         }
     }
 
@@ -433,7 +529,31 @@ impl Indexed for AddressRow {
 
 impl Indexed for TrackedInterfaceRow {
     fn index(&self) -> Option<MibIndex> {
-        Some(smallvec![self.instance_index, self.interface_index?])
+        Some(smallvec![self.owner_index, self.interface_index?])
+    }
+}
+
+impl Indexed for SyncGroupRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for TrackerRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for RouteRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.owner_index, self.position])
+    }
+}
+
+impl Indexed for RuleRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.owner_index, self.position])
     }
 }
 

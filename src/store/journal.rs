@@ -73,6 +73,7 @@ mod tests {
                 to: State::Master,
                 initial: State::Backup,
                 reason: Reason::MasterNoResponse,
+                new_master: None,
                 at: WallTime(0),
             });
         }

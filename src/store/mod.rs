@@ -4,6 +4,7 @@
 //! the last edges. Who reads them, and what SNMP makes of a row number, is not known here.
 
 mod apply;
+mod derived;
 mod journal;
 mod snapshot;
 

@@ -1,14 +1,16 @@
 //! One consistent state, shared by whoever reads.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::bus::msg::{ConfigGeneration, Generation, Source};
 use crate::bus::rows::{
-    AddressRow, GroupRow, InstanceRow, IpvsRow, RouterCounters, ServerRow, ServiceRow, TrackedInterfaceRow,
+    AddressRow, GroupRow, InstanceRow, IpvsRow, RouteRow, RouterCounters, RuleRow, ServerRow, ServiceRow, SyncGroupRow,
+    TrackedInterfaceRow, TrackerRow,
 };
-use crate::conf::model::{Global, GroupMember};
+use crate::conf::model::{Global, GroupMember, InstanceName, Track};
 
 /// The numbers of a row: what follows the column in the name of a variable.
 pub type MibIndex = SmallVec<[u32; 4]>;
@@ -30,6 +32,52 @@ pub struct VrrpRows {
     pub addresses: RowSet<AddressRow>,
     /// Only rows whose interface exists: its number is part of the index.
     pub tracked_interfaces: RowSet<TrackedInterfaceRow>,
+    pub sync_groups: RowSet<SyncGroupRow>,
+    /// By the row of the group and the place in it, from 1.
+    pub sync_members: RowSet<InstanceName>,
+    pub sync_tracked_interfaces: RowSet<TrackedInterfaceRow>,
+    pub scripts: RowSet<TrackerRow>,
+    pub files: RowSet<TrackerRow>,
+    pub processes: RowSet<TrackerRow>,
+    pub bfds: RowSet<TrackerRow>,
+    /// What instances track, and what sync groups track.
+    pub tracks: Tracks,
+    pub sync_tracks: Tracks,
+    pub routes: RowSet<RouteRow>,
+    /// By the route's two numbers and the place among its next hops, from 1.
+    pub next_hops: RowSet<Hop>,
+    pub rules: RowSet<RuleRow>,
+    /// Instances as the RFC modules number them: those that have an interface and advertise an address.
+    pub rfc: RfcRows,
+}
+
+/// By the owner's row and the place in its block, from 1.
+#[derive(Debug, Clone, Default)]
+pub struct Tracks {
+    pub scripts: RowSet<Track>,
+    pub files: RowSet<Track>,
+    pub processes: RowSet<Track>,
+    pub bfds: RowSet<Track>,
+}
+
+/// One next hop: where it stands, and in which route.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    pub route: Arc<RouteRow>,
+    /// From 0.
+    pub at: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RfcRows {
+    /// VRRPv2 over IPv4, by ifIndex and VRID (RFC 2787).
+    pub v2: RowSet<InstanceRow>,
+    /// By these and the four octets of the address.
+    pub v2_addresses: RowSet<IpAddr>,
+    /// Every version, by ifIndex, VRID and InetAddressType (RFC 6527).
+    pub v3: RowSet<InstanceRow>,
+    /// By these, the number of octets and the octets of the address.
+    pub v3_addresses: RowSet<IpAddr>,
 }
 
 /// What the checks process said.
@@ -147,6 +195,11 @@ impl<R> RowSet<R> {
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u32], &R)> {
         self.sorted.iter().map(|(index, row)| (index.as_slice(), &**row))
+    }
+
+    /// Shared, in the order of their index.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<R>> {
+        self.sorted.iter().map(|(_, row)| row)
     }
 
     pub fn len(&self) -> usize {

@@ -119,6 +119,7 @@ impl Engine {
                 InitialState::Master => State::Master,
             },
             reason,
+            new_master: None,
             at,
         }));
         out.push(Output::Changed(RowKey::Instance(name)));

@@ -70,6 +70,9 @@ fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
         track_primary: true,
         track_source: false,
         tracked_interfaces: vec![],
+        tracks: vec![],
+        routes: vec![],
+        rules: vec![],
         garp: Garp {
             delay: Duration::from_secs(5),
             repeat: 2,

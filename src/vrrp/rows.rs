@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
-use crate::bus::rows::{AddressRow, InstanceRow, Row, RowKey, State, TrackedInterfaceRow};
+use crate::bus::rows::{AddressRow, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State, TrackedInterfaceRow};
 use crate::conf::model::{Auth, InitialState, Instance, Preempt};
 
 impl Engine {
@@ -33,13 +33,18 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
+            RowKey::SyncGroup(_)
+            | RowKey::SyncTrackedInterface { .. }
+            | RowKey::Tracker(..)
+            | RowKey::Route { .. }
+            | RowKey::Rule { .. } => None,
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
                 let link = self.host.named(interface);
                 Some(Row::TrackedInterface(TrackedInterfaceRow {
-                    instance_index: router.index,
+                    owner_index: router.index,
                     interface: interface.clone(),
                     interface_index: link.map(|link| link.index),
                     weight: tracked.weight,
@@ -112,6 +117,10 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         master_interval_ns: u64::try_from(machine.master_interval().as_nanos()).unwrap_or(u64::MAX),
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
+        advertised: router.config.addresses.iter().map(|address| address.address).collect(),
+        started: None,
+        master_reason: MasterReason::default(),
+        protocol_error: ProtocolError::default(),
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),

@@ -95,7 +95,8 @@ fn walked(name: &str) -> Vec<String> {
     let snmp = Snmp { checker: true, ..Snmp::default() };
     let (tree, snapshot) = (Tree::new(&snmp, &[Source::Checks]), settled(name));
     let (mut lines, mut at) = (vec![], Oid::new(ROOT).with(&[3]));
-    while let Some(next) = tree.next(&snapshot, &at, false, &Oid::default()) {
+    let look = keepwatch::mib::table::Look { snapshot: &snapshot, moment: Default::default() };
+    while let Some(next) = tree.next(look, &at, false, &Oid::default()) {
         lines.push(line(&next));
         at = next.name;
     }

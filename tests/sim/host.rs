@@ -342,6 +342,7 @@ impl Host {
                         to => self.states.insert(instance, to),
                     };
                 }
+                Output::Edge(Edge::SyncGroup { .. } | Edge::BadPacket { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
                 Output::Reply { .. } | Output::Log(_) => {}

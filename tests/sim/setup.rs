@@ -47,6 +47,9 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         track_primary: true,
         track_source: false,
         tracked_interfaces: vec![],
+        tracks: vec![],
+        routes: vec![],
+        rules: vec![],
         garp: Garp {
             delay: Duration::from_secs(5),
             repeat: 5,

@@ -2,7 +2,7 @@
 
 use super::Action;
 use crate::agentx::set::Asked;
-use crate::agentx::view::View;
+use crate::mib::view::View;
 use crate::wire::agentx::{Body, ErrorStatus, PAYLOAD_MAX, Pdu, SearchRange, Value, VarBind};
 
 /// What a Response says.

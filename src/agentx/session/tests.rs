@@ -6,10 +6,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::agentx::view::Pinned;
 use crate::conf::model::Priority;
 use crate::mib::fixture;
 use crate::mib::tree::Tree;
+use crate::mib::view::Pinned;
 use crate::store::Snapshot;
 use crate::wire::agentx::{SearchRange, Value};
 
@@ -78,7 +78,7 @@ impl Lab {
     }
 
     fn event(&mut self, event: Event<'_>) -> Actions {
-        let view = Pinned { tree: &self.tree, snapshot: &self.snapshot };
+        let view = Pinned { tree: &self.tree, look: fixture::look(&self.snapshot) };
         self.session.handle(event, &view, self.now)
     }
 

@@ -1,11 +1,11 @@
 //! Transactions against an owner that we play.
 
 use super::*;
-use crate::agentx::view::Pinned;
 use crate::bus::msg::Refusal;
 use crate::conf::model::Priority;
 use crate::mib::fixture;
 use crate::mib::tree::Tree;
+use crate::mib::view::Pinned;
 use crate::wire::agentx::Value;
 
 const T0: Instant = Instant::from_nanos(1_000_000_000);
@@ -48,7 +48,7 @@ fn refused() -> Reply {
 impl Lab {
     fn test(&mut self, id: u32, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u16)> {
         let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), fixture::seed());
-        self.sets.test(id, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
+        self.sets.test(id, varbinds, &Pinned { tree: &tree, look: fixture::look(&snapshot) }, T0)
     }
 
     fn asked(&mut self, id: u32) -> Asked {
@@ -302,7 +302,7 @@ fn test_both(lab: &mut Lab, varbinds: &[VarBind]) -> Result<(), (ErrorStatus, u1
     let mut store = fixture::committed(fixture::rows(fixture::global()));
     fixture::commit_from(&mut store, Source::Checks, 1, true, fixture::check::seed_rows());
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &Source::ALL), store.snapshot());
-    lab.sets.test(7, varbinds, &Pinned { tree: &tree, snapshot: &snapshot }, T0)
+    lab.sets.test(7, varbinds, &Pinned { tree: &tree, look: fixture::look(&snapshot) }, T0)
 }
 
 #[test]

@@ -5,12 +5,18 @@
 
 mod check;
 mod global;
+mod route;
+mod settings;
+mod track;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::*;
 pub use global::*;
+pub use route::*;
+pub use settings::*;
+pub use track::*;
 pub use vrrp::*;
 
 /// Everything that a `keepalived.conf` says, as far as keepwatch gives it an effect.
@@ -22,6 +28,11 @@ pub struct Config {
     /// In the order of the file; this order numbers the rows of the MIB.
     pub instances: Vec<Instance>,
     /// In the order of the file; this order numbers the rows of the MIB.
+    pub sync_groups: Vec<SyncGroup>,
+    pub trackers: Trackers,
+    pub static_routes: Vec<Route>,
+    pub static_rules: Vec<Rule>,
+    /// In the order of the file; this order numbers the rows of the MIB.
     pub groups: Vec<ServerGroup>,
     /// Those with a real server, in the order of the file; this order numbers the rows of the MIB.
     pub services: Vec<VirtualServer>,
@@ -31,6 +42,8 @@ pub struct Config {
     pub script_security: bool,
     /// Whether the file asks for a checks process.
     pub has_virtual_servers: bool,
+    /// `keepwatch.yaml`.
+    pub settings: Settings,
     /// Directives that were understood but whose effect does not exist yet, each once, in file order.
     pub not_built: Vec<NotBuilt>,
 }

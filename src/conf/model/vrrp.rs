@@ -80,6 +80,11 @@ pub struct Instance {
     /// `track_src_ip`: in fault while [`Self::source`] is missing from the host.
     pub track_source: bool,
     pub tracked_interfaces: Vec<TrackedInterface>,
+    /// Scripts, files, processes and BFD sessions, each kind in the order of its block.
+    pub tracks: Vec<super::Track>,
+    /// `virtual_routes` and `virtual_rules`.
+    pub routes: Vec<super::Route>,
+    pub rules: Vec<super::Rule>,
     pub garp: Garp,
     /// Do not answer a weaker master's advert at once.
     pub lower_prio_no_advert: bool,
@@ -100,7 +105,7 @@ pub struct Instance {
     /// `kernel_rx_buf_size`, bytes.
     pub receive_buffer: Option<u32>,
     pub notify: Notify,
-    /// Name of the sync group that lists this instance; groups have no effect yet.
+    /// Name of the sync group that lists this instance.
     pub sync_group: Option<String>,
     /// Interface of `lvs_sync_daemon` when it names this instance.
     pub lvs_sync_interface: Option<String>,

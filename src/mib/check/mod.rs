@@ -14,6 +14,7 @@ use crate::store::Snapshot;
 use crate::wire::value::Value;
 
 pub static CHECK: Part = Part {
+    module: &crate::mib::KEEPALIVED_MIB,
     root: &[3],
     name: "check",
     capability: "The MIB module for Healthchecker",

@@ -28,7 +28,7 @@ fn oid(below_root: &str) -> Oid {
 fn walk(snapshot: &Snapshot) -> Vec<VarBind> {
     let tree = tree();
     let (mut found, mut name): (Vec<VarBind>, _) = (vec![], Oid::new(ROOT).with(&[3]));
-    while let Some(next) = tree.next(snapshot, &name, false, &Oid::default()) {
+    while let Some(next) = tree.next(fixture::look(snapshot), &name, false, &Oid::default()) {
         assert!(next.name > name, "{} after {name}", next.name);
         name = next.name.clone();
         found.push(next);
@@ -105,7 +105,7 @@ fn what_a_walk_finds_a_get_finds_and_it_has_the_type_of_its_column() {
         .chain(CHECK.scalars.iter().map(|scalar| (Oid::new(ROOT).with(scalar.id), scalar.syntax)))
         .collect();
     for varbind in walk(&snapshot) {
-        assert_eq!(tree.get(&snapshot, &varbind.name), varbind.value, "{}", varbind.name);
+        assert_eq!(tree.get(fixture::look(&snapshot), &varbind.name), varbind.value, "{}", varbind.name);
         let (_, syntax) = columns.iter().find(|(oid, _)| varbind.name.below(oid).is_some()).unwrap();
         match (syntax.base, &varbind.value) {
             (Base::Integer, Value::Integer(value)) => {
@@ -136,7 +136,7 @@ fn counters_and_rates_beyond_32_bits_show_both_halves_and_all_64() {
         }
     }
     let snapshot = rows::committed(all).snapshot();
-    let get = |name: &str| tree().get(&snapshot, &oid(name));
+    let get = |name: &str| tree().get(fixture::look(&snapshot), &oid(name));
     for (low, wide, row) in [("3.3.1.27", "3.3.1.38", "1"), ("3.4.1.14", "3.4.1.27", "1.2")] {
         assert_eq!(get(&format!("{low}.{row}")), Value::Gauge32(7));
         assert_eq!(get(&format!("{wide}.{row}")), Value::Counter64((3 << 32) + 7));
@@ -159,7 +159,7 @@ fn tunnels_show_their_type_port_and_checksum_where_they_have_them() {
         let service = crate::conf::model::VirtualServer { forwarding: Some(forwarding), ..service };
         let servers = vec![(rows::server(&service, "10.0.0.2", 80, 1), Default::default())];
         let snapshot = rows::committed(rows::service_rows(1, service, Default::default(), servers)).snapshot();
-        let get = |name: &str| match tree().get(&snapshot, &oid(name)) {
+        let get = |name: &str| match tree().get(fixture::look(&snapshot), &oid(name)) {
             Value::Integer(value) => Some(value),
             Value::Gauge32(value) => i32::try_from(value).ok(),
             other => (other != Value::NoSuchInstance).then_some(-1),
@@ -182,10 +182,10 @@ fn rows_that_are_not_there_get_the_exception_and_not_the_next_row() {
     // B6.
     let (tree, snapshot) = (tree(), rows::fwmark_quorum());
     for name in ["3.4.1.7.1.3", "3.4.1.7.9.1", "3.4.1.7.2", "3.2.1.2.1.5", "3.4.1.6.2.1", "3.3.1.3.1", "3.2.1.3.1.3"] {
-        assert_eq!(tree.get(&snapshot, &oid(name)), Value::NoSuchInstance, "{name}");
+        assert_eq!(tree.get(fixture::look(&snapshot), &oid(name)), Value::NoSuchInstance, "{name}");
     }
     for name in ["3.4.1.1.1.1", "3.3.1.79.1", "3.5.0.1", "3.8.1.0"] {
-        assert_eq!(tree.get(&snapshot, &oid(name)), Value::NoSuchObject, "{name}");
+        assert_eq!(tree.get(fixture::look(&snapshot), &oid(name)), Value::NoSuchObject, "{name}");
     }
 }
 
@@ -243,12 +243,16 @@ fn a_weight_of_the_wrong_type_or_value_or_of_a_row_that_has_none_is_refused() {
 #[test]
 fn without_virtual_routers_the_global_scalars_are_served_from_what_the_checks_process_says() {
     let snapshot = rows::fwmark_quorum();
-    assert_eq!(tree().get(&snapshot, &oid("1.2.0")), Value::text("fw-lab"));
+    assert_eq!(tree().get(fixture::look(&snapshot), &oid("1.2.0")), Value::text("fw-lab"));
     let mut store = rows::committed(rows::fwmark_quorum_rows());
     fixture::commit(&mut store, 1, true, fixture::rows(fixture::global()));
-    assert_eq!(tree().get(&store.snapshot(), &oid("1.2.0")), Value::text("L1"), "the vrrp process's come first");
+    assert_eq!(
+        tree().get(fixture::look(&store.snapshot()), &oid("1.2.0")),
+        Value::text("L1"),
+        "the vrrp process's come first"
+    );
     store.forget(Source::Vrrp);
-    assert_eq!(tree().get(&store.snapshot(), &oid("1.2.0")), Value::text("fw-lab"));
+    assert_eq!(tree().get(fixture::look(&store.snapshot()), &oid("1.2.0")), Value::text("fw-lab"));
 }
 
 /// One request of a recording: the words of its command line, and the first line of what came back.
@@ -284,14 +288,14 @@ fn answer(snapshot: &Arc<Snapshot>, request: &[&str]) -> String {
     let (tool, name) = (request[0], below(request[1]));
     match tool {
         "snmpget" => {
-            let shown = VarBind::new(name.clone(), tree().get(snapshot, &name));
+            let shown = VarBind::new(name.clone(), tree().get(fixture::look(snapshot), &name));
             if shown.value == Value::NoSuchInstance {
                 format!("{name} = No Such Instance currently exists at this OID")
             } else {
                 line(&shown)
             }
         }
-        "snmpgetnext" => line(&tree().next(snapshot, &name, false, &Oid::default()).unwrap()),
+        "snmpgetnext" => line(&tree().next(fixture::look(snapshot), &name, false, &Oid::default()).unwrap()),
         "snmpset" => {
             let varbinds =
                 request[1..].chunks(3).map(|part| VarBind::new(below(part[0]), asked_value(part[1], part[2])));

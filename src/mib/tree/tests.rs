@@ -8,6 +8,7 @@ use super::*;
 use crate::bus::msg::Source;
 use crate::bus::rows::{Row, RowKey};
 use crate::conf::model::{Transport, Version};
+use crate::mib::ROOT;
 use crate::mib::fixture::{self, expected_walk, line, seed};
 use crate::mib::table::Base;
 
@@ -18,7 +19,7 @@ fn oid(below_root: &str) -> Oid {
 fn walk(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
     let mut found: Vec<VarBind> = vec![];
     let mut name = Oid::new(ROOT);
-    while let Some(next) = tree.next(snapshot, &name, false, &Oid::default()) {
+    while let Some(next) = tree.next(fixture::look(snapshot), &name, false, &Oid::default()) {
         assert!(next.name > name, "{} after {name}", next.name);
         name = next.name.clone();
         found.push(next);
@@ -41,8 +42,8 @@ fn a_walk_of_the_seed_shows_what_keepalived_shows_but_for_its_bugs() {
 fn what_a_walk_finds_a_get_finds() {
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     for varbind in walk(&tree, &snapshot) {
-        assert_eq!(tree.get(&snapshot, &varbind.name), varbind.value, "{}", varbind.name);
-        let at = tree.next(&snapshot, &varbind.name, true, &Oid::default());
+        assert_eq!(tree.get(fixture::look(&snapshot), &varbind.name), varbind.value, "{}", varbind.name);
+        let at = tree.next(fixture::look(&snapshot), &varbind.name, true, &Oid::default());
         assert_eq!(at, Some(varbind));
     }
 }
@@ -53,8 +54,10 @@ fn columns_ascend_and_every_value_has_the_type_of_its_column() {
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
     for (oid, object) in &tree.objects {
         let (syntax, next) = match object {
-            Object::Scalar(scalar) => (scalar.syntax, object.next(&snapshot, &[], true)),
-            Object::Column(table, at) => (table.columns()[*at].syntax, object.next(&snapshot, &[], true)),
+            Object::Scalar(scalar) => (scalar.syntax, object.next(fixture::look(&snapshot), &[], true)),
+            Object::Column(table, at) => {
+                (table.columns()[*at].syntax, object.next(fixture::look(&snapshot), &[], true))
+            }
         };
         let Some((_, value)) = next else { continue };
         match (syntax.base, &value) {
@@ -86,10 +89,10 @@ fn what_is_not_there_gets_the_exception_that_says_why() {
         ("3.1.1.2.1", Value::NoSuchObject),
         ("4", Value::NoSuchObject),
     ] {
-        assert_eq!(tree.get(&snapshot, &oid(name)), exception, "{name}");
+        assert_eq!(tree.get(fixture::look(&snapshot), &oid(name)), exception, "{name}");
     }
-    assert_eq!(tree.get(&snapshot, &Oid::default()), Value::NoSuchObject);
-    assert_eq!(tree.get(&snapshot, &Oid::new(&[2])), Value::NoSuchObject);
+    assert_eq!(tree.get(fixture::look(&snapshot), &Oid::default()), Value::NoSuchObject);
+    assert_eq!(tree.get(fixture::look(&snapshot), &Oid::new(&[2])), Value::NoSuchObject);
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     let next = |from: &str, include, end: &str| {
         let end = if end.is_empty() { Oid::default() } else { oid(end) };
-        tree.next(&snapshot, &oid(from), include, &end).map(|found| found.name)
+        tree.next(fixture::look(&snapshot), &oid(from), include, &end).map(|found| found.name)
     };
     assert_eq!(next("2.3.1", false, ""), Some(oid("2.3.1.2.1")));
     assert_eq!(next("2.3.1.2.1", false, ""), Some(oid("2.3.1.3.1")));
@@ -114,7 +117,7 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
     assert_eq!(next("1.1.0", true, ""), Some(oid("1.1.0")));
     assert_eq!(next("1.1.0.0", true, ""), Some(oid("1.2.0")));
     assert_eq!(next("2.6.1.12.1.2", false, ""), None);
-    let first = tree.next(&snapshot, &Oid::default(), false, &Oid::default());
+    let first = tree.next(fixture::look(&snapshot), &Oid::default(), false, &Oid::default());
     assert_eq!(first.map(|found| found.name), Some(oid("1.1.0")));
 }
 
@@ -141,7 +144,7 @@ fn only_what_is_switched_on_and_has_a_process_is_served() {
 fn before_the_first_batch_there_are_objects_without_instances() {
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), Snapshot::default());
     assert_eq!(walk(&tree, &snapshot), []);
-    assert_eq!(tree.get(&snapshot, &oid("1.1.0")), Value::NoSuchInstance);
+    assert_eq!(tree.get(fixture::look(&snapshot), &oid("1.1.0")), Value::NoSuchInstance);
 }
 
 #[test]
@@ -225,7 +228,7 @@ fn optional_columns_appear_with_what_they_show() {
     let rows = [(RowKey::Instance("VI_1".into()), row), (key, Row::Address(Box::new(address)))];
     let mut store = fixture::committed(rows);
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), store.snapshot());
-    let get = |name: &str| tree.get(&snapshot, &oid(name));
+    let get = |name: &str| tree.get(fixture::look(&snapshot), &oid(name));
     assert_eq!(get("2.3.1.12.1"), Value::Gauge32(125));
     assert_eq!(get("2.3.1.15.1"), Value::Integer(0));
     assert_eq!(get("2.3.1.18.1"), Value::text("G"));
@@ -245,7 +248,7 @@ fn optional_columns_appear_with_what_they_show() {
     global.mail.server = Some("192.0.2.25:2525".parse().unwrap());
     fixture::commit(&mut store, 2, false, [(RowKey::Global, Row::Global(Box::new(global)))]);
     let snapshot: Arc<Snapshot> = store.snapshot();
-    let get = |name: &str| tree.get(&snapshot, &oid(name));
+    let get = |name: &str| tree.get(fixture::look(&snapshot), &oid(name));
     assert_eq!(get("1.3.5.1.2.2"), Value::text("b@example.com"));
     assert_eq!(get("1.3.1.0"), Value::Integer(1));
     assert_eq!(get("1.3.2.0"), Value::OctetString(vec![192, 0, 2, 25]));
@@ -272,6 +275,6 @@ proptest! {
             (found.name > start || include && found.name == start) && (end.is_empty() || found.name < end)
         };
         let expected = walk(&tree, &snapshot).into_iter().find(fits);
-        prop_assert_eq!(tree.next(&snapshot, &start, include, &end), expected);
+        prop_assert_eq!(tree.next(fixture::look(&snapshot), &start, include, &end), expected);
     }
 }

@@ -5,8 +5,10 @@ use std::os::fd::OwnedFd;
 use tracing::{debug, info, warn};
 
 use super::Bridge;
-use crate::agentx::{Action, Event, LogLevel, Pinned};
+use crate::agentx::{Action, Event, LogLevel};
 use crate::clock;
+use crate::mib::table::{Look, Moment};
+use crate::mib::view::Pinned;
 use crate::process::lifecycle::ToSupervisor;
 use crate::process::link::{self, Address, Link, Read};
 
@@ -16,8 +18,10 @@ const READS_PER_TURN: usize = 16;
 impl Bridge {
     pub(super) fn tell_session(&mut self, event: Event<'_>) {
         let snapshot = self.store.snapshot();
-        let view = Pinned { tree: &self.tree, snapshot: &snapshot };
-        let actions = self.session.handle(event, &view, clock::now());
+        let now = clock::now();
+        let moment = Moment { now, epoch: self.session.epoch().unwrap_or(self.started) };
+        let view = Pinned { tree: &self.tree, look: Look { snapshot: &snapshot, moment } };
+        let actions = self.session.handle(event, &view, now);
         self.carry_out(actions);
     }
 

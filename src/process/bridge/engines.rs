@@ -182,7 +182,7 @@ impl Bridge {
     }
 
     fn notify(&mut self, edge: &Edge) {
-        if let Some(trap) = trap::for_edge(edge, &self.store.snapshot()) {
+        for trap in trap::for_edge(edge, &self.store.snapshot()) {
             let actions = self.session.notify(trap, clock::now());
             self.carry_out(actions);
         }

@@ -87,6 +87,7 @@ struct Bridge {
     link: Option<Link>,
     connecting: Option<JoinHandle<std::io::Result<OwnedFd>>>,
     control: Control,
+    started: Instant,
     leaving: Option<Instant>,
 }
 
@@ -123,6 +124,7 @@ impl Bridge {
             link: None,
             connecting: None,
             control: Control::new(user),
+            started: clock::now(),
             leaving: None,
         };
         bridge.configure(&config);

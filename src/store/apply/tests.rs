@@ -35,6 +35,7 @@ fn transition(index: u32) -> Edge {
         to: State::Master,
         initial: State::Backup,
         reason: Reason::MasterNoResponse,
+        new_master: None,
         at: WallTime(0),
     }
 }

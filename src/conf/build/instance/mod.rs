@@ -174,6 +174,9 @@ impl<'a> Draft<'a> {
         let switch = |name: &str, default: bool| node.child(name).and_then(Node::switch).unwrap_or(default);
         let tracked = self.tracked(builder, interface.as_deref(), owner);
         let instance = Instance {
+            tracks: vec![],
+            routes: vec![],
+            rules: vec![],
             name: InstanceName(self.name.to_owned()),
             location: builder.location(node.keyword.span),
             family: self.family,

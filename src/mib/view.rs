@@ -1,10 +1,8 @@
-//! What a session asks for variables; and the MIB over one snapshot as such a thing.
+//! What those who speak SNMP ask for variables; and the MIB over one snapshot as such a thing.
 
+use super::table::{Look, SetError};
+use super::tree::Tree;
 use crate::bus::msg::Command;
-use crate::mib::table::SetError;
-use crate::mib::tree::Tree;
-use crate::store::Snapshot;
-use crate::wire::agentx::ErrorStatus;
 use crate::wire::oid::Oid;
 use crate::wire::value::{Value, VarBind};
 
@@ -15,31 +13,26 @@ pub trait View {
     /// The first variable behind `name`, or at it with `include`; before `end`, unless that is empty.
     fn next(&self, name: &Oid, include: bool, end: &Oid) -> Option<VarBind>;
     /// What to ask the owner for, so that the variable has this value.
-    fn test_set(&self, varbind: &VarBind) -> Result<Command, ErrorStatus>;
+    fn test_set(&self, varbind: &VarBind) -> Result<Command, SetError>;
 }
 
 /// The MIB over one snapshot.
 #[derive(Debug, Clone, Copy)]
 pub struct Pinned<'a> {
     pub tree: &'a Tree,
-    pub snapshot: &'a Snapshot,
+    pub look: Look<'a>,
 }
 
 impl View for Pinned<'_> {
     fn get(&self, name: &Oid) -> Value {
-        self.tree.get(self.snapshot, name)
+        self.tree.get(self.look, name)
     }
 
     fn next(&self, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
-        self.tree.next(self.snapshot, name, include, end)
+        self.tree.next(self.look, name, include, end)
     }
 
-    fn test_set(&self, varbind: &VarBind) -> Result<Command, ErrorStatus> {
-        self.tree.test_set(self.snapshot, varbind).map_err(|error| match error {
-            SetError::NoAccess => ErrorStatus::NO_ACCESS,
-            SetError::WrongType => ErrorStatus::WRONG_TYPE,
-            SetError::WrongValue => ErrorStatus::WRONG_VALUE,
-            SetError::NotWritable => ErrorStatus::NOT_WRITABLE,
-        })
+    fn test_set(&self, varbind: &VarBind) -> Result<Command, SetError> {
+        self.tree.test_set(self.look.snapshot, varbind)
     }
 }

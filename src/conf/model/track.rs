@@ -1,0 +1,116 @@
+//! What an instance or a sync group looks at besides interfaces: scripts, files, processes, BFD sessions.
+
+use serde::{Deserialize, Serialize};
+
+use super::{InstanceName, Location, Notify, Script, TrackedInterface};
+
+/// The kinds of trackers that are defined in blocks of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TrackerKind {
+    Script,
+    File,
+    Process,
+    Bfd,
+}
+
+/// One line of `track_script`, `track_file`, `track_process` or `track_bfd`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    pub kind: TrackerKind,
+    /// Of the tracker.
+    pub name: String,
+    /// The line's own weight, or else the tracker's; -254 to 254.
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// Everything that can be tracked, each kind in the order of the file; this order numbers the rows of the MIB. Those that
+/// nobody tracks are left out, as Keepalived does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trackers {
+    pub scripts: Vec<TrackScript>,
+    pub files: Vec<TrackFile>,
+    pub processes: Vec<TrackProcess>,
+    pub bfds: Vec<TrackBfd>,
+}
+
+/// `vrrp_script`. Not run yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackScript {
+    pub location: Location,
+    pub name: String,
+    pub script: Script,
+    pub interval_us: u64,
+    /// Zero: none.
+    pub timeout_us: u64,
+    pub weight: i32,
+    pub reverse: bool,
+    /// Successes that make it good, failures that make it bad.
+    pub rise: u32,
+    pub fall: u32,
+    /// `init_fail`: bad until it has succeeded.
+    pub init_fail: bool,
+}
+
+/// `vrrp_track_file` (`track_file`). Not read yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackFile {
+    pub location: Location,
+    pub name: String,
+    pub path: String,
+    /// What the file's number is multiplied by.
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// `vrrp_track_process`. Not watched yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackProcess {
+    pub location: Location,
+    pub name: String,
+    /// What is looked for, and its parameters.
+    pub path: String,
+    pub parameters: Option<String>,
+    pub parameter_match: ParameterMatch,
+    pub full_command: bool,
+    pub weight: i32,
+    pub reverse: bool,
+    pub quorum: u32,
+    /// `None`: no upper bound.
+    pub quorum_max: Option<u32>,
+    pub fork_delay_us: u64,
+    pub terminate_delay_us: u64,
+}
+
+/// `param_match`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParameterMatch {
+    None,
+    Exact,
+    Partial,
+    Initial,
+}
+
+/// What tracking needs to know of a `bfd_instance`. There are no sessions yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackBfd {
+    pub location: Location,
+    pub name: String,
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// `vrrp_sync_group`: instances that change their state together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    pub location: Location,
+    pub name: String,
+    /// In the order of the block.
+    pub members: Vec<InstanceName>,
+    /// `sync_group_tracking_weight`: weights of members' trackers count.
+    pub tracking_weight: bool,
+    pub tracks: Vec<Track>,
+    pub tracked_interfaces: Vec<TrackedInterface>,
+    pub notify: Notify,
+    pub smtp_alert: bool,
+}
