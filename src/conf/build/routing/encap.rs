@@ -49,7 +49,8 @@ fn tunnel<A>(
 
 fn labels(context: &mut Context<'_, '_, '_>, value: &Val) -> Option<Vec<u32>> {
     let text = &value.word.text;
-    let label = |text: &str| any_base(text).and_then(|label| u32::try_from(label).ok()).filter(|label| *label < 1 << 20);
+    let label =
+        |text: &str| any_base(text).and_then(|label| u32::try_from(label).ok()).filter(|label| *label < 1 << 20);
     let labels: Option<Vec<u32>> = text.split('/').map(label).collect();
     let labels = labels.filter(|labels| labels.len() <= LABELS_MAX);
     if labels.is_none() {

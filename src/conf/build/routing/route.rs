@@ -68,7 +68,8 @@ impl Draft {
                 self.v6_only = Some(("from", span));
             }
             "as" => context.report(
-                Diagnostic::error("no-effect", option.word.span, "`as` has no effect").hint("delete it and its address"),
+                Diagnostic::error("no-effect", option.word.span, "`as` has no effect")
+                    .hint("delete it and its address"),
             ),
             "via" => {
                 if option.word.text == "gw" {
@@ -361,4 +362,3 @@ fn vrf(context: &mut Context<'_, '_, '_>, option: &Named) -> Option<String> {
     }
     Some(name)
 }
-

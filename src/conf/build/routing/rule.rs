@@ -163,10 +163,9 @@ impl Draft {
     ) -> Option<Rule> {
         let first = line.options.first().map_or(line.span, |option| option.word.span);
         let Some((action, at)) = self.action else {
-            context.report(
-                Diagnostic::error("no-action", first, "the rule says not what to do")
-                    .hint("add `table NAME`, `goto PREFERENCE`, `nop`, `l3mdev`, `blackhole`, `unreachable` or `prohibit`"),
-            );
+            context.report(Diagnostic::error("no-action", first, "the rule says not what to do").hint(
+                "add `table NAME`, `goto PREFERENCE`, `nop`, `l3mdev`, `blackhole`, `unreachable` or `prohibit`",
+            ));
             return None;
         };
         if let Some((word, span)) = self.table_only.filter(|_| !matches!(action, RuleAction::Table(_))) {
@@ -183,9 +182,8 @@ impl Draft {
                 Some(preference) => format!("a rule of preference {preference} cannot go back to {target}"),
                 None => "`goto` needs a rule with a preference".to_owned(),
             };
-            context.report(
-                Diagnostic::error("goto", at, message).hint("the target is a preference above the rule's own"),
-            );
+            context
+                .report(Diagnostic::error("goto", at, message).hint("the target is a preference above the rule's own"));
             return None;
         }
         let rule = &mut self.rule;
