@@ -5,15 +5,47 @@ use std::collections::HashMap;
 use super::Builder;
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
+use crate::conf::model::{Track, TrackerKind, Trackers};
 use crate::conf::parse::{Line, Node};
 use crate::conf::values::Value;
 
+/// The lists of an instance or a sync group, in the order in which their tracks are kept.
+const LISTS: [(&str, TrackerKind); 4] = [
+    ("track_script", TrackerKind::Script),
+    ("track_file", TrackerKind::File),
+    ("track_process", TrackerKind::Process),
+    ("track_bfd", TrackerKind::Bfd),
+];
+
+/// What an instance or a sync group tracks, of `trackers`, each kind in the order of its lines. Names that are not there
+/// have been told by [`references`]; so has what is wrong with a tracker that was dropped.
+pub(super) fn tracks(_builder: &mut Builder<'_>, block: &Node, trackers: &Trackers) -> Vec<Track> {
+    let mut tracks: Vec<Track> = Vec::new();
+    for (list, kind) in LISTS {
+        for line in block.children(list).flat_map(|list| &list.entries) {
+            let Some(name) = line.first().map(|value| &value.word.text) else { continue };
+            let Some((weight, reverse)) = trackers.weight(kind, name) else { continue };
+            let track = match line.option("weight").and_then(|option| option.value()) {
+                Some(Value::Int(own)) => Track {
+                    kind,
+                    name: name.clone(),
+                    weight: i32::try_from(*own).unwrap_or_default(),
+                    reverse: line.option("reverse").is_some(),
+                },
+                _ => Track { kind, name: name.clone(), weight, reverse },
+            };
+            tracks.push(track);
+        }
+    }
+    tracks
+}
+
 pub fn is_tracked(nodes: &[Node], name: &str) -> bool {
-    tracks(nodes).any(|(_, line)| line.first().is_some_and(|value| value.word.text == name))
+    script_lines(nodes).any(|(_, line)| line.first().is_some_and(|value| value.word.text == name))
 }
 
 /// Lines of every `track_script`, with the block around it.
-fn tracks(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Line)> {
+fn script_lines(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Line)> {
     let blocks = nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group"));
     blocks.flat_map(|block| {
         block.children("track_script").flat_map(move |list| list.entries.iter().map(move |line| (block, line)))
@@ -86,7 +118,7 @@ fn grouped_weights(builder: &mut Builder<'_>, nodes: &[Node]) {
             .flat_map(|list| &list.entries)
             .filter_map(|line| Some(line.first()?.word.text.as_str()))
             .collect();
-        for (block, line) in tracks(nodes) {
+        for (block, line) in script_lines(nodes) {
             let Some(name) = block.text().filter(|name| members.contains(name)) else { continue };
             let Some(word) = line.first().map(|value| &value.word) else { continue };
             let own = match line.option("weight").and_then(|option| option.value()) {

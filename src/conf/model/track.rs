@@ -34,6 +34,18 @@ pub struct Trackers {
     pub bfds: Vec<TrackBfd>,
 }
 
+impl Trackers {
+    /// The weight of a tracker's own and whether it is reversed; `None` when there is no such tracker.
+    pub fn weight(&self, kind: TrackerKind, name: &str) -> Option<(i32, bool)> {
+        match kind {
+            TrackerKind::Script => self.scripts.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::File => self.files.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::Process => self.processes.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::Bfd => self.bfds.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+        }
+    }
+}
+
 /// `vrrp_script`. Not run yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackScript {
