@@ -1,5 +1,7 @@
 //! Virtual routers, their addresses and the interfaces they track.
 
+mod track;
+
 use std::net::IpAddr;
 
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
@@ -16,7 +18,23 @@ pub static VRRP: Part = Part {
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
-    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS],
+    tables: &[
+        &INSTANCE,
+        &TRACKED_INTERFACE,
+        &track::TRACKED_SCRIPT,
+        &ADDRESS,
+        &track::SCRIPT,
+        &track::TRACKED_FILE,
+        &track::FILE,
+        &track::SYNC_TRACKED_SCRIPT,
+        &track::SYNC_TRACKED_FILE,
+        &track::TRACKED_BFD,
+        &track::BFD,
+        &track::SYNC_TRACKED_BFD,
+        &track::TRACKED_PROCESS,
+        &track::PROCESS,
+        &track::SYNC_TRACKED_PROCESS,
+    ],
     notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 

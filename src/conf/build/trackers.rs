@@ -3,6 +3,7 @@
 //! Of two blocks with one name the first counts, as in Keepalived, which says so only of sessions.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::Builder;
 use super::scripts::Scripts;
@@ -23,7 +24,9 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -
     for (name, node) in blocks(builder, nodes, &["vrrp_track_process"]) {
         trackers.processes.extend(process(builder, name, node));
     }
-    for (name, node) in blocks(builder, nodes, &["bfd_instance"]) {
+    let sessions = blocks(builder, nodes, &["bfd_instance"]);
+    neighbours(builder, &sessions);
+    for (name, node) in sessions {
         trackers.bfds.extend(bfd(builder, name, node));
     }
     trackers
@@ -79,28 +82,35 @@ fn seconds(node: &Node, word: &str) -> Option<u64> {
 }
 
 fn file(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackFile> {
-    let (weight, reverse) = only_weight(builder, node).unwrap_or((1, false));
+    let (path, line) = watched(node)?;
+    ["file", "weight"].iter().for_each(|word| tell_others(builder, node, word));
+    if let Some(line) = node.child("init_file")
+        && let Some(value) = line.int().filter(|value| value.abs() > 254)
+    {
+        let message = format!("priorities go to 254 only, and {name} begins with {value}");
+        builder.report(Diagnostic::warning("init-file", line.span(), message).hint("use a number from -254 to 254"));
+    }
+    let (weight, reverse) = line.and_then(weight).unwrap_or((1, false));
     Some(TrackFile {
         location: builder.location(node.keyword.span),
         name: name.to_owned(),
-        path: only(builder, node, "file")?.text()?.to_owned(),
+        path: path.to_owned(),
         weight,
         reverse,
     })
 }
 
+/// The path of a `track_file`, and the line with its weight.
+pub fn watched(node: &Node) -> Option<(&str, Option<&Node>)> {
+    Some((first(node, "file")?.text()?, first(node, "weight")))
+}
+
 fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackProcess> {
-    let command = only(builder, node, "process");
-    let (weight, reverse) = only_weight(builder, node).unwrap_or((0, false));
+    let command = first(node, "process");
+    ["process", "weight"].iter().for_each(|word| tell_others(builder, node, word));
+    let (weight, reverse) = first(node, "weight").and_then(weight).unwrap_or((0, false));
     let (quorum, quorum_max) = quorum(builder, node);
-    let Some(command) = command else {
-        builder.report(
-            Diagnostic::error("no-process", node.span(), format!("vrrp_track_process {name} names no process"))
-                .hint("add `process NAME`; it is ignored until then"),
-        );
-        return None;
-    };
-    let mut words = command.values.iter().filter_map(|value| match value.value.as_ref()? {
+    let mut words = command?.values.iter().filter_map(|value| match value.value.as_ref()? {
         Value::Text(text) => Some(text.as_str()),
         _ => None,
     });
@@ -180,6 +190,35 @@ fn bfd(builder: &Builder<'_>, name: &str, node: &Node) -> Option<TrackBfd> {
     })
 }
 
+/// Tells of sessions that cannot come up.
+fn neighbours(builder: &mut Builder<'_>, sessions: &[(&str, &Node)]) {
+    let mut known: HashMap<IpAddr, Span> = HashMap::new();
+    for (name, node) in sessions {
+        let Some((line, address)) = node.child("neighbor_ip").and_then(|line| Some((line, line.ip()?))) else {
+            continue;
+        };
+        if let Some(first) = known.get(&address) {
+            builder.report(
+                Diagnostic::error(
+                    "duplicate-neighbor",
+                    line.span(),
+                    format!("{address} is another session's neighbour"),
+                )
+                .related(*first, "its first session")
+                .hint(format!("{name} stays down; track the other session")),
+            );
+        }
+        known.entry(address).or_insert(line.span());
+        let source = node.child("source_ip").and_then(|line| Some((line, line.ip()?)));
+        if let Some((line, source)) = source.filter(|(_, source)| source.is_ipv4() != address.is_ipv4()) {
+            let message = format!("source {source} is of another family than the neighbour {address}");
+            builder.report(
+                Diagnostic::error("source-family", line.span(), message).hint(format!("{name} stays down until then")),
+            );
+        }
+    }
+}
+
 /// A session with `checker` alone is of no use to VRRP.
 pub fn is_for_vrrp(bfd: &Node) -> bool {
     bfd.child("checker").is_none() || bfd.child("vrrp").is_some()
@@ -190,19 +229,19 @@ fn last_weight(node: &Node) -> Option<(i32, bool)> {
     node.children("weight").filter_map(weight).next_back()
 }
 
-/// The first `weight` line; others are told.
-fn only_weight(builder: &mut Builder<'_>, node: &Node) -> Option<(i32, bool)> {
-    weight(only(builder, node, "weight")?)
-}
-
 fn weight(child: &Node) -> Option<(i32, bool)> {
     Some((i32::try_from(child.int()?).ok()?, child.word("reverse").is_some_and(|word| word.text == "reverse")))
 }
 
-/// The first line with a value; others are told.
-fn only<'a>(builder: &mut Builder<'_>, node: &'a Node, word: &str) -> Option<&'a Node> {
-    let mut lines = node.children(word).filter(|child| child.values.first().is_some_and(|value| value.value.is_some()));
-    let first = lines.next();
-    lines.for_each(|again| builder.already_set(again));
-    first
+/// The first line with a good value: it counts where Keepalived takes a directive once.
+fn first<'a>(node: &'a Node, word: &str) -> Option<&'a Node> {
+    lines(node, word).next()
+}
+
+fn tell_others(builder: &mut Builder<'_>, node: &Node, word: &str) {
+    lines(node, word).skip(1).for_each(|again| builder.already_set(again));
+}
+
+fn lines<'a>(node: &'a Node, word: &str) -> impl Iterator<Item = &'a Node> {
+    node.children(word).filter(|child| child.values.first().is_some_and(|value| value.value.is_some()))
 }

@@ -35,6 +35,15 @@ pub struct Trackers {
 }
 
 impl Trackers {
+    /// All of them, each kind in its order.
+    pub fn names(&self) -> impl Iterator<Item = (TrackerKind, &str)> {
+        let scripts = self.scripts.iter().map(|it| (TrackerKind::Script, it.name.as_str()));
+        let files = self.files.iter().map(|it| (TrackerKind::File, it.name.as_str()));
+        let processes = self.processes.iter().map(|it| (TrackerKind::Process, it.name.as_str()));
+        let bfds = self.bfds.iter().map(|it| (TrackerKind::Bfd, it.name.as_str()));
+        scripts.chain(files).chain(processes).chain(bfds)
+    }
+
     /// The weight of a tracker's own and whether it is reversed; `None` when there is no such tracker.
     pub fn weight(&self, kind: TrackerKind, name: &str) -> Option<(i32, bool)> {
         match kind {
