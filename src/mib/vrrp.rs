@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::sync_group::{SYNC_GROUP, SYNC_GROUP_MEMBER, SYNC_TRACKED_INTERFACE};
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
 use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, seconds, state};
 use crate::bus::msg::Command;
@@ -16,7 +17,7 @@ pub static VRRP: Part = Part {
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
-    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS],
+    tables: &[&SYNC_GROUP, &SYNC_GROUP_MEMBER, &INSTANCE, &TRACKED_INTERFACE, &ADDRESS, &SYNC_TRACKED_INTERFACE],
     notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 

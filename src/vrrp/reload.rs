@@ -46,8 +46,10 @@ impl Engine {
                 added.push(self.adopt(Router::new(instance, position as u32 + 1, since)));
             }
         }
+        self.change_groups(&new.sync_groups, since);
         self.reindex();
         if self.phase == Phase::Running {
+            self.join_groups();
             self.install_statics(out);
             for slot in kept {
                 self.follow_up(slot, now, out);
@@ -111,6 +113,7 @@ impl Engine {
         router.index = index;
         router.base = new.priority;
         router.machine.configure(Settings::from(new));
+        router.machine.release();
         router.config = new.clone();
         router.listed = listed(new);
         router.stale();

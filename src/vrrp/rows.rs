@@ -1,10 +1,10 @@
 //! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
 
 use super::engine::Engine;
+use super::group::tracked_row;
 use super::host::Host;
-use super::io::Link;
 use super::router::{Held, Router};
-use crate::bus::rows::{AddressRow, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State, TrackedInterfaceRow};
+use crate::bus::rows::{AddressRow, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State};
 use crate::conf::model::{Auth, InitialState, Instance, Preempt};
 
 impl Engine {
@@ -33,24 +33,16 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::SyncGroup(_)
-            | RowKey::SyncTrackedInterface { .. }
-            | RowKey::Tracker(..)
-            | RowKey::Route { .. }
-            | RowKey::Rule { .. } => None,
+            RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
+            RowKey::SyncTrackedInterface { group, interface } => {
+                Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
+            }
+            RowKey::Tracker(..) | RowKey::Route { .. } | RowKey::Rule { .. } => None,
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
-                let link = self.host.named(interface);
-                Some(Row::TrackedInterface(TrackedInterfaceRow {
-                    owner_index: router.index,
-                    interface: interface.clone(),
-                    interface_index: link.map(|link| link.index),
-                    weight: tracked.weight,
-                    reverse: tracked.reverse,
-                    up: link.is_some_and(Link::up),
-                }))
+                Some(Row::TrackedInterface(tracked_row(router.index, tracked, &self.host)))
             }
         }
     }
@@ -62,6 +54,7 @@ impl Engine {
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
+        keys.extend(self.group_keys());
         keys
     }
 }
