@@ -570,7 +570,7 @@ fn what_is_not_wanted_any_more_is_unregistered_and_wanting_nothing_closes() {
         bodies.iter().filter(|body| matches!(body, Body::Register { .. } | Body::AddAgentCaps { .. })).count()
     };
     // The columns of the vrrp and of the check group, its scalars, and a line of sysORTable for each.
-    let (vrrp, check) = (35 + 3 + 11 + 1, 1 + 7 + 77 + 62 + 12 + 1);
+    let (vrrp, check) = (35 + 3 + 11 + (10 + 1 + 3) + 1, 1 + 7 + 77 + 62 + 12 + 1);
     assert_eq!((removals(&bodies), additions(&bodies), bodies.len()), (vrrp, check, vrrp + check));
     lab.tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
     let wanted = lab.wanted();
