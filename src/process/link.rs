@@ -99,7 +99,12 @@ impl Link {
 
     /// Whether the master has stopped reading.
     pub fn stalled(&self, now: Instant) -> bool {
-        self.queue.len() > QUEUE_MAX || self.stuck_since.is_some_and(|since| now.since(since) >= STALL)
+        self.is_full() || self.stuck_since.is_some_and(|since| now.since(since) >= STALL)
+    }
+
+    /// Whether more waits than any honest master lets wait.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() > QUEUE_MAX
     }
 
     /// When [`Self::stalled`] may become true.
