@@ -1,5 +1,7 @@
 //! The session against a master that we play: well-behaved, and then not.
 
+mod robust;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
