@@ -2,7 +2,7 @@
 //!
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
-//! all, `carry.rs` turns decisions into outputs and `reload.rs` goes from one configuration to the next.
+//! all, `carry.rs` turns decisions into outputs, `refuse.rs` tells of bad packets and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -14,6 +14,7 @@ mod host;
 pub mod io;
 pub mod machine;
 pub mod priority;
+mod refuse;
 mod reload;
 mod router;
 mod rows;

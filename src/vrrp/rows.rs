@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
-use crate::bus::rows::{AddressRow, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State, TrackedInterfaceRow};
+use crate::bus::rows::{AddressRow, InstanceRow, Row, RowKey, State, TrackedInterfaceRow};
 use crate::conf::model::{Auth, InitialState, Instance, Preempt};
 
 impl Engine {
@@ -118,9 +118,9 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
         advertised: router.config.addresses.iter().map(|address| address.address).collect(),
-        started: None,
-        master_reason: MasterReason::default(),
-        protocol_error: ProtocolError::default(),
+        started: router.started,
+        master_reason: router.master_reason,
+        protocol_error: router.protocol_error,
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
