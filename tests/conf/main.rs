@@ -7,6 +7,7 @@ mod differences;
 mod language;
 mod mutations;
 mod rfc;
+mod routes;
 mod table;
 mod trackers;
 mod walk;
