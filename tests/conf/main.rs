@@ -6,6 +6,7 @@ mod check;
 mod differences;
 mod language;
 mod mutations;
+mod sync_groups;
 mod table;
 mod walk;
 

@@ -65,7 +65,7 @@ fn settled(name: &str) -> Arc<Snapshot> {
 }
 
 /// The line of `snmpwalk -One` without MIBs.
-fn line(varbind: &VarBind) -> String {
+pub fn line(varbind: &VarBind) -> String {
     let value = match &varbind.value {
         Value::Integer(value) => format!("INTEGER: {value}"),
         Value::Gauge32(value) => format!("Gauge32: {value}"),
