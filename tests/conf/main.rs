@@ -8,6 +8,7 @@ mod language;
 mod mutations;
 mod rfc;
 mod routes;
+mod sync_groups;
 mod table;
 mod trackers;
 mod walk;
