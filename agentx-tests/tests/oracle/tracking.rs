@@ -28,8 +28,8 @@ fn sync_groups_and_trackers_are_as_recorded() {
     let rows = [("VI_A", 1), ("VI_C", 2), ("VI_D", 3), ("G_ONE", 1), ("G_TWO", 2)];
     stage.reload("reload", &configuration, &rows);
     let recorded = SYNC_TRACKING.sets.split_once("## reload").unwrap().1;
-    let script = RELOAD.split_once("sleep 12\n").unwrap().1;
-    stage.requests(recorded, script, SYNC_TRACKING_RELOADED, SYNC_TRACKING_RELOADED_NOT_YET);
+    let script = format!("I=.1.3.6.1.4.1.9586.100.5.2.3.1\n{}", RELOAD.split_once("sleep 12\n").unwrap().1);
+    stage.requests(recorded, &script, SYNC_TRACKING_RELOADED, SYNC_TRACKING_RELOADED_NOT_YET);
     stage.finish();
 }
 
