@@ -1,5 +1,10 @@
 //! Virtual routers, their addresses and the interfaces they track.
 
+mod encap;
+mod next_hop;
+mod route;
+mod rule;
+
 use std::net::IpAddr;
 
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
@@ -16,7 +21,7 @@ pub static VRRP: Part = Part {
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
-    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS],
+    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS, &route::ROUTE, &rule::RULE, &next_hop::NEXT_HOP],
     notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 
