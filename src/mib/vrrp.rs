@@ -4,6 +4,7 @@ mod encap;
 mod next_hop;
 mod route;
 mod rule;
+mod track;
 
 use std::net::IpAddr;
 
@@ -21,7 +22,26 @@ pub static VRRP: Part = Part {
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
-    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS, &route::ROUTE, &rule::RULE, &next_hop::NEXT_HOP],
+    tables: &[
+        &INSTANCE,
+        &TRACKED_INTERFACE,
+        &track::TRACKED_SCRIPT,
+        &ADDRESS,
+        &route::ROUTE,
+        &rule::RULE,
+        &track::SCRIPT,
+        &next_hop::NEXT_HOP,
+        &track::TRACKED_FILE,
+        &track::FILE,
+        &track::SYNC_TRACKED_SCRIPT,
+        &track::SYNC_TRACKED_FILE,
+        &track::TRACKED_BFD,
+        &track::BFD,
+        &track::SYNC_TRACKED_BFD,
+        &track::TRACKED_PROCESS,
+        &track::PROCESS,
+        &track::SYNC_TRACKED_PROCESS,
+    ],
     notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 

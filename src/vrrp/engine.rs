@@ -19,7 +19,7 @@ use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{Reason, RouterCounters, RowKey};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Transport};
+use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -49,6 +49,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub struct Engine {
     pub(super) global: Global,
+    pub(super) trackers: Trackers,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
@@ -112,6 +113,7 @@ impl Engine {
     pub fn new(config: &Config, options: EngineOptions, now: Instant, wall: WallTime) -> Engine {
         let mut engine = Engine {
             global: config.global.clone(),
+            trackers: config.trackers.clone(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),

@@ -24,6 +24,7 @@ impl Engine {
         let wanted: HashMap<&InstanceName, (u32, &Instance)> =
             (1..).zip(&new.instances).map(|(index, instance)| (&instance.name, (index, instance))).collect();
         self.global = new.global.clone();
+        self.trackers = new.trackers.clone();
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {

@@ -5,9 +5,10 @@ use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{
-    AddressRow, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State, TrackedInterfaceRow,
+    AddressRow, Finding, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State,
+    TrackedInterfaceRow, TrackerConfig, TrackerRow,
 };
-use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule};
+use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -35,7 +36,8 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } | RowKey::Tracker(..) => None,
+            RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
+            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } => None,
             RowKey::Route { owner, position } => {
                 let (owner_index, routes) = match owner {
                     None => (0, &self.static_routes),
@@ -77,6 +79,7 @@ impl Engine {
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
+        keys.extend(self.trackers.names().map(|(kind, name)| RowKey::Tracker(kind, name.to_owned())));
         keys
     }
 
@@ -109,6 +112,33 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
     );
     keys.extend(line_keys(Some(name), &router.config.routes, &router.config.rules));
     keys
+}
+
+/// Numbers are places among trackers of the kind.
+fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<TrackerRow> {
+    fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
+        (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
+    }
+    let (index, config) = match kind {
+        TrackerKind::Script => {
+            let (index, it) = named(&trackers.scripts, |it| it.name == name)?;
+            (index, TrackerConfig::Script(it))
+        }
+        TrackerKind::File => {
+            let (index, it) = named(&trackers.files, |it| it.name == name)?;
+            (index, TrackerConfig::File(it))
+        }
+        TrackerKind::Process => {
+            let (index, it) = named(&trackers.processes, |it| it.name == name)?;
+            (index, TrackerConfig::Process(it))
+        }
+        TrackerKind::Bfd => {
+            let (index, it) = named(&trackers.bfds, |it| it.name == name)?;
+            (index, TrackerConfig::Bfd(it))
+        }
+    };
+    // Nobody looks yet.
+    Some(TrackerRow { index, config, finding: Finding::Unknown })
 }
 
 fn line_keys<'a>(
