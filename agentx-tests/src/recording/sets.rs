@@ -26,12 +26,18 @@ pub struct Exchange {
     pub answer: Vec<String>,
 }
 
-/// Takes a recorded or played text apart.
+/// Takes a recorded or played text apart. A title that comes again gets a number: `--- effective (2)`.
 pub fn exchanges(text: &str) -> Vec<Exchange> {
     let mut all: Vec<Exchange> = Vec::new();
+    let mut looks: Vec<&str> = Vec::new();
     for line in text.lines().map(str::trim_end).filter(|line| !line.starts_with("## ")) {
-        if line.starts_with("$ ") || line.starts_with("--- ") {
+        if line.starts_with("$ ") {
             all.push(Exchange { request: line.to_owned(), answer: Vec::new() });
+        } else if line.starts_with("--- ") {
+            let before = looks.iter().filter(|look| **look == line).count();
+            looks.push(line);
+            let request = if before == 0 { line.to_owned() } else { format!("{line} ({})", before + 1) };
+            all.push(Exchange { request, answer: Vec::new() });
         } else if let Some(exchange) = all.last_mut() {
             exchange.answer.push(line.to_owned());
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::sets::{self, Rewrite};
-use super::traps::{self, Chapter, Streams};
+use super::traps::{self, Chapter, Fewer, Streams};
 use super::{Difference, MODULES, NotYet, mismatches_of};
 use crate::daemon::{Daemon, Options, Program};
 use crate::net::{Lab, Node};
@@ -27,6 +27,7 @@ pub struct Scenario {
     pub sets_script: &'static str,
     pub rewrites: &'static [Rewrite],
     pub traps: &'static str,
+    pub fewer: &'static [Fewer],
     pub streams: &'static Streams,
     pub sysor: &'static str,
     pub not_yet: &'static [NotYet],
@@ -98,7 +99,7 @@ impl Stage {
             place,
             events: RefCell::default(),
             rows: RefCell::default(),
-            want: RefCell::new(traps::chapters(scenario.traps)),
+            want: RefCell::default(),
             wrong: RefCell::default(),
             stopped: Cell::new(false),
             daemon: RefCell::new(daemon),
@@ -111,6 +112,9 @@ impl Stage {
             lab,
         };
         stage.events.borrow_mut().push(("start".to_owned(), 0));
+        let (recorded, complaints) = traps::without(traps::chapters(scenario.traps), scenario.fewer);
+        *stage.want.borrow_mut() = recorded;
+        stage.wrong.borrow_mut().extend(complaints);
         stage.rows_are(rows);
         stage.number_from(0);
         stage
@@ -205,7 +209,7 @@ impl Stage {
     /// Puts row numbers into what is wanted from this chapter on.
     fn number_from(&self, first: usize) {
         let rows = self.rows.borrow();
-        let recorded = traps::chapters(self.scenario.traps);
+        let (recorded, _) = traps::without(traps::chapters(self.scenario.traps), self.scenario.fewer);
         for (chapter, recorded) in self.want.borrow_mut().iter_mut().zip(&recorded).skip(first) {
             chapter.traps = recorded.traps.iter().map(|trap| traps::with_rows(trap, &rows)).collect();
         }

@@ -41,6 +41,39 @@ pub fn with_rows(trap: &Trap, rows: &BTreeMap<String, u32>) -> Trap {
     Trap { oid: trap.oid.clone(), varbinds: varbinds.collect() }
 }
 
+/// Recorded traps that are not sent, and rightly so.
+#[derive(Debug, Clone, Copy)]
+pub struct Fewer {
+    pub event: &'static str,
+    /// Those whose first variable contains this...
+    pub of: &'static str,
+    /// ... but for the first so many.
+    pub kept: usize,
+    pub why: &'static str,
+}
+
+/// Leaves them out. Complaints are about entries that do not fit the recording.
+pub fn without(mut recorded: Vec<Chapter>, fewer: &[Fewer]) -> (Vec<Chapter>, Vec<String>) {
+    let mut complaints = Vec::new();
+    for entry in fewer {
+        let mut seen = 0;
+        let mut dropped = 0;
+        for chapter in recorded.iter_mut().filter(|chapter| chapter.event == entry.event) {
+            chapter.traps.retain(|trap| {
+                let fits = trap.varbinds.first().is_some_and(|first| first.contains(entry.of));
+                seen += usize::from(fits);
+                let drop = fits && seen > entry.kept;
+                dropped += usize::from(drop);
+                !drop
+            });
+        }
+        if dropped == 0 {
+            complaints.push(format!("{entry:?} does not fit the recording"));
+        }
+    }
+    (recorded, complaints)
+}
+
 /// Traps that concern one thing are in order; things that have nothing to do with each other race. Each pair is a text that a
 /// trap's first variable contains, and what it belongs to.
 pub type Streams = [(&'static str, &'static str)];
@@ -111,6 +144,11 @@ mod tests {
         assert_eq!(differing(&recorded, &other, &[("\"A\"", "group"), ("\"B\"", "group")], &[]).len(), 1);
         other[0].traps.pop();
         assert_eq!(differing(&recorded, &other, &[], &[]).len(), 1);
+        let (fewer, complaints) =
+            without(recorded.clone(), &[Fewer { event: "start", of: "\"B\"", kept: 0, why: "" }]);
+        assert_eq!((fewer[0].traps.len(), complaints.len()), (1, 0));
+        let (_, complaints) = without(recorded.clone(), &[Fewer { event: "start", of: "\"B\"", kept: 1, why: "" }]);
+        assert_eq!(complaints.len(), 1);
         let not_yet = [NotYet { at: At::Event("start"), why: "" }];
         assert_eq!(differing(&recorded, &other, &[], &not_yet), Vec::<String>::new());
         assert_eq!(differing(&recorded, &recorded, &[], &not_yet).len(), 1);
