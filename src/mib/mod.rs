@@ -9,6 +9,8 @@ pub mod check;
 pub mod doc;
 pub mod global;
 pub mod rfc;
+pub mod sparse;
+mod sync_group;
 pub mod table;
 pub mod trap;
 pub mod tree;
