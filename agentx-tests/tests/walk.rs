@@ -64,11 +64,11 @@ fn served(manager: &Manager) -> BTreeSet<String> {
 
 #[test]
 fn the_check_group_is_served_where_there_are_virtual_servers() {
-    let recorded: BTreeSet<String> =
+    let with_virtual_servers: BTreeSet<String> =
         SYSOR.lines().filter_map(|line| Some(line.split_once(" = ")?.1.to_owned())).collect();
-    assert_eq!(recorded.len(), 5);
+    assert_eq!(with_virtual_servers.len(), 5);
     let seeded = started(SEED_IPVS);
-    let all = wait::within(Duration::from_secs(10), || (served(&seeded.manager) == recorded).then_some(()));
+    let all = wait::within(Duration::from_secs(10), || (served(&seeded.manager) == with_virtual_servers).then_some(()));
     assert!(all.is_some(), "{:?}", served(&seeded.manager));
     let enabled = format!("{KEEPALIVED}.3.6.1.0");
     assert_eq!(seeded.manager.number(&enabled), Some(2), "lvsSyncDaemonEnabled");

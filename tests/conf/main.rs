@@ -6,6 +6,7 @@ mod check;
 mod differences;
 mod language;
 mod mutations;
+mod rfc;
 mod table;
 mod trackers;
 mod walk;

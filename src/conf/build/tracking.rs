@@ -29,7 +29,11 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     {
         let Some(name) = node.text().filter(|name| seen.insert((node.name(), *name))) else { continue };
         if node.name() == "vrrp_sync_group" {
-            used.extend(tracks(builder, node, &trackers).into_iter().map(|track| (track.kind, track.name)));
+            let tracks = tracks(node, &trackers);
+            used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
+            if let Some(group) = config.sync_groups.iter_mut().find(|group| group.name == name) {
+                group.tracks = tracks;
+            }
         } else if let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) {
             let why = if instance.priority == Priority::MAX {
                 Some(Unweighted::Owner)
@@ -49,7 +53,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
 
 /// What an instance or a sync group tracks, of `trackers`, each kind in the order of its lines. Names that are not there
 /// have been told by [`references`]; so has what is wrong with a tracker that was dropped.
-pub(super) fn tracks(_: &mut Builder<'_>, block: &Node, trackers: &Trackers) -> Vec<Track> {
+fn tracks(block: &Node, trackers: &Trackers) -> Vec<Track> {
     found(block, trackers).into_iter().map(|line| line.track).collect()
 }
 
