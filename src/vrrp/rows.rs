@@ -1,13 +1,13 @@
 //! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
 
 use super::engine::Engine;
+use super::group::tracked_row;
 use super::host::Host;
-use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{
-    AddressRow, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State, TrackedInterfaceRow,
+    AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow,
 };
-use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule};
+use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -35,7 +35,11 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } | RowKey::Tracker(..) => None,
+            RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
+            RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
+            RowKey::SyncTrackedInterface { group, interface } => {
+                Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
+            }
             RowKey::Route { owner, position } => {
                 let (owner_index, routes) = match owner {
                     None => (0, &self.static_routes),
@@ -56,15 +60,7 @@ impl Engine {
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
-                let link = self.host.named(interface);
-                Some(Row::TrackedInterface(TrackedInterfaceRow {
-                    owner_index: router.index,
-                    interface: interface.clone(),
-                    interface_index: link.map(|link| link.index),
-                    weight: tracked.weight,
-                    reverse: tracked.reverse,
-                    up: link.is_some_and(Link::up),
-                }))
+                Some(Row::TrackedInterface(tracked_row(router.index, tracked, &self.host)))
             }
         }
     }
@@ -77,6 +73,8 @@ impl Engine {
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
+        keys.extend(self.trackers.names().map(|(kind, name)| RowKey::Tracker(kind, name.to_owned())));
+        keys.extend(self.group_keys());
         keys
     }
 
@@ -109,6 +107,33 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
     );
     keys.extend(line_keys(Some(name), &router.config.routes, &router.config.rules));
     keys
+}
+
+/// Numbers are places among trackers of the kind.
+fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<TrackerRow> {
+    fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
+        (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
+    }
+    let (index, config) = match kind {
+        TrackerKind::Script => {
+            let (index, it) = named(&trackers.scripts, |it| it.name == name)?;
+            (index, TrackerConfig::Script(it))
+        }
+        TrackerKind::File => {
+            let (index, it) = named(&trackers.files, |it| it.name == name)?;
+            (index, TrackerConfig::File(it))
+        }
+        TrackerKind::Process => {
+            let (index, it) = named(&trackers.processes, |it| it.name == name)?;
+            (index, TrackerConfig::Process(it))
+        }
+        TrackerKind::Bfd => {
+            let (index, it) = named(&trackers.bfds, |it| it.name == name)?;
+            (index, TrackerConfig::Bfd(it))
+        }
+    };
+    // Nobody looks yet.
+    Some(TrackerRow { index, config, finding: Finding::Unknown })
 }
 
 fn line_keys<'a>(
@@ -161,9 +186,9 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
         advertised: router.config.addresses.iter().map(|address| address.address).collect(),
-        started: None,
-        master_reason: MasterReason::default(),
-        protocol_error: ProtocolError::default(),
+        started: router.started,
+        master_reason: router.master_reason,
+        protocol_error: router.protocol_error,
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),

@@ -103,7 +103,15 @@ impl Parser<'_> {
             }
             Entry::Track { name, min, max, noreverse } => {
                 line.values.push(Val { name, word: first.clone(), value: Some(Value::Text(first.text.clone())) });
-                self.track(row, words, (min, max, noreverse), &mut line);
+                let good = if noreverse {
+                    self.tracker(row, words, (min, max), &mut line)
+                } else {
+                    self.track(row, words, (min, max), &mut line);
+                    true
+                };
+                if !good {
+                    return;
+                }
             }
             Entry::Peers => {
                 let value = values::read(Kind::Ip, first, row.keyword, &mut self.diagnostics);
@@ -130,7 +138,8 @@ impl Parser<'_> {
         );
     }
 
-    fn track(&mut self, row: &'static Row, words: &[Word], (min, max, noreverse): (i64, i64, bool), line: &mut Line) {
+    /// An interface with `weight N` and `reverse`.
+    fn track(&mut self, row: &'static Row, words: &[Word], (min, max): (i64, i64), line: &mut Line) {
         let mut at = 1;
         while let Some(word) = words.get(at) {
             at += 1;
@@ -141,33 +150,62 @@ impl Parser<'_> {
                         return;
                     };
                     at += 1;
-                    let mut value = None;
-                    match values::number(&weight.text) {
-                        Some(number) if (min..=max).contains(&number) => value = Some(Value::Int(number)),
-                        Some(number) if number.abs() == 254 => {
-                            let message = format!("weight {number} is read as {}", number.signum() * 253);
-                            self.diagnostics.push(
-                                Diagnostic::warning("weight", weight.span, message).hint("weights go from -253 to 253"),
-                            );
-                            value = Some(Value::Int(number.signum() * 253));
-                        }
-                        _ => {
-                            values::read(Kind::Int(min, max), weight, "weight", &mut self.diagnostics);
-                        }
-                    }
-                    let values = vec![Val { name: "weight", word: weight.clone(), value }];
+                    let values = vec![self.track_weight(row, weight, (min, max))];
                     line.options.push(Named { name: "weight", word: word.clone(), values });
                 }
                 "reverse" => line.options.push(Named { name: "reverse", word: word.clone(), values: Vec::new() }),
-                "noreverse" if noreverse => {
-                    line.options.push(Named { name: "noreverse", word: word.clone(), values: Vec::new() });
-                }
                 _ => {
                     self.unknown_option(row.keyword, word, ["weight", "reverse"].into_iter());
                     return;
                 }
             }
         }
+    }
+
+    /// `NAME [weight N [reverse|noreverse]]`; false when Keepalived drops the line.
+    fn tracker(&mut self, row: &'static Row, words: &[Word], range: (i64, i64), line: &mut Line) -> bool {
+        let Some(word) = words.get(1) else { return true };
+        if word.text != "weight" {
+            self.unknown_option(row.keyword, word, ["weight"].into_iter());
+            return false;
+        }
+        let Some(weight) = words.get(2) else {
+            self.missing(row, word, &format!("a number from {} to {}", range.0, range.1));
+            return false;
+        };
+        let values = vec![self.track_weight(row, weight, range)];
+        line.options.push(Named { name: "weight", word: word.clone(), values });
+        let Some(word) = words.get(3) else { return true };
+        let name = match word.text.as_str() {
+            "reverse" => "reverse",
+            "noreverse" => "noreverse",
+            _ => {
+                self.unknown_option(row.keyword, word, ["reverse", "noreverse"].into_iter());
+                return true;
+            }
+        };
+        line.options.push(Named { name, word: word.clone(), values: Vec::new() });
+        if let Some(word) = words.get(4) {
+            self.extra_entry(row, word);
+        }
+        true
+    }
+
+    fn track_weight(&mut self, row: &Row, weight: &Word, (min, max): (i64, i64)) -> Val {
+        let value = match values::number(&weight.text) {
+            Some(number) if (min..=max).contains(&number) => Some(Value::Int(number)),
+            Some(number) if number.abs() == 254 && row.keyword != "track_bfd" => {
+                let message = format!("weight {number} is read as {}", number.signum() * 253);
+                self.diagnostics
+                    .push(Diagnostic::warning("weight", weight.span, message).hint("weights go from -253 to 253"));
+                Some(Value::Int(number.signum() * 253))
+            }
+            _ => {
+                values::read(Kind::Int(min, max), weight, "weight", &mut self.diagnostics);
+                None
+            }
+        };
+        Val { name: "weight", word: weight.clone(), value }
     }
 
     /// Options that are rows of the table; false when one is so wrong that the line is dropped.
