@@ -24,6 +24,7 @@ impl Engine {
         let wanted: HashMap<&InstanceName, (u32, &Instance)> =
             (1..).zip(&new.instances).map(|(index, instance)| (&instance.name, (index, instance))).collect();
         self.global = new.global.clone();
+        self.trackers = new.trackers.clone();
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {
@@ -38,6 +39,7 @@ impl Engine {
             }
         }
         self.change_statics(&new.static_addresses, out);
+        (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
 
         let since = self.wall(now);
         let mut added = Vec::new();

@@ -8,6 +8,7 @@ mod language;
 mod mutations;
 mod sync_groups;
 mod table;
+mod trackers;
 mod walk;
 
 use std::collections::BTreeMap;
