@@ -6,6 +6,8 @@ mod check;
 mod differences;
 mod language;
 mod mutations;
+mod rfc;
+mod routes;
 mod sync_groups;
 mod table;
 mod trackers;

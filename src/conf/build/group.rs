@@ -55,6 +55,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
             name: name.to_owned(),
             members,
             tracking_weight,
+            // Filled in by [`super::tracking`], which knows the trackers.
             tracks: vec![],
             tracked_interfaces: tracked(builder, node),
             notify: notify(builder, node),

@@ -208,7 +208,15 @@ impl Configured<'_> {
         }
         shell_syntax(builder, word);
         let mut words = lex::command(&word.text).unwrap_or_default();
-        let written = words.first()?;
+        let Some(written) = words.first() else {
+            if let Some(name) = self.tracked.filter(|_| word.text.trim().is_empty()) {
+                builder.report(
+                    Diagnostic::error("no-script", word.span, format!("vrrp_script {name} has an empty command"))
+                        .hint("the script is dropped; name a program"),
+                );
+            }
+            return None;
+        };
         match self.program(builder, word, written, identity, security) {
             Ok(path) => {
                 *words.first_mut()? = path;

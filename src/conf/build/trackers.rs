@@ -7,15 +7,18 @@ use std::net::IpAddr;
 
 use super::Builder;
 use super::scripts::Scripts;
+use super::tracking::is_tracked;
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::model::{ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers};
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
 
-/// All that are defined and can work, whether somebody tracks them or not.
+/// All that are defined and can work, of scripts those that some line tracks.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -> Trackers {
     let mut trackers = Trackers::default();
-    for (name, node) in blocks(builder, nodes, &["vrrp_script"]) {
+    // The runner is to know nothing of scripts that it never runs.
+    let scripts_used = blocks(builder, nodes, &["vrrp_script"]).into_iter().filter(|(name, _)| is_tracked(nodes, name));
+    for (name, node) in scripts_used {
         trackers.scripts.extend(script(builder, name, node, scripts));
     }
     for (name, node) in blocks(builder, nodes, &["track_file", "vrrp_track_file"]) {

@@ -29,7 +29,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     {
         let Some(name) = node.text().filter(|name| seen.insert((node.name(), *name))) else { continue };
         if node.name() == "vrrp_sync_group" {
-            let tracks = tracks(builder, node, &trackers);
+            let tracks = tracks(node, &trackers);
             used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
             if let Some(group) = config.sync_groups.iter_mut().find(|group| group.name == name) {
                 group.tracks = tracks;
@@ -53,7 +53,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
 
 /// What an instance or a sync group tracks, of `trackers`, each kind in the order of its lines. Names that are not there
 /// have been told by [`references`]; so has what is wrong with a tracker that was dropped.
-pub(super) fn tracks(_: &mut Builder<'_>, block: &Node, trackers: &Trackers) -> Vec<Track> {
+fn tracks(block: &Node, trackers: &Trackers) -> Vec<Track> {
     found(block, trackers).into_iter().map(|line| line.track).collect()
 }
 
