@@ -89,6 +89,7 @@ fn load(options: &Options) -> Loaded {
         snmp_all: options.snmp,
         agent_socket: options.snmp_agent_socket.clone(),
         namespace: options.namespace.clone(),
+        settings: options.settings.clone(),
         random_seed: clock::wall().0,
     };
     conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
