@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// All transactions of one session.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sets {
     transactions: BTreeMap<u32, Transaction>,
     last_token: u64,
@@ -41,7 +41,7 @@ pub struct Sets {
     store_at: BTreeMap<Source, Generation>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Transaction {
     /// Commands not yet sent, with the positions of their variables.
     waiting: VecDeque<(Command, u16)>,
@@ -88,6 +88,11 @@ impl Sets {
     const IDLE: Duration = Duration::from_secs(60);
     /// A master works on a few requests at once; more come from one that never cleans up.
     pub const MAX: usize = 64;
+
+    /// With tokens behind this number, for those who share an owner of commands with others.
+    pub fn with_tokens_from(first: u64) -> Self {
+        Sets { last_token: first, ..Sets::default() }
+    }
 
     /// TestSet: every variable, or the error and the position (from 1) of the first that cannot be set.
     pub fn test(
