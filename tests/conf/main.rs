@@ -7,6 +7,7 @@ mod differences;
 mod language;
 mod mutations;
 mod table;
+mod trackers;
 mod walk;
 
 use std::collections::BTreeMap;
