@@ -68,7 +68,7 @@ struct Transaction {
     forget: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct InFlight {
     token: Token,
     command: Command,

@@ -75,10 +75,12 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     let mut built = build::build(&nodes, &expanded.sources, options, files, host);
     let (settings, mistakes) = yaml::load(options.settings.as_deref(), path, files, &mut expanded.sources);
     built.config.settings = settings;
+    let advice = yaml::advice(&built.config, &expanded.sources);
     let mut diagnostics = expanded.diagnostics;
     diagnostics.extend(complaints);
     diagnostics.extend(built.diagnostics);
     diagnostics.extend(mistakes);
+    diagnostics.extend(advice);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.line, diagnostic.span.column));
     diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;

@@ -128,6 +128,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
         use_pid_dir: config.global.use_pid_dir,
+        listen: config.settings.snmp.responder.iter().flat_map(|responder| responder.listen.clone()).collect(),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes = postcard::to_extend(config, bytes).map_err(std::io::Error::other)?;

@@ -15,8 +15,8 @@ use super::diag::{Class, Diagnostic, Source, Sources, Span};
 use super::files::{FileKind, Files};
 use super::keywords::closest;
 use super::model::{
-    Access, AuthProtocol, Community, PrivacyProtocol, QueueSettings, Receiver, Responder, Retries, Secret, Security,
-    Settings, SnmpSettings, UsmUser,
+    Access, AuthProtocol, Community, Config, PrivacyProtocol, QueueSettings, Receiver, Responder, Retries, Secret,
+    Security, Settings, SnmpSettings, UsmUser,
 };
 
 /// Longest file, octets.
@@ -92,6 +92,23 @@ pub(super) fn load(
         diagnostics.push(note.hint("chmod 0600 is enough for keepwatchd"));
     }
     (settings, diagnostics)
+}
+
+/// What is no mistake in either file, and has no effect without something in the other. The last of the sources is ours.
+pub(super) fn advice(config: &Config, sources: &Sources) -> Vec<Diagnostic> {
+    let (snmp, global) = (&config.settings.snmp, &config.global.snmp);
+    let file = u32::try_from(sources.iter().count()).unwrap_or(u32::MAX).saturating_sub(1);
+    let note = |text| Diagnostic::note("settings", Span { file, ..Span::default() }, text);
+    let mut notes = vec![];
+    if !snmp.receivers.is_empty() && !global.traps {
+        notes.push(note("the receivers get nothing: `enable_traps` in global_defs switches notifications on"));
+    }
+    if snmp.responder.is_some() && !(global.vrrp || global.checker || global.rfcv2 || global.rfcv3) {
+        notes.push(note(
+            "the responder has nothing to show: enable_snmp_vrrp, enable_snmp_checker or -x switch its tables on",
+        ));
+    }
+    notes
 }
 
 /// Reads a text. `file` is where the diagnostics say that it is. With any mistake the settings are the default ones.
