@@ -1,7 +1,14 @@
 //! Virtual routers, their addresses and the interfaces they track.
 
+mod encap;
+mod next_hop;
+mod route;
+mod rule;
+mod track;
+
 use std::net::IpAddr;
 
+use super::sync_group::{SYNC_GROUP, SYNC_GROUP_MEMBER, SYNC_TRACKED_INTERFACE};
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
 use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, seconds, state};
 use crate::bus::msg::Command;
@@ -16,7 +23,29 @@ pub static VRRP: Part = Part {
     name: "vrrp",
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
-    tables: &[&INSTANCE, &TRACKED_INTERFACE, &ADDRESS],
+    tables: &[
+        &SYNC_GROUP,
+        &SYNC_GROUP_MEMBER,
+        &INSTANCE,
+        &TRACKED_INTERFACE,
+        &track::TRACKED_SCRIPT,
+        &ADDRESS,
+        &route::ROUTE,
+        &rule::RULE,
+        &track::SCRIPT,
+        &next_hop::NEXT_HOP,
+        &track::TRACKED_FILE,
+        &track::FILE,
+        &SYNC_TRACKED_INTERFACE,
+        &track::SYNC_TRACKED_SCRIPT,
+        &track::SYNC_TRACKED_FILE,
+        &track::TRACKED_BFD,
+        &track::BFD,
+        &track::SYNC_TRACKED_BFD,
+        &track::TRACKED_PROCESS,
+        &track::PROCESS,
+        &track::SYNC_TRACKED_PROCESS,
+    ],
     notifications: &[SYNC_GROUP_STATE_CHANGE, INSTANCE_STATE_CHANGE],
 };
 

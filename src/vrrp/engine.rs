@@ -10,16 +10,17 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::admit::{self, Rejected};
+use super::admit;
 use super::announce::Announcer;
+use super::group::Group;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
 use super::machine::{Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
-use crate::bus::rows::{Reason, RouterCounters, RowKey};
+use crate::bus::rows::{Reason, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Transport};
+use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -49,10 +50,14 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub struct Engine {
     pub(super) global: Global,
+    pub(super) trackers: Trackers,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
+    pub(super) groups: Vec<Group>,
     pub(super) statics: Vec<Held>,
+    pub(super) static_routes: Vec<Route>,
+    pub(super) static_rules: Vec<Rule>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
     /// Addresses that left the configuration and not yet the host, by position.
@@ -110,10 +115,14 @@ impl Engine {
     pub fn new(config: &Config, options: EngineOptions, now: Instant, wall: WallTime) -> Engine {
         let mut engine = Engine {
             global: config.global.clone(),
+            trackers: config.trackers.clone(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
+            groups: Vec::new(),
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
+            static_routes: config.static_routes.clone(),
+            static_rules: config.static_rules.clone(),
             statics_retry: None,
             statics_refusals: 0,
             orphans: BTreeMap::new(),
@@ -140,6 +149,7 @@ impl Engine {
         for (position, instance) in config.instances.iter().enumerate() {
             engine.adopt(Router::new(instance, position as u32 + 1, since));
         }
+        engine.change_groups(&config.sync_groups, since);
         engine.reindex();
         engine
     }
@@ -255,6 +265,7 @@ impl Engine {
 
     /// Makes the index again: after the configuration changed.
     pub(super) fn reindex(&mut self) {
+        self.regroup();
         let mut index = Index::default();
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
@@ -265,7 +276,7 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().map(|tracked| &tracked.interface);
+            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
             for name in named {
@@ -303,11 +314,13 @@ impl Engine {
     /// Starts a machine, or lets it wait for the startup delay.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
-        let Some(router) = self.router(slot) else { return };
-        let event = match router.faults.first() {
-            Some(fault) if start_at <= now => Event::Fault(fault.reason()),
+        let event = match self.fault_of(slot) {
+            Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        if start_at <= now && matches!(event, Event::Start { .. }) {
+            self.launch_group(slot, now, out);
+        }
         self.drive(slot, event, now, out);
     }
 
@@ -330,10 +343,10 @@ impl Engine {
             }
             let Some(router) = self.router(slot) else { continue };
             if router.machine.deadline().is_some_and(|at| at <= now) {
-                if router.machine.started() {
-                    self.drive(slot, Event::Wake, now, out);
-                } else {
+                if !router.machine.started() {
                     self.launch(slot, now, out);
+                } else if !self.held_back(slot, now, out) {
+                    self.drive(slot, Event::Wake, now, out);
                 }
             }
             self.announce_due(slot, now);
@@ -382,22 +395,27 @@ impl Engine {
         let Some(router) = self.router(slot) else { return };
         let machine = &router.machine;
         let own = machine.primary() == Some(datagram.source);
-        if own || !router.faults.is_empty() || !machine.started() {
+        if own || !router.faults.is_empty() || !machine.started() || machine.state() == State::Fault {
             return;
         }
         let followed = machine.master();
         let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
         let advert = match verdict {
             Ok(advert) => advert,
-            Err(rejected) => return self.reject(slot, rejected, datagram, now, out),
+            Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
         };
         let Some(router) = self.router_mut(slot) else { return };
         router.counters.adverts_received += 1;
+        if router.config.version == Version::V3 && advert.interval != router.config.advert_interval {
+            // Heard all the same: the interval is the master's to choose (RFC 9568 section 7.1).
+            router.counters.advert_interval_errors += 1;
+        }
         if advert.priority == 0 {
             router.counters.priority_zero_received += 1;
         }
         self.count(slot, out);
         self.drive(slot, Event::Advert(advert), now, out);
+        self.follow_together(slot, now, out);
         let Some(router) = self.router(slot) else { return };
         if router.machine.master() != followed {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
@@ -427,41 +445,6 @@ impl Engine {
             stranger = stranger.or(Some(slot));
         }
         stranger
-    }
-
-    fn reject(&mut self, slot: Slot, why: Rejected, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let of_router = why.count(&mut self.counters, &mut router.counters);
-        if let Some(quiet_until) = router.quiet_until.get_mut(why.kind())
-            && now >= *quiet_until
-        {
-            *quiet_until = now + LOG_PAUSE;
-            let name = &router.config.name;
-            out.push(Output::Log(Log {
-                level: Level::Warn,
-                instance: Some(name.clone()),
-                text: format!("({name}) dropped an advert from {}: {}", datagram.source, why.describe(&router.config)),
-            }));
-        }
-        if of_router {
-            self.count_router(out);
-        } else {
-            self.count(slot, out);
-        }
-    }
-
-    fn count_router(&self, out: &mut Vec<Output>) {
-        if !self.counted.replace(true) {
-            out.push(Output::Counted(RowKey::Router));
-        }
-    }
-
-    pub(super) fn count(&self, slot: Slot, out: &mut Vec<Output>) {
-        if let Some(router) = self.router(slot)
-            && !router.counted.replace(true)
-        {
-            out.push(Output::Counted(RowKey::Instance(router.config.name.clone())));
-        }
     }
 
     fn put_link(&mut self, link: Link, now: Instant, out: &mut Vec<Output>) {
@@ -496,13 +479,17 @@ impl Engine {
         if self.index.static_users.contains(name) {
             self.install_statics(out);
         }
+        out.extend(self.group_rows_of(name).map(Output::Changed));
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
             self.complete(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             let keys = super::rows::router_keys(router);
-            out.extend(keys.into_iter().filter(|key| !matches!(key, RowKey::Address { .. })).map(Output::Changed));
+            let lines =
+                |key: &RowKey| matches!(key, RowKey::Address { .. } | RowKey::Route { .. } | RowKey::Rule { .. });
+            out.extend(keys.into_iter().filter(|key| !lines(key)).map(Output::Changed));
         }
+        out.extend(self.routes_on(name).into_iter().map(Output::Changed));
     }
 
     /// Its addresses went with it.
@@ -637,27 +624,25 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
-        let was_faulty = !router.faults.is_empty();
-        let mut event = None;
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
                 out.push(info(&name, format!("({name}) {fault}")));
             }
-            event = match (was_faulty, view.faults.first()) {
-                (false, Some(fault)) => Some(Event::Fault(fault.reason())),
-                (true, None) => Some(Event::Recovered(Reason::InterfaceUp)),
-                _ => None,
-            };
             router.faults = view.faults;
             changed = true;
         }
-        let started = router.machine.started();
+        let (started, faulty) = (router.machine.started(), router.machine.state() == State::Fault);
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
         if let Some(on) = unblock {
             self.block(slot, on, out);
         }
+        let event = match self.fault_of(slot) {
+            Some(reason) if !faulty => Some(Event::Fault(reason)),
+            None if faulty => Some(Event::Recovered(Reason::InterfaceUp)),
+            _ => None,
+        };
         // A machine that has not started looks at the faults when it does.
         if let Some(event) = event.filter(|_| started) {
             self.drive(slot, event, now, out);

@@ -24,6 +24,7 @@ impl Engine {
         let wanted: HashMap<&InstanceName, (u32, &Instance)> =
             (1..).zip(&new.instances).map(|(index, instance)| (&instance.name, (index, instance))).collect();
         self.global = new.global.clone();
+        self.trackers = new.trackers.clone();
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {
@@ -38,6 +39,7 @@ impl Engine {
             }
         }
         self.change_statics(&new.static_addresses, out);
+        (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
 
         let since = self.wall(now);
         let mut added = Vec::new();
@@ -46,8 +48,10 @@ impl Engine {
                 added.push(self.adopt(Router::new(instance, position as u32 + 1, since)));
             }
         }
+        self.change_groups(&new.sync_groups, since);
         self.reindex();
         if self.phase == Phase::Running {
+            self.join_groups();
             self.install_statics(out);
             for slot in kept {
                 self.follow_up(slot, now, out);
@@ -111,6 +115,7 @@ impl Engine {
         router.index = index;
         router.base = new.priority;
         router.machine.configure(Settings::from(new));
+        router.machine.release();
         router.config = new.clone();
         router.listed = listed(new);
         router.stale();

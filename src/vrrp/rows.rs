@@ -1,11 +1,13 @@
 //! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
 
 use super::engine::Engine;
+use super::group::tracked_row;
 use super::host::Host;
-use super::io::Link;
 use super::router::{Held, Router};
-use crate::bus::rows::{AddressRow, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State, TrackedInterfaceRow};
-use crate::conf::model::{Auth, InitialState, Instance, Preempt};
+use crate::bus::rows::{
+    AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow,
+};
+use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -24,33 +26,41 @@ impl Engine {
                 Some(Row::Instance(Box::new(instance(router, &self.host))))
             }
             RowKey::Address { owner: None, position } => {
-                let held = held_at(&self.statics, *position)?;
+                let held = at(&self.statics, *position)?;
                 Some(Row::Address(Box::new(address(held, 0, *position, false, &self.host))))
             }
             RowKey::Address { owner: Some(name), position } => {
                 let router = self.router_named(name)?;
-                let held = held_at(&router.held, *position)?;
+                let held = at(&router.held, *position)?;
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::SyncGroup(_)
-            | RowKey::SyncTrackedInterface { .. }
-            | RowKey::Tracker(..)
-            | RowKey::Route { .. }
-            | RowKey::Rule { .. } => None,
+            RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
+            RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
+            RowKey::SyncTrackedInterface { group, interface } => {
+                Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
+            }
+            RowKey::Route { owner, position } => {
+                let (owner_index, routes) = match owner {
+                    None => (0, &self.static_routes),
+                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.routes))?,
+                };
+                let config = at(routes, *position)?;
+                Some(Row::Route(Box::new(route(config, owner_index, *position, &self.host))))
+            }
+            RowKey::Rule { owner, position } => {
+                let (owner_index, rules) = match owner {
+                    None => (0, &self.static_rules),
+                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.rules))?,
+                };
+                let config: Rule = at(rules, *position)?.clone();
+                Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed: false })))
+            }
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
-                let link = self.host.named(interface);
-                Some(Row::TrackedInterface(TrackedInterfaceRow {
-                    owner_index: router.index,
-                    interface: interface.clone(),
-                    interface_index: link.map(|link| link.index),
-                    weight: tracked.weight,
-                    reverse: tracked.reverse,
-                    up: link.is_some_and(Link::up),
-                }))
+                Some(Row::TrackedInterface(tracked_row(router.index, tracked, &self.host)))
             }
         }
     }
@@ -59,10 +69,27 @@ impl Engine {
     pub fn keys(&self) -> Vec<RowKey> {
         let mut keys = vec![RowKey::Global, RowKey::Router];
         keys.extend((1..=self.statics.len() as u32).map(|position| RowKey::Address { owner: None, position }));
+        keys.extend(line_keys(None, &self.static_routes, &self.static_rules));
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
+        keys.extend(self.trackers.names().map(|(kind, name)| RowKey::Tracker(kind, name.to_owned())));
+        keys.extend(self.group_keys());
         keys
+    }
+
+    /// Routes that name an interface: its number is in their rows.
+    pub(super) fn routes_on(&self, interface: &str) -> Vec<RowKey> {
+        let routers = self.routers().map(|router| (Some(&router.config.name), &router.config.routes));
+        let all = std::iter::once((None, &self.static_routes)).chain(routers);
+        let keys = all.flat_map(|(owner, routes)| {
+            let named = (1..).zip(routes).filter(|(_, route)| {
+                let hops = route.hops.iter().filter_map(|hop| hop.interface.as_deref());
+                route.interface.as_deref().into_iter().chain(hops).any(|name| name == interface)
+            });
+            named.map(move |(position, _)| RowKey::Route { owner: owner.cloned(), position })
+        });
+        keys.collect()
     }
 }
 
@@ -78,11 +105,50 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
             .iter()
             .map(|tracked| RowKey::TrackedInterface { instance: name.clone(), interface: tracked.interface.clone() }),
     );
+    keys.extend(line_keys(Some(name), &router.config.routes, &router.config.rules));
     keys
 }
 
-fn held_at(held: &[Held], position: u32) -> Option<&Held> {
-    held.get(usize::try_from(position).ok()?.checked_sub(1)?)
+/// Numbers are places among trackers of the kind.
+fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<TrackerRow> {
+    fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
+        (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
+    }
+    let (index, config) = match kind {
+        TrackerKind::Script => {
+            let (index, it) = named(&trackers.scripts, |it| it.name == name)?;
+            (index, TrackerConfig::Script(it))
+        }
+        TrackerKind::File => {
+            let (index, it) = named(&trackers.files, |it| it.name == name)?;
+            (index, TrackerConfig::File(it))
+        }
+        TrackerKind::Process => {
+            let (index, it) = named(&trackers.processes, |it| it.name == name)?;
+            (index, TrackerConfig::Process(it))
+        }
+        TrackerKind::Bfd => {
+            let (index, it) = named(&trackers.bfds, |it| it.name == name)?;
+            (index, TrackerConfig::Bfd(it))
+        }
+    };
+    // Nobody looks yet.
+    Some(TrackerRow { index, config, finding: Finding::Unknown })
+}
+
+fn line_keys<'a>(
+    owner: Option<&'a InstanceName>,
+    routes: &[Route],
+    rules: &[Rule],
+) -> impl Iterator<Item = RowKey> + use<'a> {
+    let routes = (1..=routes.len() as u32).map(move |position| RowKey::Route { owner: owner.cloned(), position });
+    let rules = (1..=rules.len() as u32).map(move |position| RowKey::Rule { owner: owner.cloned(), position });
+    routes.chain(rules)
+}
+
+/// Positions count from 1.
+fn at<T>(those: &[T], position: u32) -> Option<&T> {
+    those.get(usize::try_from(position).ok()?.checked_sub(1)?)
 }
 
 fn instance(router: &Router, host: &Host) -> InstanceRow {
@@ -99,10 +165,12 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
     let link = router.link.and_then(|index| host.link(index));
     InstanceRow {
         index: router.index,
-        // Addresses have rows of their own, and a row must fit a frame however many there are.
+        // Addresses, routes and rules have rows of their own, and a row must fit a frame however many there are.
         config: Instance {
             addresses: Vec::new(),
             excluded: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             auth: router.config.auth.as_ref().map(without_secret),
             ..router.config.clone()
         },
@@ -118,9 +186,9 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
         advertised: router.config.addresses.iter().map(|address| address.address).collect(),
-        started: None,
-        master_reason: MasterReason::default(),
-        protocol_error: ProtocolError::default(),
+        started: router.started,
+        master_reason: router.master_reason,
+        protocol_error: router.protocol_error,
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
@@ -144,5 +212,17 @@ fn address(held: &Held, owner_index: u32, position: u32, advertised: bool, host:
         interface_index: host.named(&held.address.interface).map(|link| link.index),
         installed: held.installed,
         advertised,
+    }
+}
+
+fn route(config: &Route, owner_index: u32, position: u32, host: &Host) -> RouteRow {
+    let index = |interface: &Option<String>| host.named(interface.as_deref()?).map(|link| link.index);
+    RouteRow {
+        owner_index,
+        position,
+        config: config.clone(),
+        interface_index: index(&config.interface),
+        hop_interfaces: config.hops.iter().map(|hop| index(&hop.interface)).collect(),
+        installed: false,
     }
 }

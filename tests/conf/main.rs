@@ -6,7 +6,11 @@ mod check;
 mod differences;
 mod language;
 mod mutations;
+mod rfc;
+mod routes;
+mod sync_groups;
 mod table;
+mod trackers;
 mod walk;
 
 use std::collections::BTreeMap;

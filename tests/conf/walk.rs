@@ -65,8 +65,9 @@ fn settled(name: &str) -> Arc<Snapshot> {
 }
 
 /// The line of `snmpwalk -One` without MIBs.
-fn line(varbind: &VarBind) -> String {
+pub(super) fn line(varbind: &VarBind) -> String {
     let value = match &varbind.value {
+        Value::OctetString(octets) if octets.is_empty() => "\"\"".to_owned(),
         Value::Integer(value) => format!("INTEGER: {value}"),
         Value::Gauge32(value) => format!("Gauge32: {value}"),
         Value::Counter32(value) => format!("Counter32: {value}"),

@@ -1,15 +1,18 @@
 //! From directives to the model: defaults, corrections, and the checks that need more than one line.
 //!
 //! `global_defs` are applied first wherever they stand, so the order of a file does not matter. Checks of the host are
-//! in [`held`]; those of parts of VRRP that have no effect yet are in [`tracking`].
+//! in [`held`]; what VRRP tracks besides interfaces is in [`tracking`].
 
 mod address;
 mod check;
 mod global;
+mod group;
 mod held;
 mod instance;
 mod lvs;
+mod routing;
 mod scripts;
+mod trackers;
 mod tracking;
 
 use super::Options;
@@ -42,7 +45,9 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     builder.dynamic_interfaces = global.dynamic_interfaces;
     let mut config = Config { global, ..Config::default() };
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
-    config.instances = instance::build(&mut builder, nodes, &defaults);
+    let groups = group::read(&mut builder, nodes, &defaults);
+    config.instances = instance::build(&mut builder, nodes, &defaults, &groups);
+    config.sync_groups = groups.build(&mut builder, &config.instances);
     config.global.lvs.sync_daemon = lvs::sync_daemon(&mut builder, nodes, &config.instances);
     let global_defs = nodes.iter().filter(|node| node.name() == "global_defs");
     config.script_security =
@@ -53,8 +58,9 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
     instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
-    held::routes(&mut builder, nodes);
-    let scripts = scripts::check(&mut builder, nodes);
+    routing::build(&mut builder, nodes, &mut config);
+    let mut scripts = scripts::check(&mut builder, nodes);
+    tracking::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
     tracking::references(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }

@@ -9,14 +9,14 @@ use crate::conf::files::{FileKind, Stat};
 use crate::conf::host::Identity;
 use crate::conf::keywords::{self, Arg, Kind, Shape};
 use crate::conf::lex::{self, Word};
-use crate::conf::model::{Script, ScriptEntry, ScriptId};
+use crate::conf::model::{Script, ScriptEntry, ScriptId, TrackCommand};
 use crate::conf::parse::Node;
 
 const DEFAULT_USER: &str = "keepalived_script";
 
 /// The scripts of a file that can run, by the directive that names them.
 pub struct Scripts {
-    runnable: HashMap<*const Node, Runnable>,
+    runs: HashMap<*const Node, Runs>,
     /// Those that something uses, in the order of their use.
     entries: Vec<ScriptEntry>,
 }
@@ -30,7 +30,9 @@ struct Runnable {
 impl Scripts {
     /// The script that a directive names, unless it is dropped, with a report.
     pub fn take(&mut self, builder: &Builder<'_>, node: &Node) -> Option<Script> {
-        let Runnable { words, identity } = self.runnable.get(&std::ptr::from_ref(node))?;
+        let Runs::Command(Runnable { words, identity }) = self.runs.get(&std::ptr::from_ref(node))? else {
+            return None;
+        };
         let id = ScriptId(u32::try_from(self.entries.len()).ok()?);
         self.entries.push(ScriptEntry {
             words: words.clone(),
@@ -40,6 +42,14 @@ impl Scripts {
         });
         let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
         Some(Script { id, text: quoted.join(" "), path: words.first()?.clone() })
+    }
+
+    /// Likewise, where a file to open will do.
+    pub fn take_tracked(&mut self, builder: &Builder<'_>, node: &Node) -> Option<TrackCommand> {
+        match self.runs.get(&std::ptr::from_ref(node))? {
+            Runs::Command(_) => self.take(builder, node).map(TrackCommand::Run),
+            Runs::Opens(path) => Some(TrackCommand::Opens(path.clone())),
+        }
     }
 
     pub fn into_entries(self) -> Vec<ScriptEntry> {
@@ -58,7 +68,7 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
     let user = global().rfind(|node| node.name() == "script_user" && !node.values.is_empty());
     let default = default_identity(builder, user, security, &all);
     let mut first = None;
-    let mut runnable = HashMap::new();
+    let mut running = HashMap::new();
     for script in &all {
         let runs = script.check(builder, default, security.is_some());
         // Keepalived does not come to the scripts of VRRP when an interface is missing.
@@ -66,8 +76,8 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
         if runs.is_some() && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
             first = first.or(Some(script));
         }
-        if let Some(Runs::Command(runs)) = runs {
-            runnable.insert(std::ptr::from_ref(script.node), runs);
+        if let Some(runs) = runs {
+            running.insert(std::ptr::from_ref(script.node), runs);
         }
     }
     if let Some(first) = first.filter(|_| security.is_none()) {
@@ -78,7 +88,7 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
                 .hint("add enable_script_security to global_defs: it refuses scripts that others could have written"),
         );
     }
-    Scripts { runnable, entries: Vec::new() }
+    Scripts { runs: running, entries: Vec::new() }
 }
 
 /// One place where a command is configured.
@@ -101,7 +111,7 @@ struct User<'a> {
 enum Runs {
     Command(Runnable),
     /// `</path` tests that a file can be opened, and runs nothing.
-    Opens,
+    Opens(String),
 }
 
 fn collect<'a>(node: &'a Node, checker: bool, all: &mut Vec<Configured<'a>>) {
@@ -193,12 +203,20 @@ impl Configured<'_> {
         // Why a script without a user is dropped has been told, and typographic quotes too.
         let typographic = word.text.starts_with(['\u{2018}', '\u{2019}', '\u{201C}', '\u{201D}']);
         let identity = own.or(default).filter(|_| !typographic)?;
-        if word.text.starts_with('<') {
-            return Some(Runs::Opens);
+        if let Some(path) = word.text.strip_prefix('<') {
+            return Some(Runs::Opens(path.to_owned()));
         }
         shell_syntax(builder, word);
         let mut words = lex::command(&word.text).unwrap_or_default();
-        let written = words.first()?;
+        let Some(written) = words.first() else {
+            if let Some(name) = self.tracked.filter(|_| word.text.trim().is_empty()) {
+                builder.report(
+                    Diagnostic::error("no-script", word.span, format!("vrrp_script {name} has an empty command"))
+                        .hint("the script is dropped; name a program"),
+                );
+            }
+            return None;
+        };
         match self.program(builder, word, written, identity, security) {
             Ok(path) => {
                 *words.first_mut()? = path;

@@ -24,8 +24,8 @@ pub struct Track {
     pub reverse: bool,
 }
 
-/// Everything that can be tracked, each kind in the order of the file; this order numbers the rows of the MIB. Those that
-/// nobody tracks are left out, as Keepalived does.
+/// Everything that can be tracked, each kind in the order of the file; this order numbers the rows of the MIB. Scripts and
+/// files that nobody tracks are left out, as Keepalived does; processes and sessions stay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Trackers {
     pub scripts: Vec<TrackScript>,
@@ -34,12 +34,33 @@ pub struct Trackers {
     pub bfds: Vec<TrackBfd>,
 }
 
+impl Trackers {
+    /// All of them, each kind in its order.
+    pub fn names(&self) -> impl Iterator<Item = (TrackerKind, &str)> {
+        let scripts = self.scripts.iter().map(|it| (TrackerKind::Script, it.name.as_str()));
+        let files = self.files.iter().map(|it| (TrackerKind::File, it.name.as_str()));
+        let processes = self.processes.iter().map(|it| (TrackerKind::Process, it.name.as_str()));
+        let bfds = self.bfds.iter().map(|it| (TrackerKind::Bfd, it.name.as_str()));
+        scripts.chain(files).chain(processes).chain(bfds)
+    }
+
+    /// The weight of a tracker's own and whether it is reversed; `None` when there is no such tracker.
+    pub fn weight(&self, kind: TrackerKind, name: &str) -> Option<(i32, bool)> {
+        match kind {
+            TrackerKind::Script => self.scripts.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::File => self.files.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::Process => self.processes.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+            TrackerKind::Bfd => self.bfds.iter().find(|it| it.name == name).map(|it| (it.weight, it.reverse)),
+        }
+    }
+}
+
 /// `vrrp_script`. Not run yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackScript {
     pub location: Location,
     pub name: String,
-    pub script: Script,
+    pub command: TrackCommand,
     pub interval_us: u64,
     /// Zero: none.
     pub timeout_us: u64,
@@ -50,6 +71,32 @@ pub struct TrackScript {
     pub fall: u32,
     /// `init_fail`: bad until it has succeeded.
     pub init_fail: bool,
+}
+
+/// What a `vrrp_script` does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrackCommand {
+    Run(Script),
+    /// `script "</path"`: no program; good while the file can be opened.
+    Opens(String),
+}
+
+impl TrackCommand {
+    /// As the MIB shows it: every word in single quotes.
+    pub fn text(&self) -> String {
+        match self {
+            TrackCommand::Run(script) => script.text.clone(),
+            TrackCommand::Opens(path) => format!("<{path}"),
+        }
+    }
+
+    /// The file that is executed or opened.
+    pub fn path(&self) -> &str {
+        match self {
+            TrackCommand::Run(script) => &script.path,
+            TrackCommand::Opens(path) => path,
+        }
+    }
 }
 
 /// `vrrp_track_file` (`track_file`). Not read yet.
@@ -68,18 +115,28 @@ pub struct TrackFile {
 pub struct TrackProcess {
     pub location: Location,
     pub name: String,
-    /// What is looked for, and its parameters.
+    /// What is looked for: a name or a path.
     pub path: String,
-    pub parameters: Option<String>,
+    /// Joined by blanks; empty without any.
+    pub parameters: String,
     pub parameter_match: ParameterMatch,
+    /// The whole command line counts; parameters and `param_match` imply it.
     pub full_command: bool,
     pub weight: i32,
     pub reverse: bool,
+    /// Zero with `quorum_max 0`: it must not run.
     pub quorum: u32,
     /// `None`: no upper bound.
     pub quorum_max: Option<u32>,
     pub fork_delay_us: u64,
     pub terminate_delay_us: u64,
+}
+
+impl TrackProcess {
+    /// Whether so many processes are as many as there should be.
+    pub fn met(&self, count: u32) -> bool {
+        count >= self.quorum && self.quorum_max.is_none_or(|max| count <= max)
+    }
 }
 
 /// `param_match`.
@@ -91,7 +148,7 @@ pub enum ParameterMatch {
     Initial,
 }
 
-/// What tracking needs to know of a `bfd_instance`. There are no sessions yet.
+/// What tracking needs to know of a `bfd_instance`; one that is for checkers only is none. There are no sessions yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackBfd {
     pub location: Location,

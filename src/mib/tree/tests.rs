@@ -52,20 +52,23 @@ fn what_a_walk_finds_a_get_finds() {
 fn columns_ascend_and_every_value_has_the_type_of_its_column() {
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
-    for (oid, object) in &tree.objects {
-        let (syntax, next) = match object {
-            Object::Scalar(scalar) => (scalar.syntax, object.next(fixture::look(&snapshot), &[], true)),
-            Object::Column(table, at) => {
-                (table.columns()[*at].syntax, object.next(fixture::look(&snapshot), &[], true))
-            }
+    for (at, (oid, object)) in tree.objects.iter().enumerate() {
+        let syntax = match object {
+            Object::Scalar(scalar) => scalar.syntax,
+            Object::Column(table, column) => table.columns()[*column].syntax,
         };
-        let Some((_, value)) = next else { continue };
+        let Some(VarBind { value, .. }) = tree.next_of(at, fixture::look(&snapshot), &[], true) else { continue };
         match (syntax.base, &value) {
             (Base::Integer, Value::Integer(number)) => {
                 let names = syntax.names();
                 assert!(names.is_empty() || names.iter().any(|(known, _)| known == number), "{oid} is {number}");
             }
-            (Base::OctetString, Value::OctetString(_)) | (Base::Unsigned, Value::Gauge32(_)) => {}
+            (Base::OctetString, Value::OctetString(_))
+            | (Base::Unsigned, Value::Gauge32(_))
+            | (Base::Counter32, Value::Counter32(_))
+            | (Base::Counter64, Value::Counter64(_))
+            | (Base::TimeTicks, Value::TimeTicks(_))
+            | (Base::IpAddress, Value::IpAddress(_)) => {}
             (base, value) => panic!("{oid} is {base:?} and has {value:?}"),
         }
     }
@@ -117,16 +120,17 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
     assert_eq!(next("1.1.0", true, ""), Some(oid("1.1.0")));
     assert_eq!(next("1.1.0.0", true, ""), Some(oid("1.2.0")));
     assert_eq!(next("2.6.1.12.1.2", false, ""), None);
-    let first = tree.next(fixture::look(&snapshot), &Oid::default(), false, &Oid::default());
+    let first = tree.next(fixture::look(&snapshot), &Oid::new(&[1, 3, 6, 1, 4]), false, &Oid::default());
     assert_eq!(first.map(|found| found.name), Some(oid("1.1.0")));
 }
 
 #[test]
 fn only_what_is_switched_on_and_has_a_process_is_served() {
-    let parts = |vrrp, checker, engines: &[Source]| {
-        let tree = Tree::new(&Snmp { vrrp, checker, rfcv2: true, rfcv3: true, ..Snmp::default() }, engines);
+    let told = |snmp, engines: &[Source]| {
+        let tree = Tree::new(&snmp, engines);
         tree.capabilities().into_iter().map(|(oid, text)| format!("{oid} {text}")).collect::<Vec<_>>()
     };
+    let parts = |vrrp, checker, engines: &[Source]| told(Snmp { vrrp, checker, ..Snmp::default() }, engines);
     let global = ".1.3.6.1.4.1.9586.100.5.1 The MIB module for Keepalived";
     let vrrp = ".1.3.6.1.4.1.9586.100.5.2 The MIB module for KEEPALIVED-VRRP";
     let check = ".1.3.6.1.4.1.9586.100.5.3 The MIB module for Healthchecker";
@@ -137,7 +141,18 @@ fn only_what_is_switched_on_and_has_a_process_is_served() {
     assert_eq!(parts(true, true, &[Source::Vrrp]), [global, vrrp]);
     assert_eq!(parts(true, true, &[Source::Checks]), [global, check]);
     assert_eq!(parts(true, false, &[Source::Checks]), [""; 0]);
-    assert!(Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations().is_empty());
+
+    // With RFC modules only, KEEPALIVED-MIB is absent.
+    let v2 = ".1.3.6.1.2.1.68 The MIB module for VRRP";
+    let v3 = ".1.3.6.1.2.1.207 The MIB module for VRRPV3";
+    let rfc = |rfcv2, rfcv3, engines: &[Source]| told(Snmp { rfcv2, rfcv3, ..Snmp::default() }, engines);
+    assert_eq!(rfc(true, true, &Source::ALL), [v2, v3]);
+    assert_eq!(rfc(true, false, &[Source::Vrrp]), [v2]);
+    assert_eq!(rfc(false, true, &[Source::Vrrp]), [v3]);
+    assert_eq!(rfc(true, true, &[Source::Checks]), [""; 0]);
+    assert_eq!(told(fixture::snmp(), &[Source::Vrrp]), [global, vrrp, v2, v3]);
+    let registered = Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations();
+    assert!(!registered.is_empty() && registered.iter().all(|oid| oid.to_string().starts_with(".1.3.6.1.2.1.207.")));
 }
 
 #[test]
@@ -265,6 +280,48 @@ fn name() -> impl Strategy<Value = Oid> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Few rows have a sync group, and most rows lie between: what a tree remembers of such columns must not outlive a change.
+    #[test]
+    fn one_tree_over_a_changing_store_finds_what_a_new_one_finds(
+        changes in proptest::collection::vec((1..150_u32, any::<bool>()), 1..8),
+        asked in proptest::collection::vec((0..152_u32, any::<bool>()), 1..8),
+    ) {
+        let row = |index: u32, grouped: bool| {
+            let mut config = fixture::instance(&format!("VI_{index}"));
+            config.sync_group = grouped.then(|| format!("G{index}"));
+            (RowKey::Instance(config.name.clone()), Row::Instance(Box::new(fixture::instance_row(index, config))))
+        };
+        let mut store = fixture::committed((1..=150).map(|index| row(index, index == 140)));
+        let tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
+        let mut held = vec![store.snapshot()];
+        for (generation, (index, grouped)) in (2..).zip(changes) {
+            fixture::commit(&mut store, generation, false, [row(index, grouped)]);
+            // Half of the snapshots are held by somebody, so that the rows are changed in place or copied.
+            if grouped {
+                held.push(store.snapshot());
+            }
+            for snapshot in held.iter().chain([&store.snapshot()]) {
+                for (at, include) in &asked {
+                    let name = oid(&format!("2.3.1.18.{at}"));
+                    let ask = |tree: &Tree| tree.next(fixture::look(snapshot), &name, *include, &Oid::default());
+                    let rows = snapshot.vrrp.instances.from(&[*at], *include);
+                    let mut groups = rows.filter_map(|(index, row)| Some((index[0], row.config.sync_group.clone()?)));
+                    let expected = groups.next().map(|(index, name)| {
+                        VarBind::new(oid(&format!("2.3.1.18.{index}")), Value::text(&name))
+                    });
+                    let found = ask(&tree);
+                    prop_assert_eq!(&found, &ask(&Tree::new(&fixture::snmp(), &[Source::Vrrp])));
+                    match expected {
+                        Some(expected) => prop_assert_eq!(found, Some(expected)),
+                        None => prop_assert!(found.is_some_and(|found| found.name > oid("2.3.1.19"))),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn getnext_finds_what_a_search_through_the_whole_walk_finds(
         start in name(), include in any::<bool>(), end in proptest::option::of(name()),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::timing::Timing;
-use super::{Context, first_of, hex, http, last, number, text, text_once};
+use super::{Context, hex, http, last, number, text, text_once};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
 use crate::conf::model::{
@@ -242,12 +242,12 @@ fn file(context: &mut Context<'_, '_>, node: &Node) -> Option<Check> {
     let name = line.text()?;
     let nodes = context.nodes;
     let found = named(context, nodes, line.values.first()?, "track_file", &["track_file", "vrrp_track_file"])?;
-    let path = first_of(context.builder, found, "file")?.text()?.to_owned();
+    let (path, its_weight) = crate::conf::build::trackers::watched(found)?;
     let own = node.children("weight").rev().find(|line| line.int().is_some());
-    let weight = own.or_else(|| found.children("weight").rev().find(|line| line.int().is_some()));
+    let weight = own.or(its_weight);
     let reversed = |line: &Node| line.values.iter().any(|value| value.word.text == "reverse");
     Some(Check::File(FileCheck {
-        path,
+        path: path.to_owned(),
         name: name.to_owned(),
         weight: weight.and_then(Node::int).and_then(|weight| i32::try_from(weight).ok()).unwrap_or(1),
         reverse: weight.is_some_and(reversed),
