@@ -57,9 +57,9 @@ enum Problem {
 fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic {
     let (code, class) = match kind {
         // Keepalived does not count mistakes beside a `regex`.
-        Kind::U64 => ("number", Class::Silent),
+        Kind::U64 if what.starts_with("regex") => ("number", Class::Silent),
         Kind::Word(_) if what == "regex_options" => ("value", Class::Silent),
-        Kind::Int(..) | Kind::Dec(..) | Kind::AnyBase(_) => ("number", Class::InvalidNumber),
+        Kind::Int(..) | Kind::Dec(..) | Kind::AnyBase(_) | Kind::U64 => ("number", Class::InvalidNumber),
         _ => ("value", Class::General),
     };
     let text = &word.text;
@@ -154,9 +154,10 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
             (None, Some(number)) if (0..=i64::from(u32::MAX)).contains(&number) => Ok(Value::Int(number)),
             _ => Err(Problem::Other),
         },
-        Kind::NumberOrName(max) => match number(text) {
-            Some(number) if (0..=max).contains(&number) => Ok(Value::Int(number)),
+        Kind::NumberOrName(max) => match any_base(text).map(i64::try_from) {
+            Some(Ok(number)) if number <= max => Ok(Value::Int(number)),
             Some(_) => Err(Problem::Other),
+            None if number(text).is_some() => Err(Problem::Other),
             None => Ok(Value::Text(text.to_owned())),
         },
         Kind::Scope => Ok(Value::Scope(match text {
@@ -266,7 +267,8 @@ pub fn number(text: &str) -> Option<i64> {
     (all_digits && !(text.contains('+') && text.contains('-'))).then(|| digits.parse().ok()).flatten()
 }
 
-fn any_base(text: &str) -> Option<u64> {
+/// Decimal, 0octal or 0xhex.
+pub fn any_base(text: &str) -> Option<u64> {
     let digits = |text: &str| !text.starts_with(['+', '-']);
     if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return u64::from_str_radix(hex, 16).ok().filter(|_| digits(hex));

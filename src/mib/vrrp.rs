@@ -1,5 +1,9 @@
 //! Virtual routers, their addresses and the interfaces they track.
 
+mod encap;
+mod next_hop;
+mod route;
+mod rule;
 mod track;
 
 use std::net::IpAddr;
@@ -23,7 +27,10 @@ pub static VRRP: Part = Part {
         &TRACKED_INTERFACE,
         &track::TRACKED_SCRIPT,
         &ADDRESS,
+        &route::ROUTE,
+        &rule::RULE,
         &track::SCRIPT,
+        &next_hop::NEXT_HOP,
         &track::TRACKED_FILE,
         &track::FILE,
         &track::SYNC_TRACKED_SCRIPT,

@@ -19,7 +19,7 @@ use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{Reason, RouterCounters, RowKey};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Trackers, Transport};
+use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -54,6 +54,8 @@ pub struct Engine {
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
     pub(super) statics: Vec<Held>,
+    pub(super) static_routes: Vec<Route>,
+    pub(super) static_rules: Vec<Rule>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
     /// Addresses that left the configuration and not yet the host, by position.
@@ -116,6 +118,8 @@ impl Engine {
             slots: Vec::new(),
             names: BTreeMap::new(),
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
+            static_routes: config.static_routes.clone(),
+            static_rules: config.static_rules.clone(),
             statics_retry: None,
             statics_refusals: 0,
             orphans: BTreeMap::new(),
@@ -503,8 +507,11 @@ impl Engine {
             self.complete(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             let keys = super::rows::router_keys(router);
-            out.extend(keys.into_iter().filter(|key| !matches!(key, RowKey::Address { .. })).map(Output::Changed));
+            let lines =
+                |key: &RowKey| matches!(key, RowKey::Address { .. } | RowKey::Route { .. } | RowKey::Rule { .. });
+            out.extend(keys.into_iter().filter(|key| !lines(key)).map(Output::Changed));
         }
+        out.extend(self.routes_on(name).into_iter().map(Output::Changed));
     }
 
     /// Its addresses went with it.

@@ -39,6 +39,7 @@ impl Engine {
             }
         }
         self.change_statics(&new.static_addresses, out);
+        (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
 
         let since = self.wall(now);
         let mut added = Vec::new();

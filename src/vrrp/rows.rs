@@ -5,10 +5,10 @@ use super::host::Host;
 use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{
-    AddressRow, Finding, InstanceRow, MasterReason, ProtocolError, Row, RowKey, State, TrackedInterfaceRow,
-    TrackerConfig, TrackerRow,
+    AddressRow, Finding, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State,
+    TrackedInterfaceRow, TrackerConfig, TrackerRow,
 };
-use crate::conf::model::{Auth, InitialState, Instance, Preempt, TrackerKind, Trackers};
+use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -27,18 +27,32 @@ impl Engine {
                 Some(Row::Instance(Box::new(instance(router, &self.host))))
             }
             RowKey::Address { owner: None, position } => {
-                let held = held_at(&self.statics, *position)?;
+                let held = at(&self.statics, *position)?;
                 Some(Row::Address(Box::new(address(held, 0, *position, false, &self.host))))
             }
             RowKey::Address { owner: Some(name), position } => {
                 let router = self.router_named(name)?;
-                let held = held_at(&router.held, *position)?;
+                let held = at(&router.held, *position)?;
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
             RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
-            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } | RowKey::Route { .. } | RowKey::Rule { .. } => {
-                None
+            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } => None,
+            RowKey::Route { owner, position } => {
+                let (owner_index, routes) = match owner {
+                    None => (0, &self.static_routes),
+                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.routes))?,
+                };
+                let config = at(routes, *position)?;
+                Some(Row::Route(Box::new(route(config, owner_index, *position, &self.host))))
+            }
+            RowKey::Rule { owner, position } => {
+                let (owner_index, rules) = match owner {
+                    None => (0, &self.static_rules),
+                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.rules))?,
+                };
+                let config: Rule = at(rules, *position)?.clone();
+                Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed: false })))
             }
             RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
             RowKey::TrackedInterface { instance, interface } => {
@@ -61,11 +75,26 @@ impl Engine {
     pub fn keys(&self) -> Vec<RowKey> {
         let mut keys = vec![RowKey::Global, RowKey::Router];
         keys.extend((1..=self.statics.len() as u32).map(|position| RowKey::Address { owner: None, position }));
+        keys.extend(line_keys(None, &self.static_routes, &self.static_rules));
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
         keys.extend(self.trackers.names().map(|(kind, name)| RowKey::Tracker(kind, name.to_owned())));
         keys
+    }
+
+    /// Routes that name an interface: its number is in their rows.
+    pub(super) fn routes_on(&self, interface: &str) -> Vec<RowKey> {
+        let routers = self.routers().map(|router| (Some(&router.config.name), &router.config.routes));
+        let all = std::iter::once((None, &self.static_routes)).chain(routers);
+        let keys = all.flat_map(|(owner, routes)| {
+            let named = (1..).zip(routes).filter(|(_, route)| {
+                let hops = route.hops.iter().filter_map(|hop| hop.interface.as_deref());
+                route.interface.as_deref().into_iter().chain(hops).any(|name| name == interface)
+            });
+            named.map(move |(position, _)| RowKey::Route { owner: owner.cloned(), position })
+        });
+        keys.collect()
     }
 }
 
@@ -81,6 +110,7 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
             .iter()
             .map(|tracked| RowKey::TrackedInterface { instance: name.clone(), interface: tracked.interface.clone() }),
     );
+    keys.extend(line_keys(Some(name), &router.config.routes, &router.config.rules));
     keys
 }
 
@@ -111,8 +141,19 @@ fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<Tracker
     Some(TrackerRow { index, config, finding: Finding::Unknown })
 }
 
-fn held_at(held: &[Held], position: u32) -> Option<&Held> {
-    held.get(usize::try_from(position).ok()?.checked_sub(1)?)
+fn line_keys<'a>(
+    owner: Option<&'a InstanceName>,
+    routes: &[Route],
+    rules: &[Rule],
+) -> impl Iterator<Item = RowKey> + use<'a> {
+    let routes = (1..=routes.len() as u32).map(move |position| RowKey::Route { owner: owner.cloned(), position });
+    let rules = (1..=rules.len() as u32).map(move |position| RowKey::Rule { owner: owner.cloned(), position });
+    routes.chain(rules)
+}
+
+/// Positions count from 1.
+fn at<T>(those: &[T], position: u32) -> Option<&T> {
+    those.get(usize::try_from(position).ok()?.checked_sub(1)?)
 }
 
 fn instance(router: &Router, host: &Host) -> InstanceRow {
@@ -129,10 +170,12 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
     let link = router.link.and_then(|index| host.link(index));
     InstanceRow {
         index: router.index,
-        // Addresses have rows of their own, and a row must fit a frame however many there are.
+        // Addresses, routes and rules have rows of their own, and a row must fit a frame however many there are.
         config: Instance {
             addresses: Vec::new(),
             excluded: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             auth: router.config.auth.as_ref().map(without_secret),
             ..router.config.clone()
         },
@@ -174,5 +217,17 @@ fn address(held: &Held, owner_index: u32, position: u32, advertised: bool, host:
         interface_index: host.named(&held.address.interface).map(|link| link.index),
         installed: held.installed,
         advertised,
+    }
+}
+
+fn route(config: &Route, owner_index: u32, position: u32, host: &Host) -> RouteRow {
+    let index = |interface: &Option<String>| host.named(interface.as_deref()?).map(|link| link.index);
+    RouteRow {
+        owner_index,
+        position,
+        config: config.clone(),
+        interface_index: index(&config.interface),
+        hop_interfaces: config.hops.iter().map(|hop| index(&hop.interface)).collect(),
+        installed: false,
     }
 }

@@ -2,8 +2,7 @@
 
 use super::Builder;
 use crate::conf::diag::{Class, Diagnostic};
-use crate::conf::parse::{Line, Node};
-use crate::conf::values::Value;
+use crate::conf::parse::Node;
 
 pub fn interfaces(builder: &mut Builder<'_>, nodes: &[Node]) {
     for node in nodes.iter().filter(|node| matches!(node.name(), "interface_up_down_delays" | "linkbeat_interfaces")) {
@@ -38,43 +37,4 @@ pub fn interfaces(builder: &mut Builder<'_>, nodes: &[Node]) {
             );
         }
     }
-}
-
-/// Interfaces and tables that routes and rules name.
-pub fn routes(builder: &mut Builder<'_>, nodes: &[Node]) {
-    let inner = nodes.iter().flat_map(|node| &node.children);
-    let blocks = nodes.iter().chain(inner);
-    let lines: Vec<&Line> = blocks
-        .filter(|node| matches!(node.name(), "static_routes" | "virtual_routes" | "static_rules" | "virtual_rules"))
-        .flat_map(|node| &node.entries)
-        .collect();
-    for line in lines {
-        for option in &line.options {
-            let Some(word) = option.values.first().map(|value| &value.word) else { continue };
-            match (option.name, option.value()) {
-                ("dev" | "oif" | "iif", Some(Value::Text(name))) => {
-                    builder.interface_known(name, word.span);
-                }
-                ("table", Some(Value::Text(name))) if !table_known(builder, name) => builder.report(
-                    Diagnostic::error("unknown-table", word.span, format!("no table {name} in rt_tables"))
-                        .hint("define it in /etc/iproute2/rt_tables, or use its number"),
-                ),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn table_known(builder: &Builder<'_>, name: &str) -> bool {
-    if matches!(name, "main" | "local" | "default") {
-        return true;
-    }
-    ["/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables"].iter().any(|path| {
-        let bytes = builder.files.read(path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        text.lines().any(|line| {
-            let line = line.split('#').next().unwrap_or_default();
-            line.split_whitespace().nth(1) == Some(name)
-        })
-    })
 }

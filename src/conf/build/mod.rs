@@ -9,6 +9,7 @@ mod global;
 mod held;
 mod instance;
 mod lvs;
+mod routing;
 mod scripts;
 mod trackers;
 mod tracking;
@@ -54,7 +55,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
     instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
-    held::routes(&mut builder, nodes);
+    routing::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);

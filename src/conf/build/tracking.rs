@@ -19,7 +19,7 @@ const LISTS: [(&str, TrackerKind); 4] = [
     ("track_bfd", TrackerKind::Bfd),
 ];
 
-/// Builds trackers, and what instances track of them.
+/// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
     let mut trackers = trackers::build(builder, nodes, scripts);
     let groups = unweighted_groups(nodes);
@@ -29,7 +29,11 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     {
         let Some(name) = node.text().filter(|name| seen.insert((node.name(), *name))) else { continue };
         if node.name() == "vrrp_sync_group" {
-            used.extend(tracks(builder, node, &trackers).into_iter().map(|track| (track.kind, track.name)));
+            let tracks = tracks(builder, node, &trackers);
+            used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
+            if let Some(group) = config.sync_groups.iter_mut().find(|group| group.name == name) {
+                group.tracks = tracks;
+            }
         } else if let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) {
             let why = if instance.priority == Priority::MAX {
                 Some(Unweighted::Owner)

@@ -65,13 +65,13 @@ impl Parser<'_> {
 
     fn entry(&mut self, row: &'static Row, entry: Entry, words: &[Word], span: Span, out: &mut Vec<Line>) {
         let Some(first) = words.first() else { return };
-        let mut line = Line { values: Vec::new(), options: Vec::new(), span };
+        let mut line = Line { values: Vec::new(), options: Vec::new(), hops: Vec::new(), span };
         match entry {
             Entry::EachWord(name, kind) => {
                 for word in words {
                     let value = values::read(kind, word, row.keyword, &mut self.diagnostics);
                     let values = vec![Val { name, word: word.clone(), value }];
-                    out.push(Line { values, options: Vec::new(), span: word.span });
+                    out.push(Line { values, options: Vec::new(), hops: Vec::new(), span: word.span });
                 }
                 return;
             }
@@ -87,7 +87,7 @@ impl Parser<'_> {
                     return;
                 }
                 line.values.push(Val { name: "addr", word: first.clone(), value });
-                if !self.row_options("<addr-entry>", row, words.get(1..).unwrap_or_default(), &mut line) {
+                if !self.address_options(row, words.get(1..).unwrap_or_default(), &mut line) {
                     return;
                 }
             }
@@ -97,18 +97,8 @@ impl Parser<'_> {
                 }
             }
             Entry::Rules => {
-                if !self.row_options("<rule-entry>", row, words, &mut line) {
+                if !self.rule(row, words, &mut line) {
                     return;
-                }
-                if line.option("preference").is_none() {
-                    self.diagnostics.push(
-                        Diagnostic::warning(
-                            "rule-preference",
-                            first.span,
-                            "the rule has no preference: one is assigned, from 16384 down",
-                        )
-                        .hint("add `preference N`"),
-                    );
                 }
             }
             Entry::Track { name, min, max, noreverse } => {
@@ -219,26 +209,15 @@ impl Parser<'_> {
     }
 
     /// Options that are rows of the table; false when one is so wrong that the line is dropped.
-    fn row_options(&mut self, path: &str, place: &'static Row, words: &[Word], line: &mut Line) -> bool {
+    fn address_options(&mut self, place: &'static Row, words: &[Word], line: &mut Line) -> bool {
+        let path = "<addr-entry>";
         let mut at = 0;
         let mut good = true;
         while let Some(word) = words.get(at) {
             at += 1;
             let found = keywords::find(path, &word.text).filter(|(row, _)| !row.keyword.starts_with('<'));
-            // The word `type` is optional before the action of a rule.
-            let action =
-                path == "<rule-entry>" && matches!(word.text.as_str(), "blackhole" | "unreachable" | "prohibit");
-            if action {
-                line.options.push(Named { name: "type", word: word.clone(), values: Vec::new() });
-                continue;
-            }
             let Some((row, _)) = found else {
-                // `ip_proto` is the manual page's name.
-                if path == "<rule-entry>" && word.text == "ip_proto" {
-                    at += 1;
-                    continue;
-                }
-                if path == "<addr-entry>" && values::address(without_suffix(&word.text).as_str()).is_ok() {
+                if values::address(without_suffix(&word.text).as_str()).is_ok() {
                     self.diagnostics.push(
                         Diagnostic::error("two-addresses", word.span, "a second address on the line is ignored")
                             .hint("write one address per line"),
@@ -252,25 +231,15 @@ impl Parser<'_> {
                 continue;
             };
             let option = row.keyword;
-            let args: &'static [Arg] = match row.shape {
-                Shape::Words(args) => args,
-                _ => &[],
-            };
             let before = self.diagnostics.len();
-            let mut values = Vec::new();
-            let rest = words.get(at..).unwrap_or_default();
-            // An option in place of the value means that the value is missing.
-            let rest = match (args.first(), rest.first()) {
-                (Some(arg), Some(next)) if arg.need == Need::One && keywords::find(path, &next.text).is_some() => &[],
-                _ => rest,
-            };
-            let (used, _) = self.positional(row, word.clone(), args, rest, &mut values, false);
+            let (used, values, _) = self.row_values(path, row, word, words.get(at..).unwrap_or_default());
             at += used;
+            let args = row_args(row);
             if used == 0 && args.iter().any(|arg| arg.need == Need::One) {
                 good = false;
             }
             // Without these the line would mean something else.
-            if self.diagnostics.len() > before && matches!(option, "dev" | "label" | "from" | "to" | "table") {
+            if self.diagnostics.len() > before && matches!(option, "dev" | "label") {
                 good = false;
             }
             line.options.push(Named { name: option, word: word.clone(), values });
@@ -278,137 +247,27 @@ impl Parser<'_> {
         good
     }
 
-    fn route(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {
-        let path = "<route-entry>";
-        let types = [
-            "unicast",
-            "local",
-            "broadcast",
-            "brd",
-            "anycast",
-            "multicast",
-            "throw",
-            "unreachable",
-            "prohibit",
-            "blackhole",
-            "nat",
-            "xresolve",
-        ];
-        let mut at = 0;
-        let mut destination = false;
-        let mut good = true;
-        while let Some(word) = words.get(at) {
-            at += 1;
-            match word.text.as_str() {
-                "nexthop" => {
-                    line.options.push(Named { name: "nexthop", word: word.clone(), values: Vec::new() });
-                    self.nexthops(row, words.get(at - 1..).unwrap_or_default());
-                    break;
-                }
-                "encap" => {
-                    at += self.encap(word, words.get(at..).unwrap_or_default());
-                    line.options.push(Named { name: "encap", word: word.clone(), values: Vec::new() });
-                    continue;
-                }
-                "to" => continue,
-                "inet" | "inet6" => {
-                    line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
-                    continue;
-                }
-                text if types.contains(&text) && !destination => continue,
-                text => {
-                    let option = keywords::find(path, text).filter(|(row, _)| !row.keyword.starts_with('<'));
-                    let Some((option, _)) = option else {
-                        if destination {
-                            let known = keywords::block(path).iter().map(|row| row.keyword);
-                            self.unknown_option(row.keyword, word, known.filter(|word| !word.starts_with('<')));
-                            return false;
-                        }
-                        destination = true;
-                        let value = match text {
-                            "default" | "any" | "all" | "default6" => Some(Value::Text(text.to_owned())),
-                            _ => values::read(Kind::Prefix, word, row.keyword, &mut self.diagnostics),
-                        };
-                        good &= value.is_some();
-                        line.values.push(Val { name: "destination", word: word.clone(), value });
-                        continue;
-                    };
-                    let args: &'static [Arg] = match option.shape {
-                        Shape::Words(args) => args,
-                        _ => &[],
-                    };
-                    let mut values = Vec::new();
-                    let rest = words.get(at..).unwrap_or_default();
-                    let (used, fine) = self.positional(option, word.clone(), args, rest, &mut values, false);
-                    at += used;
-                    good &= fine;
-                    line.options.push(Named { name: option.keyword, word: word.clone(), values });
-                }
-            }
+    /// The values of an option that is a row of the table: how many words they took, and whether all were good.
+    pub(super) fn row_values(
+        &mut self,
+        path: &str,
+        row: &'static Row,
+        keyword: &Word,
+        rest: &[Word],
+    ) -> (usize, Vec<Val>, bool) {
+        let args = row_args(row);
+        let mut values = Vec::new();
+        if let (Some(Arg { need: Need::One, kind, .. }), Some(next)) = (args.first(), rest.first())
+            && keywords::find(path, &next.text).is_some()
+        {
+            // An option in place of the value means that the value is missing.
+            let message = format!("`{}` needs {}, found `{}`", keyword.text, keywords::docs::kind(*kind), next.text);
+            let diagnostic = Diagnostic::error("missing-value", keyword.span, message);
+            self.diagnostics.push(diagnostic.hint("add the value, or delete the word"));
+            return (0, values, false);
         }
-        if !destination && let Some(first) = words.first().filter(|_| good) {
-            self.diagnostics.push(
-                Diagnostic::error("route-destination", first.span, "the route has no destination")
-                    .hint("write a prefix or `default` first"),
-            );
-        }
-        good && destination
-    }
-
-    /// The legs of a multipath route, to the end of the line.
-    fn nexthops(&mut self, row: &'static Row, words: &[Word]) {
-        let path = "<nexthop>";
-        let mut at = 0;
-        while let Some(word) = words.get(at) {
-            at += 1;
-            if word.text == "nexthop" {
-                continue;
-            }
-            if word.text == "encap" {
-                at += self.encap(word, words.get(at..).unwrap_or_default());
-                continue;
-            }
-            let Some((option, _)) = keywords::find(path, &word.text) else {
-                self.unknown_option(row.keyword, word, keywords::block(path).iter().map(|row| row.keyword));
-                return;
-            };
-            if let Shape::Words(args) = option.shape {
-                let rest = words.get(at..).unwrap_or_default();
-                let (used, _) = self.positional(option, word.clone(), args, rest, &mut Vec::new(), false);
-                at += used;
-            }
-        }
-    }
-
-    /// A tunnel: its type, and pairs of words up to the next option of the route. How many words it took.
-    fn encap(&mut self, keyword: &Word, words: &[Word]) -> usize {
-        let (kind, pairs): (_, &[&str]) = match words.first().map(|word| word.text.as_str()) {
-            None => {
-                let hint = "write its type: ip, ip6, mpls or ila";
-                let diagnostic = Diagnostic::error("missing-value", keyword.span, "`encap` needs a type");
-                self.diagnostics.push(diagnostic.hint(hint));
-                return 0;
-            }
-            Some(kind @ "ip") => (kind, &["id", "dst", "src", "tos", "ttl", "flags"]),
-            Some(kind @ "ip6") => (kind, &["id", "dst", "src", "tc", "hoplimit", "flags"]),
-            Some("mpls" | "ila") => return words.len().min(2),
-            Some(_) => {
-                if let Some(word) = words.first() {
-                    self.unknown_option("encap", word, ["ip", "ip6", "mpls", "ila"].into_iter());
-                }
-                return 1;
-            }
-        };
-        let mut at = 1;
-        while words.get(at).is_some_and(|word| pairs.contains(&word.text.as_str())) {
-            at += 2;
-        }
-        if at == 1 {
-            let diagnostic =
-                Diagnostic::error("missing-value", keyword.span, format!("`encap {kind}` needs id or dst"));
-            self.diagnostics.push(diagnostic.hint(format!("known: {}", pairs.join(", "))));
-        }
-        at.min(words.len())
+        let (used, good) = self.positional(row, keyword.clone(), args, rest, &mut values, false);
+        (used, values, good)
     }
 
     fn group_entry(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {
@@ -462,6 +321,13 @@ impl Parser<'_> {
             self.extra_entry(row, extra);
         }
         true
+    }
+}
+
+fn row_args(row: &'static Row) -> &'static [Arg] {
+    match row.shape {
+        Shape::Words(args) => args,
+        _ => &[],
     }
 }
 

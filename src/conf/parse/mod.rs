@@ -6,6 +6,8 @@
 mod arguments;
 mod entry;
 mod node;
+mod route;
+mod rule;
 
 pub use node::{Line, Named, Node, Val, not_built};
 

@@ -28,6 +28,8 @@ pub struct Node {
 pub struct Line {
     pub values: Vec<Val>,
     pub options: Vec<Named>,
+    /// The options of each `nexthop` of a route.
+    pub hops: Vec<Vec<Named>>,
     pub span: Span,
 }
 
@@ -139,6 +141,11 @@ impl Line {
 impl Named {
     pub fn value(&self) -> Option<&Value> {
         self.values.first()?.value.as_ref()
+    }
+
+    /// A value by its name, with its word.
+    pub fn named(&self, name: &str) -> Option<&Val> {
+        self.values.iter().find(|value| value.name == name)
     }
 }
 
