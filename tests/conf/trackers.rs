@@ -172,6 +172,30 @@ fn a_sync_group_that_tracks_a_script_keeps_it() {
 }
 
 #[test]
+fn a_sync_group_without_members_keeps_nothing() {
+    let group = "vrrp_sync_group G {\ngroup {\nVI_9\n}\ntrack_script {\nopens\n}\n}";
+    assert_eq!(config(&format!("{TRACKERS}\n{group}"), "").trackers.scripts, []);
+}
+
+#[test]
+fn weights_of_a_sync_group_with_an_owner_are_told_and_read_as_zero() {
+    let group = "vrrp_sync_group G {\ngroup {\nVI_1\n}\nsync_group_tracking_weight\ntrack_script {\nopens\nrev\n}\n\
+                 track_bfd {\npeer\n}\n}\n";
+    let text = |priority: u8| {
+        format!(
+            "global_defs {{\nscript_user root\nenable_script_security\n}}\n{TRACKERS}\n{group}vrrp_instance VI_1 {{\n\
+             interface eth0\nvirtual_router_id 1\npriority {priority}\nvirtual_ipaddress {{\n192.0.2.100/24\n}}\n}}\n"
+        )
+    };
+    let told = |priority| {
+        let loaded = read(&text(priority));
+        let of = loaded.diagnostics.iter().filter(|each| each.code == "owner-weight");
+        of.map(|each| each.span.line).count()
+    };
+    assert_eq!((told(254), told(255)), (0, 2));
+}
+
+#[test]
 fn a_script_has_the_settings_of_the_first_block_of_its_name() {
     let config = config(TRACKERS, "track_script {\nrev\nopens\n}");
     let [rev, opens] = &config.trackers.scripts[..] else { panic!("{:?}", config.trackers) };

@@ -7,7 +7,7 @@ use super::{Builder, trackers};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
 use crate::conf::lex::Word;
-use crate::conf::model::{Config, Priority, Track, TrackerKind, Trackers};
+use crate::conf::model::{Config, Instance, Priority, Track, TrackerKind, Trackers};
 use crate::conf::parse::{Line, Node};
 use crate::conf::values::Value;
 
@@ -22,28 +22,30 @@ const LISTS: [(&str, TrackerKind); 4] = [
 /// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
     let mut trackers = trackers::build(builder, nodes, scripts);
-    let groups = unweighted_groups(nodes);
+    let groups = groups(nodes, config);
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
-    let mut seen = HashSet::new();
-    for node in nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group") && !node.skipped)
-    {
-        let Some(name) = node.text().filter(|name| seen.insert((node.name(), *name))) else { continue };
-        if node.name() == "vrrp_sync_group" {
-            let tracks = tracks(builder, node, &trackers);
-            used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
-            if let Some(group) = config.sync_groups.iter_mut().find(|group| group.name == name) {
-                group.tracks = tracks;
-            }
-        } else if let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) {
-            let why = if instance.priority == Priority::MAX {
-                Some(Unweighted::Owner)
-            } else {
-                groups.get(name).map(|group| Unweighted::Group(group))
-            };
-            instance.tracks =
-                found(node, &trackers).into_iter().filter_map(|line| line.allowed(builder, name, why)).collect();
-            used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
+    for group in &groups {
+        let tracks = group.tracks(builder, &trackers);
+        used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
+        if let Some(built) = config.sync_groups.iter_mut().find(|built| built.name == group.name) {
+            built.tracks = tracks;
         }
+    }
+    let unweighted = groups.iter().filter(|group| !group.weighted);
+    let group_of: HashMap<String, &str> =
+        unweighted.flat_map(|group| group.members.iter().map(|member| (member.clone(), group.name))).collect();
+    let mut seen = HashSet::new();
+    for node in nodes.iter().filter(|node| node.name() == "vrrp_instance" && !node.skipped) {
+        let Some(name) = node.text().filter(|name| seen.insert(*name)) else { continue };
+        let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) else { continue };
+        let why = if instance.priority == Priority::MAX {
+            Some(Unweighted::Owner)
+        } else {
+            group_of.get(name).map(|group| Unweighted::Group(group))
+        };
+        let lines = found(node, &trackers).into_iter();
+        instance.tracks = lines.filter_map(|line| line.allowed(builder, name, why)).collect();
+        used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
     let used = |kind: TrackerKind, name: &str| used.contains(&(kind, name.to_owned()));
     trackers.scripts.retain(|script| used(TrackerKind::Script, &script.name));
@@ -130,17 +132,56 @@ impl Found<'_> {
     }
 }
 
-/// The sync group of each instance whose group does not let weights count.
-fn unweighted_groups(nodes: &[Node]) -> HashMap<&str, &str> {
-    let mut groups = HashMap::new();
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group" && !node.skipped) {
-        let weighted = ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some());
-        let members = node.children("group").flat_map(|list| &list.entries).filter_map(|line| line.first());
-        for member in members {
-            groups.entry(member.word.text.as_str()).or_insert((node.text().unwrap_or_default(), weighted));
+/// A sync group with a member at least.
+struct Group<'a> {
+    node: &'a Node,
+    name: &'a str,
+    members: Vec<String>,
+    /// A member with priority 255.
+    owner: Option<String>,
+    /// Weights of its members' trackers count.
+    weighted: bool,
+}
+
+impl Group<'_> {
+    fn tracks(&self, builder: &mut Builder<'_>, trackers: &Trackers) -> Vec<Track> {
+        let mut tracks = tracks(builder, self.node, trackers);
+        let Some(owner) = &self.owner else { return tracks };
+        for line in found(self.node, trackers).iter().filter(|line| line.track.weight != 0) {
+            let message = format!("the weight of {} cannot change priority 255 of {owner}", line.track.name);
+            builder.report(
+                Diagnostic::warning("owner-weight", line.word.span, message)
+                    .hint("it is read as 0; use weight 0, or priorities below 255"),
+            );
         }
+        tracks.iter_mut().for_each(|track| track.weight = 0);
+        tracks
     }
-    groups.into_iter().filter(|(_, (_, weighted))| !weighted).map(|(member, (group, _))| (member, group)).collect()
+}
+
+/// The first block of each name, the first group of each instance.
+fn groups<'a>(nodes: &'a [Node], config: &Config) -> Vec<Group<'a>> {
+    let (mut names, mut taken) = (HashSet::new(), HashSet::new());
+    let mut groups = Vec::new();
+    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group" && !node.skipped) {
+        let Some(name) = node.text().filter(|name| names.insert(*name)) else { continue };
+        let listed = node.children("group").flat_map(|list| &list.entries).filter_map(|line| line.first());
+        let known = |name: &str| config.instances.iter().find(|instance| instance.name.0 == name);
+        let members: Vec<&Instance> =
+            listed.filter_map(|value| known(&value.word.text)).filter(|it| taken.insert(it.name.clone())).collect();
+        if members.is_empty() {
+            continue;
+        }
+        let owner = members.iter().find(|member| member.priority == Priority::MAX);
+        groups.push(Group {
+            node,
+            name,
+            owner: owner.map(|owner| owner.name.0.clone()),
+            weighted: ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some()),
+            members: members.into_iter().map(|member| member.name.0.clone()).collect(),
+        });
+    }
+    groups
 }
 
 pub fn is_tracked(nodes: &[Node], name: &str) -> bool {
