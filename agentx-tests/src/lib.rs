@@ -8,7 +8,7 @@
 //! the kernel's table; [`tap`] hears what it is asked. [`recording`] compares walks with recorded ones.
 //!
 //! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
-//! cannot hide itself. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
+//! cannot hide itself. The exception is [`subagent`], which speaks AgentX beside the daemon and judges nothing. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
 //! janitor that waits for that removes it (see [`janitor`]).
 
 pub mod capture;
@@ -25,6 +25,7 @@ pub mod process;
 pub mod recording;
 pub mod seed;
 pub mod snmp;
+pub mod subagent;
 pub mod tap;
 pub mod usage;
 pub mod vm;

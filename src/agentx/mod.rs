@@ -8,3 +8,8 @@ pub mod set;
 
 pub use session::{Action, Event, Log, LogLevel, Session, Settings, Stats, Wanted};
 pub use set::Token;
+
+#[cfg(test)]
+mod tests {
+    mod agreement;
+}

@@ -125,6 +125,10 @@ pub struct Stats {
     pub traps_sent: u64,
     /// Traps for which the queue had no room.
     pub traps_dropped: u64,
+    /// Traps that were sent, and the session ended before their answer: the master may have them or not.
+    pub traps_unanswered: u64,
+    /// Responses that nobody asked for.
+    pub stray_responses: u64,
 }
 
 /// One subagent.
@@ -227,6 +231,9 @@ const ANSWERS_MAX: usize = 4 * 1024 * 1024;
 
 /// A session that was up this long did not fail at once: the next pause is a short one again.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// The number of the first packet of each session, Open; requests in it count on from there.
+const OPEN_PACKET: u32 = 1;
 
 /// Priority of registrations (RFC 2741 section 6.2.3): the default.
 const PRIORITY: u8 = 127;
@@ -355,7 +362,7 @@ impl Session {
         if self.has_transport() || matches!(self.state, State::Connecting { .. }) {
             actions.push(Action::Disconnect);
         }
-        self.forget(State::Idle);
+        self.forget(State::Idle, now, &mut actions);
         self.items.clear();
         actions
     }
@@ -413,7 +420,8 @@ impl Session {
         // The root of the module stands for the subagent: we have no number of our own.
         let id = Oid::new(crate::mib::ROOT);
         let body = Body::Open { timeout: 0, id, description: self.settings.description.clone().into_bytes() };
-        let pdu = Pdu { order: ByteOrder::Network, session: 0, transaction: 0, packet: 1, context: None, body };
+        let (order, packet) = (ByteOrder::Network, OPEN_PACKET);
+        let pdu = Pdu { order, session: 0, transaction: 0, packet, context: None, body };
         actions.push(Action::Send(pdu.encode()));
     }
 
@@ -568,19 +576,25 @@ impl Session {
         }
         let State::Open(live) = &mut self.state else { return };
         live.last_heard = now;
+        let ours = pdu.session == live.session;
         if let Body::Response { error, .. } = pdu.body {
-            return self.take_response(pdu.packet, error, now, actions);
+            // One for another session answers nothing of ours (RFC 2741 section 7.2.2).
+            return if ours {
+                self.take_response(pdu.packet, error, now, actions)
+            } else {
+                self.stray(pdu.packet, actions)
+            };
+        }
+        self.stats.requests += 1;
+        if !ours {
+            return self.refuse(pdu, ErrorStatus::NOT_OPEN, actions);
         }
         if let Body::Close(reason) = pdu.body {
             let why = format!("the AgentX master closed the session: {}", reason.name());
             return self.fail(&why, Transport::Drop, now, actions);
         }
-        self.stats.requests += 1;
-        if pdu.session != live.session {
-            return answer::error(pdu, ErrorStatus::NOT_OPEN, actions);
-        }
         if pdu.context.as_ref().is_some_and(|context| !context.is_empty()) {
-            return answer::error(pdu, ErrorStatus::UNSUPPORTED_CONTEXT, actions);
+            return self.refuse(pdu, ErrorStatus::UNSUPPORTED_CONTEXT, actions);
         }
         let asked = Asked { order: pdu.order, transaction: pdu.transaction, packet: pdu.packet, context: pdu.context };
         match pdu.body {
@@ -624,6 +638,7 @@ impl Session {
     /// Before the session is open only the answer to Open counts.
     fn take_first(&mut self, pdu: Pdu, now: Instant, actions: &mut Actions) {
         match pdu.body {
+            Body::Response { .. } if pdu.packet != OPEN_PACKET => self.stray(pdu.packet, actions),
             Body::Response { uptime, error: ErrorStatus::NO_ERROR, .. } => {
                 self.stats.opened += 1;
                 self.items.values_mut().for_each(|status| *status = Status::Wanted);
@@ -631,7 +646,7 @@ impl Session {
                     session: pdu.session,
                     opened_at: now,
                     uptime,
-                    last_packet: 1,
+                    last_packet: OPEN_PACKET,
                     outstanding: BTreeMap::new(),
                     last_heard: now,
                     up: false,
@@ -657,11 +672,7 @@ impl Session {
     fn take_response(&mut self, packet: u32, error: ErrorStatus, now: Instant, actions: &mut Actions) {
         let State::Open(live) = &mut self.state else { return };
         let Some(Outstanding { about, .. }) = live.outstanding.remove(&packet) else {
-            return log(
-                actions,
-                LogLevel::Debug,
-                format!("the AgentX master answered packet {packet}, which asked nothing"),
-            );
+            return self.stray(packet, actions);
         };
         if error == ErrorStatus::NOT_OPEN {
             let why = "the AgentX master does not know the session any more";
@@ -685,6 +696,23 @@ impl Session {
             }
             About::Notify | About::Ping | About::Removal => {}
         }
+    }
+
+    fn stray(&mut self, packet: u32, actions: &mut Actions) {
+        self.stats.stray_responses += 1;
+        log(actions, LogLevel::Debug, format!("the AgentX master answered packet {packet}, which asked nothing"));
+    }
+
+    /// Refuses a whole request; session and context come back as they were.
+    fn refuse(&mut self, pdu: Pdu, error: ErrorStatus, actions: &mut Actions) {
+        // No answer belongs to a CleanupSet.
+        if matches!(pdu.body, Body::CleanupSet) {
+            return;
+        }
+        let body = Body::Response { uptime: 0, error, index: 0, varbinds: vec![] };
+        let bytes = Pdu { body, ..pdu }.encode();
+        self.answered += bytes.len();
+        actions.push(Action::Send(bytes));
     }
 
     fn respond(&mut self, asked: Asked, answer: answer::Answer, actions: &mut Actions) {
@@ -726,7 +754,7 @@ impl Session {
         let level = if was_up || self.attempts == 0 { LogLevel::Warn } else { LogLevel::Debug };
         log(actions, level, format!("{why}; the next attempt is in {} ms", pause.as_millis()));
         self.attempts = self.attempts.saturating_add(1);
-        self.forget(State::Waiting { until: now + pause });
+        self.forget(State::Waiting { until: now + pause }, now, actions);
     }
 
     /// Doubles from attempt to attempt up to the longest; of that, half to all.
@@ -743,10 +771,15 @@ impl Session {
         half + half.mul_f64((z >> 11) as f64 / (1_u64 << 53) as f64)
     }
 
-    fn forget(&mut self, state: State) {
+    fn forget(&mut self, state: State, now: Instant, actions: &mut Actions) {
+        if let State::Open(live) = &self.state {
+            let lost = live.outstanding.values().filter(|outstanding| matches!(outstanding.about, About::Notify));
+            self.stats.traps_unanswered += lost.count() as u64;
+        }
         self.state = state;
         self.buffer = vec![];
-        self.sets.clear();
+        let steps = self.sets.clear(now);
+        self.carry_out(steps, actions);
         self.items.values_mut().for_each(|status| *status = Status::Wanted);
     }
 }

@@ -32,14 +32,19 @@ pub enum Step {
     Answer { to: Asked, error: ErrorStatus, index: u16 },
 }
 
-/// All transactions of one session.
+/// All transactions of one session, and what is left to take back of those of earlier ones.
 #[derive(Debug, Default)]
 pub struct Sets {
-    transactions: BTreeMap<u32, Transaction>,
+    transactions: BTreeMap<Key, Transaction>,
+    /// Sessions that are over: a master that comes back may use its numbers again.
+    over: u64,
     last_token: u64,
     /// The generations that readers see.
     store_at: BTreeMap<Source, Generation>,
 }
+
+/// How many sessions were over when it began, and its number there.
+type Key = (u64, u32);
 
 #[derive(Debug)]
 struct Transaction {
@@ -50,8 +55,8 @@ struct Transaction {
     /// How many of them are still to be sent, the last one first.
     to_undo: usize,
     in_flight: Option<InFlight>,
-    /// A command whose answer did not come in time; it may have been carried out all the same.
-    late: Option<Token>,
+    /// A command whose answer was not waited for; it may have been carried out all the same.
+    late: Option<InFlight>,
     /// When readers see everything that was done or undone, by each owner's count.
     visible_at: BTreeMap<Source, Generation>,
     /// The request that has no answer yet.
@@ -63,9 +68,10 @@ struct Transaction {
     forget: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct InFlight {
     token: Token,
+    command: Command,
     /// Position of the variable; `None` for an inverse.
     index: Option<u16>,
 }
@@ -88,6 +94,8 @@ impl Sets {
     const IDLE: Duration = Duration::from_secs(60);
     /// A master works on a few requests at once; more come from one that never cleans up.
     pub const MAX: usize = 64;
+    /// Variables of one transaction. An SNMP message has no room for more that can be set.
+    pub const VARIABLES_MAX: usize = 4096;
 
     /// TestSet: every variable, or the error and the position (from 1) of the first that cannot be set.
     pub fn test(
@@ -97,14 +105,28 @@ impl Sets {
         view: &dyn View,
         now: Instant,
     ) -> Result<(), (ErrorStatus, u16)> {
+        let key = (self.over, id);
+        let tested = self.add(key, varbinds, view, now);
+        // What was refused in part is not committed in part, even by a master that goes on all the same.
+        if tested.is_err() && self.transactions.get(&key).is_some_and(|known| known.phase == Phase::Tested) {
+            self.transactions.remove(&key);
+        }
+        tested
+    }
+
+    fn add(&mut self, key: Key, varbinds: &[VarBind], view: &dyn View, now: Instant) -> Result<(), (ErrorStatus, u16)> {
+        let known = self.transactions.get(&key).map_or(0, |known| known.waiting.len());
+        if known + varbinds.len() > Self::VARIABLES_MAX {
+            return Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0));
+        }
         let mut waiting = VecDeque::new();
         for (index, varbind) in (1..=u16::MAX).zip(varbinds) {
             waiting.push_back((view.test_set(varbind).map_err(|error| (status(error), index))?, index));
         }
-        if !self.transactions.contains_key(&id) && self.transactions.len() >= Self::MAX {
+        if !self.transactions.contains_key(&key) && self.transactions.len() >= Self::MAX {
             return Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0));
         }
-        let transaction = self.transactions.entry(id).or_insert_with(|| Transaction {
+        let transaction = self.transactions.entry(key).or_insert_with(|| Transaction {
             waiting: VecDeque::new(),
             inverses: vec![],
             to_undo: 0,
@@ -124,65 +146,79 @@ impl Sets {
     }
 
     pub fn commit(&mut self, asked: Asked, now: Instant) -> Vec<Step> {
-        let id = asked.transaction;
-        match self.transactions.get_mut(&id) {
+        let key = (self.over, asked.transaction);
+        match self.transactions.get_mut(&key) {
             Some(transaction) if transaction.phase == Phase::Tested => {
                 transaction.phase = Phase::Committing;
                 transaction.deadline = now + Self::COMMIT_DEADLINE;
                 transaction.asked = Some(asked);
-                self.advance(id, now)
+                self.advance(key, now)
             }
             _ => vec![Step::Answer { to: asked, error: ErrorStatus::PROCESSING_ERROR, index: 0 }],
         }
     }
 
     pub fn undo(&mut self, asked: Asked, now: Instant) -> Vec<Step> {
-        let id = asked.transaction;
-        let Some(transaction) = self.transactions.get_mut(&id) else {
-            return vec![Step::Answer { to: asked, error: ErrorStatus::PROCESSING_ERROR, index: 0 }];
-        };
-        if !matches!(transaction.phase, Phase::Undoing { .. } | Phase::Undone { .. }) {
-            transaction.begin_undo();
+        let key = (self.over, asked.transaction);
+        let mut steps = vec![];
+        match self.transactions.get_mut(&key) {
+            // It did not wait for the commit's answer: that comes first, and once.
+            Some(transaction) if transaction.phase == Phase::Committing => steps = transaction.fail(now),
+            Some(transaction) if matches!(transaction.phase, Phase::Undoing { .. }) && transaction.asked.is_none() => {}
+            Some(transaction) if matches!(transaction.phase, Phase::Undone { .. }) => {}
+            Some(transaction) if matches!(transaction.phase, Phase::Tested | Phase::Committed) => {
+                transaction.begin_undo();
+            }
+            _ => return vec![Step::Answer { to: asked, error: ErrorStatus::PROCESSING_ERROR, index: 0 }],
         }
-        transaction.deadline = now + Self::UNDO_DEADLINE;
-        transaction.asked = Some(asked);
-        self.advance(id, now)
+        if let Some(transaction) = self.transactions.get_mut(&key) {
+            transaction.deadline = now + Self::UNDO_DEADLINE;
+            transaction.asked = Some(asked);
+        }
+        steps.extend(self.advance(key, now));
+        steps
     }
 
     /// CleanupSet: forgets the transaction, once nothing of it is under way. It gets no answer (RFC 2741 section
-    /// 7.2.4.4).
+    /// 7.2.4.4); what was asked before keeps its own.
     pub fn clean_up(&mut self, id: u32) {
-        let Some(transaction) = self.transactions.get_mut(&id) else { return };
+        let key = (self.over, id);
+        let Some(transaction) = self.transactions.get_mut(&key) else { return };
         match transaction.phase {
             Phase::Tested | Phase::Committed | Phase::Undone { .. } => {
-                self.transactions.remove(&id);
+                self.transactions.remove(&key);
             }
-            Phase::Committing | Phase::Undoing { .. } => {
-                transaction.asked = None;
-                transaction.forget = true;
-            }
+            Phase::Committing | Phase::Undoing { .. } => transaction.forget = true,
         }
     }
 
     /// The owner answered.
     pub fn reply(&mut self, token: Token, reply: Reply, now: Instant) -> Vec<Step> {
-        let mine = |transaction: &Transaction| {
-            transaction.in_flight.is_some_and(|flight| flight.token == token) || transaction.late == Some(token)
+        let is = |flight: &InFlight| flight.token == token;
+        let of = |transaction: &Transaction| {
+            transaction.in_flight.as_ref().is_some_and(is) || transaction.late.as_ref().is_some_and(is)
         };
-        let Some((id, transaction)) = self.transactions.iter_mut().find(|(_, transaction)| mine(transaction)) else {
+        let Some(key) = self.transactions.iter().find(|(_, transaction)| of(transaction)).map(|(key, _)| *key) else {
             return vec![];
         };
-        let id = *id;
-        if transaction.late == Some(token) {
-            transaction.late = None;
+        let mut steps = self.reply_to(key, token, reply, now);
+        steps.extend(self.advance_all(now));
+        steps
+    }
+
+    fn reply_to(&mut self, key: Key, token: Token, reply: Reply, now: Instant) -> Vec<Step> {
+        let Some(transaction) = self.transactions.get_mut(&key) else { return vec![] };
+        if transaction.late.take_if(|late| late.token == token).is_some() {
             if let Reply::Done { undo, visible_at } = reply {
-                // It came after inverses that were sent meanwhile: all of them go once more. They name values, not
-                // differences, so that does no harm.
                 transaction.visible_at.insert(undo.owner(), visible_at);
-                transaction.inverses.push(undo);
-                transaction.to_undo = transaction.inverses.len();
+                // Owners work in order: an inverse for the same thing was, or will be, carried out behind the late
+                // command, and puts back what was there before both.
+                if !transaction.inverses.iter().any(|inverse| inverse.same_thing(&undo)) {
+                    transaction.inverses.insert(transaction.to_undo, undo);
+                    transaction.to_undo += 1;
+                }
             }
-            return self.advance(id, now);
+            return self.advance(key, now);
         }
         let index = transaction.in_flight.take().and_then(|flight| flight.index);
         match (reply, index) {
@@ -195,36 +231,34 @@ impl Sets {
             }
             (Reply::Refused(_), Some(index)) => {
                 if transaction.phase == Phase::Committing {
-                    let mut steps = transaction.fail(index, now);
-                    steps.extend(self.advance(id, now));
+                    let mut steps = transaction.fail_at(index, now);
+                    steps.extend(self.advance(key, now));
                     return steps;
                 }
             }
             (Reply::Refused(_), None) => transaction.phase = Phase::Undoing { failed: true },
         }
-        self.advance(id, now)
+        self.advance(key, now)
     }
 
     /// Readers now see `generation` of what `source` says.
     pub fn store_at(&mut self, source: Source, generation: Generation, now: Instant) -> Vec<Step> {
         self.store_at.insert(source, generation);
-        let ids: Vec<u32> = self.transactions.keys().copied().collect();
-        ids.into_iter().flat_map(|id| self.advance(id, now)).collect()
+        self.advance_all(now)
     }
 
     /// Gives up what has come to its deadline.
     pub fn wake(&mut self, now: Instant) -> Vec<Step> {
-        let due = |(id, transaction): (&u32, &Transaction)| (transaction.deadline <= now).then_some(*id);
-        let ids: Vec<u32> = self.transactions.iter().filter_map(due).collect();
+        let due = |(key, transaction): (&Key, &Transaction)| (transaction.deadline <= now).then_some(*key);
+        let keys: Vec<Key> = self.transactions.iter().filter_map(due).collect();
         let mut steps = vec![];
-        for id in ids {
-            let Some(transaction) = self.transactions.get_mut(&id) else { continue };
+        for key in keys {
+            let Some(transaction) = self.transactions.get_mut(&key) else { continue };
             match (transaction.phase, transaction.asked.take()) {
                 (Phase::Committing, asked) => {
                     transaction.asked = asked;
-                    let index = transaction.in_flight.and_then(|flight| flight.index).unwrap_or(1);
-                    steps.extend(transaction.fail(index, now));
-                    steps.extend(self.advance(id, now));
+                    steps.extend(transaction.fail(now));
+                    steps.extend(self.advance(key, now));
                 }
                 (Phase::Undoing { .. }, Some(to)) => {
                     transaction.phase = Phase::Undoing { failed: true };
@@ -232,10 +266,11 @@ impl Sets {
                     steps.push(Step::Answer { to, error: ErrorStatus::UNDO_FAILED, index: 1 });
                 }
                 (Phase::Tested | Phase::Committed | Phase::Undoing { .. } | Phase::Undone { .. }, _) => {
-                    self.transactions.remove(&id);
+                    self.transactions.remove(&key);
                 }
             }
         }
+        steps.extend(self.advance_all(now));
         steps
     }
 
@@ -243,15 +278,57 @@ impl Sets {
         self.transactions.values().map(|transaction| transaction.deadline).min()
     }
 
-    /// The session is over; nobody waits for answers any more. What was committed stays.
-    pub fn clear(&mut self) {
-        self.transactions.clear();
+    /// The session is over; nobody waits for answers any more. What was tested is forgotten, and what was answered as
+    /// committed stays. A commit without an answer is taken back: who asked for it is told by the master that it failed.
+    pub fn clear(&mut self, now: Instant) -> Vec<Step> {
+        let session = self.over;
+        self.over += 1;
+        let keys: Vec<Key> = self.transactions.keys().copied().filter(|(of, _)| *of == session).collect();
+        let mut steps = vec![];
+        for key in keys {
+            let Some(transaction) = self.transactions.get_mut(&key) else { continue };
+            match transaction.phase {
+                Phase::Tested | Phase::Committed | Phase::Undone { .. } => {
+                    self.transactions.remove(&key);
+                    continue;
+                }
+                Phase::Committing => transaction.begin_undo(),
+                Phase::Undoing { .. } => {}
+            }
+            transaction.asked = None;
+            transaction.forget = true;
+            transaction.deadline = now + Self::IDLE;
+            steps.extend(self.advance(key, now));
+        }
+        steps
+    }
+
+    fn advance_all(&mut self, now: Instant) -> Vec<Step> {
+        let mut all = vec![];
+        loop {
+            let keys: Vec<Key> = self.transactions.keys().copied().collect();
+            let steps: Vec<Step> = keys.into_iter().flat_map(|key| self.advance(key, now)).collect();
+            // One that settles may be what another waits for.
+            if steps.is_empty() {
+                return all;
+            }
+            all.extend(steps);
+        }
+    }
+
+    /// Whether another transaction may yet take back what it did to the same thing. Overtaking it would lose one of both.
+    fn is_held(&self, key: Key) -> bool {
+        let Some((command, _)) = self.transactions.get(&key).and_then(|transaction| transaction.waiting.front()) else {
+            return false;
+        };
+        self.transactions.iter().any(|(other, transaction)| *other != key && transaction.holds(command))
     }
 
     /// Goes as far as can be gone now: the next command, or the answer.
-    fn advance(&mut self, id: u32, now: Instant) -> Vec<Step> {
-        let Some(transaction) = self.transactions.get_mut(&id) else { return vec![] };
-        if transaction.in_flight.is_some() {
+    fn advance(&mut self, key: Key, now: Instant) -> Vec<Step> {
+        let held = self.is_held(key);
+        let Some(transaction) = self.transactions.get_mut(&key) else { return vec![] };
+        if transaction.in_flight.is_some() || held && transaction.phase == Phase::Committing {
             return vec![];
         }
         let next = match transaction.phase {
@@ -262,7 +339,7 @@ impl Sets {
         if let Some((command, index)) = next {
             self.last_token += 1;
             let token = Token(self.last_token);
-            transaction.in_flight = Some(InFlight { token, index });
+            transaction.in_flight = Some(InFlight { token, command: command.clone(), index });
             return vec![Step::Command { token, command }];
         }
         let shown = |(source, at): (&Source, &Generation)| self.store_at.get(source).copied().unwrap_or(0) >= *at;
@@ -286,7 +363,7 @@ impl Sets {
             Step::Answer { to, error, index }
         });
         if transaction.forget {
-            self.transactions.remove(&id);
+            self.transactions.remove(&key);
         }
         answer.into_iter().collect()
     }
@@ -297,7 +374,18 @@ impl Transaction {
         self.phase = Phase::Undoing { failed: false };
         self.waiting.clear();
         self.to_undo = self.inverses.len();
-        self.late = self.in_flight.take().map(|flight| flight.token);
+        self.late = self.in_flight.take();
+    }
+
+    /// Whether this thing is being changed, or will be changed back.
+    fn holds(&self, command: &Command) -> bool {
+        let to_undo = match self.phase {
+            Phase::Committing => self.inverses.as_slice(),
+            Phase::Undoing { .. } => self.inverses.get(..self.to_undo).unwrap_or_default(),
+            Phase::Tested | Phase::Committed | Phase::Undone { .. } => return false,
+        };
+        let flights = self.in_flight.iter().chain(&self.late).map(|flight| &flight.command);
+        flights.chain(to_undo).any(|held| held.same_thing(command))
     }
 
     fn next_inverse(&mut self) -> Option<Command> {
@@ -305,9 +393,16 @@ impl Transaction {
         self.inverses.get(self.to_undo).cloned()
     }
 
+    /// The commit failed at the variable whose turn it was.
+    fn fail(&mut self, now: Instant) -> Vec<Step> {
+        let in_flight = self.in_flight.as_ref().and_then(|flight| flight.index);
+        let index = in_flight.or_else(|| self.waiting.front().map(|(_, index)| *index)).unwrap_or(1);
+        self.fail_at(index, now)
+    }
+
     /// The commit failed at this variable: says so and begins to take back what was done before it. The master's
     /// UndoSet will find that under way or finished.
-    fn fail(&mut self, index: u16, now: Instant) -> Vec<Step> {
+    fn fail_at(&mut self, index: u16, now: Instant) -> Vec<Step> {
         self.begin_undo();
         self.deadline = now + Sets::IDLE;
         let answer = |to| Step::Answer { to, error: ErrorStatus::COMMIT_FAILED, index };

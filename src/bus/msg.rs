@@ -207,6 +207,20 @@ pub enum ToEngine {
 }
 
 impl Command {
+    /// Whether one undoes or overrides what the other does.
+    pub fn same_thing(&self, other: &Command) -> bool {
+        use Command::{ResetWeight, SetPreempt, SetPriority, SetWeight};
+        match (self, other) {
+            (SetPriority { instance: a, .. }, SetPriority { instance: b, .. })
+            | (SetPreempt { instance: a, .. }, SetPreempt { instance: b, .. }) => a == b,
+            (
+                SetWeight { server: a, .. } | ResetWeight { server: a },
+                SetWeight { server: b, .. } | ResetWeight { server: b },
+            ) => a == b,
+            (SetPriority { .. } | SetPreempt { .. } | SetWeight { .. } | ResetWeight { .. }, _) => false,
+        }
+    }
+
     /// Who carries it out.
     pub fn owner(&self) -> Source {
         match self {

@@ -160,6 +160,8 @@ pub enum Reason {
     Shutdown,
     /// The process woke up too late (`timer_expired_backup`).
     LateTimer,
+    /// Another member of its sync group changed its state.
+    SyncGroup,
 }
 
 /// vrrpv3StatisticsNewMasterReason, as RFC 6527 numbers it.

@@ -18,4 +18,4 @@ pub mod service;
 mod sync;
 pub mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,8 @@
 pub mod check;
 pub mod doc;
 pub mod global;
+pub mod sparse;
+mod sync_group;
 pub mod table;
 pub mod trap;
 pub mod tree;

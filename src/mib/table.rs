@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::sparse::Sparse;
 use crate::bus::msg::Command;
 use crate::clock::Instant;
 use crate::store::{MibIndex, RowSet, Snapshot};
@@ -232,12 +233,19 @@ pub trait AnyTable: Sync + std::fmt::Debug {
     fn help(&self) -> &'static str;
     fn columns(&self) -> Vec<ColumnInfo>;
     fn get(&self, look: Look<'_>, column: usize, index: &[u32]) -> Option<Value>;
-    /// The first value of the column behind `index`, or at it with `include`.
-    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)>;
+    /// The first value of the column behind `index`, or at it with `include`. `sparse` is this column's alone.
+    fn next(
+        &self,
+        look: Look<'_>,
+        column: usize,
+        index: &[u32],
+        include: bool,
+        sparse: &Sparse,
+    ) -> Option<(MibIndex, Value)>;
     fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError>;
 }
 
-impl<R: std::fmt::Debug> AnyTable for Table<R> {
+impl<R: std::fmt::Debug + Send + Sync> AnyTable for Table<R> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -271,10 +279,18 @@ impl<R: std::fmt::Debug> AnyTable for Table<R> {
         (self.columns.get(column)?.get)(row)
     }
 
-    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)> {
+    fn next(
+        &self,
+        look: Look<'_>,
+        column: usize,
+        index: &[u32],
+        include: bool,
+        sparse: &Sparse,
+    ) -> Option<(MibIndex, Value)> {
         let get = self.columns.get(column)?.get;
-        let mut rows = (self.rows)(look.snapshot).from(index, include);
-        rows.find_map(|(index, row)| Some((SmallVec::from_slice(index), get(row)?)))
+        let rows = (self.rows)(look.snapshot);
+        let (index, value) = sparse.next(rows, rows.position(index, include), get)?;
+        Some((SmallVec::from_slice(index), value))
     }
 
     fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError> {
@@ -292,7 +308,7 @@ pub struct Clocked<R: 'static> {
     pub clocks: &'static [(u32, Clock<R>)],
 }
 
-/// A value that depends on the time of the question.
+/// A value that depends on the time of the question. Whether there is one depends on the row alone.
 pub type Clock<R> = fn(&R, &Moment) -> Option<Value>;
 
 impl<R> Clocked<R> {
@@ -302,7 +318,7 @@ impl<R> Clocked<R> {
     }
 }
 
-impl<R: std::fmt::Debug> AnyTable for Clocked<R> {
+impl<R: std::fmt::Debug + Send + Sync> AnyTable for Clocked<R> {
     fn name(&self) -> &'static str {
         self.table.name
     }
@@ -328,10 +344,18 @@ impl<R: std::fmt::Debug> AnyTable for Clocked<R> {
         clock((self.table.rows)(look.snapshot).get(index)?, &look.moment)
     }
 
-    fn next(&self, look: Look<'_>, column: usize, index: &[u32], include: bool) -> Option<(MibIndex, Value)> {
-        let Some(clock) = self.clock(column) else { return self.table.next(look, column, index, include) };
-        let mut rows = (self.table.rows)(look.snapshot).from(index, include);
-        rows.find_map(|(index, row)| Some((SmallVec::from_slice(index), clock(row, &look.moment)?)))
+    fn next(
+        &self,
+        look: Look<'_>,
+        column: usize,
+        index: &[u32],
+        include: bool,
+        sparse: &Sparse,
+    ) -> Option<(MibIndex, Value)> {
+        let Some(clock) = self.clock(column) else { return self.table.next(look, column, index, include, sparse) };
+        let rows = (self.table.rows)(look.snapshot);
+        let (index, value) = sparse.next(rows, rows.position(index, include), |row| clock(row, &look.moment))?;
+        Some((SmallVec::from_slice(index), value))
     }
 
     fn set(&self, snapshot: &Snapshot, column: usize, index: &[u32], value: &Value) -> Result<Command, SetError> {

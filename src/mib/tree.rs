@@ -2,6 +2,7 @@
 
 use super::check::CHECK;
 use super::global::GLOBAL;
+use super::sparse::Sparse;
 use super::table::{AnyTable, Look, Part, Scalar, SetError};
 use super::vrrp::VRRP;
 use crate::bus::msg::{Command, Source};
@@ -16,6 +17,8 @@ pub struct Tree {
     parts: Vec<&'static Part>,
     /// Ascending; no object stands below another.
     objects: Vec<(Oid, Object)>,
+    /// One for each object.
+    sparse: Vec<Sparse>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,8 @@ impl Tree {
             }
         }
         objects.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Tree { parts, objects }
+        let sparse = objects.iter().map(|_| Sparse::default()).collect();
+        Tree { parts, objects, sparse }
     }
 
     /// What to register: one subtree per scalar and per column, index columns left out, as Keepalived does.
@@ -82,17 +86,14 @@ impl Tree {
     pub fn next(&self, look: Look<'_>, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
         // The object that `name` may lie in, then those behind it.
         let behind = self.objects.partition_point(|(oid, _)| oid <= name);
-        let within = self.objects.get(behind.checked_sub(1).unwrap_or(usize::MAX)).and_then(|(oid, object)| {
-            let (instance, value) = object.next(look, name.below(oid)?, include)?;
-            Some(VarBind::new(oid.with(&instance), value))
+        let within = behind.checked_sub(1).and_then(|at| {
+            let (oid, _) = self.objects.get(at)?;
+            self.next_of(at, look, name.below(oid)?, include)
         });
         let found = within.or_else(|| {
             let objects = self.objects.get(behind..).unwrap_or_default();
             let before_end = objects.iter().take_while(|(oid, _)| end.is_empty() || oid < end);
-            before_end.into_iter().find_map(|(oid, object)| {
-                let (instance, value) = object.next(look, &[], true)?;
-                Some(VarBind::new(oid.with(&instance), value))
-            })
+            (behind..).zip(before_end).find_map(|(at, _)| self.next_of(at, look, &[], true))
         });
         found.filter(|found| end.is_empty() || found.name < *end)
     }
@@ -106,22 +107,25 @@ impl Tree {
         }
     }
 
+    /// The first variable of one object behind `instance`, or at it with `include`.
+    fn next_of(&self, at: usize, look: Look<'_>, instance: &[u32], include: bool) -> Option<VarBind> {
+        let ((oid, object), sparse) = (self.objects.get(at)?, self.sparse.get(at)?);
+        match object {
+            Object::Scalar(scalar) if instance.is_empty() || include && *instance == [0] => {
+                Some(VarBind::new(oid.with(&[0]), (scalar.get)(look.snapshot)?))
+            }
+            Object::Scalar(_) => None,
+            Object::Column(table, column) => {
+                let (instance, value) = table.next(look, *column, instance, include, sparse)?;
+                Some(VarBind::new(oid.with(&instance), value))
+            }
+        }
+    }
+
     fn find<'n>(&self, name: &'n Oid) -> Option<(Object, &'n [u32])> {
         let behind = self.objects.partition_point(|(oid, _)| oid <= name);
         let (oid, object) = self.objects.get(behind.checked_sub(1)?)?;
         Some((*object, name.below(oid)?))
-    }
-}
-
-impl Object {
-    fn next(self, look: Look<'_>, instance: &[u32], include: bool) -> Option<(crate::store::MibIndex, Value)> {
-        match self {
-            Object::Scalar(scalar) if instance.is_empty() || include && *instance == [0] => {
-                Some((smallvec::smallvec![0], (scalar.get)(look.snapshot)?))
-            }
-            Object::Scalar(_) => None,
-            Object::Column(table, column) => table.next(look, column, instance, include),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod track;
 
 use std::net::IpAddr;
 
+use super::sync_group::{SYNC_GROUP, SYNC_GROUP_MEMBER, SYNC_TRACKED_INTERFACE};
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
 use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, seconds, state};
 use crate::bus::msg::Command;
@@ -23,6 +24,8 @@ pub static VRRP: Part = Part {
     capability: "The MIB module for KEEPALIVED-VRRP",
     scalars: &[],
     tables: &[
+        &SYNC_GROUP,
+        &SYNC_GROUP_MEMBER,
         &INSTANCE,
         &TRACKED_INTERFACE,
         &track::TRACKED_SCRIPT,
@@ -33,6 +36,7 @@ pub static VRRP: Part = Part {
         &next_hop::NEXT_HOP,
         &track::TRACKED_FILE,
         &track::FILE,
+        &SYNC_TRACKED_INTERFACE,
         &track::SYNC_TRACKED_SCRIPT,
         &track::SYNC_TRACKED_FILE,
         &track::TRACKED_BFD,

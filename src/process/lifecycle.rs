@@ -27,8 +27,8 @@ pub enum ToChild {
     Reload { config: ConfigGeneration },
     /// With a new socket to that process; an earlier one is dead.
     Peer(Role),
-    /// An answer to [`ToSupervisor::ConnectAgentX`]: with a connecting socket, or an errno.
-    AgentX { error: Option<i32> },
+    /// The answer to the [`ToSupervisor::ConnectAgentX`] of this number: with a connected socket, or an errno.
+    AgentX { attempt: u64, error: Option<i32> },
     /// To the bridge with the listening control socket.
     Control,
     /// To the bridge with a file to fill, when there is one to write.
@@ -44,8 +44,9 @@ pub enum ToSupervisor {
     Ready { config: ConfigGeneration },
     /// The file that came with a signal is whole.
     Dumped,
-    /// The bridge has no right to open the master agent's Unix socket itself.
-    ConnectAgentX,
+    /// The bridge has no right to open the master agent's Unix socket itself. The number comes back: an answer to a
+    /// question that was given up meanwhile is none. Of several questions at once only the last is answered.
+    ConnectAgentX { attempt: u64 },
 }
 
 /// Signals that children act on, passed on by the supervisor.

@@ -15,7 +15,7 @@ use crate::clock::{self, Instant};
 use crate::sys::aio::{self, Owned};
 
 /// How much may wait for a master that does not read; a walk's answers are far smaller.
-const QUEUE_MAX: usize = 1024 * 1024;
+pub(super) const QUEUE_MAX: usize = 1024 * 1024;
 
 /// A master that takes nothing for this long has stalled.
 const STALL: Duration = Duration::from_secs(5);
@@ -99,7 +99,17 @@ impl Link {
 
     /// Whether the master has stopped reading.
     pub fn stalled(&self, now: Instant) -> bool {
-        self.queue.len() > QUEUE_MAX || self.stuck_since.is_some_and(|since| now.since(since) >= STALL)
+        self.is_full() || self.stuck_since.is_some_and(|since| now.since(since) >= STALL)
+    }
+
+    /// Whether more waits than any honest master lets wait.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() > QUEUE_MAX
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     /// When [`Self::stalled`] may become true.

@@ -378,14 +378,14 @@ impl Supervisor {
 
     fn serve_child(&mut self, token: Token) {
         let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
-        let mut connect_agentx = false;
+        let mut connect_agentx = None;
         let mut dumped = false;
         let _ = child.channel.flush();
         // One that never stops talking has its turn again when the others had theirs.
         for _ in 0..MESSAGES_PER_TURN {
             match child.channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
-                Ok(Some((ToSupervisor::ConnectAgentX, _))) => connect_agentx = true,
+                Ok(Some((ToSupervisor::ConnectAgentX { attempt }, _))) => connect_agentx = Some(attempt),
                 Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
                 Ok(None) => break,
                 Err(error) => {
@@ -400,8 +400,8 @@ impl Supervisor {
                 }
             }
         }
-        if connect_agentx {
-            self.connect_agentx(role);
+        if let Some(attempt) = connect_agentx {
+            self.connect_agentx(role, attempt);
         }
         if dumped {
             self.dumped();
@@ -431,14 +431,15 @@ impl Supervisor {
 
     /// Opens the master agent's socket on behalf of the bridge, which has no right to. Never waits: a listener that
     /// does not accept gives an error at once.
-    fn connect_agentx(&mut self, role: Role) {
+    fn connect_agentx(&mut self, role: Role, attempt: u64) {
         let sheet = self.config.as_ref().and_then(|config| config.sheet.snmp_socket.as_deref());
         let address = self.options.snmp_agent_socket.as_deref().or(sheet).unwrap_or(DEFAULT_AGENTX);
         let path = PathBuf::from(address.strip_prefix("unix:").unwrap_or(address));
         match connect::unix_stream(&path) {
-            Ok(socket) => self.tell(role, &ToChild::AgentX { error: None }, Some(socket)),
+            Ok(socket) => self.tell(role, &ToChild::AgentX { attempt, error: None }, Some(socket)),
             Err(error) => {
-                self.tell(role, &ToChild::AgentX { error: Some(error.raw_os_error().unwrap_or(libc::EIO)) }, None);
+                let error = Some(error.raw_os_error().unwrap_or(libc::EIO));
+                self.tell(role, &ToChild::AgentX { attempt, error }, None);
             }
         }
     }

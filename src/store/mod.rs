@@ -10,4 +10,4 @@ mod snapshot;
 
 pub use apply::{Applied, Resync, Store};
 pub use journal::{Entry, Journal};
-pub use snapshot::{Age, CheckRows, Generations, Hop, MibIndex, RowSet, Settings, Snapshot, VrrpRows};
+pub use snapshot::{Age, CheckRows, Generations, Hop, Identity, MibIndex, RowSet, Settings, Snapshot, VrrpRows};

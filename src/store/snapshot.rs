@@ -1,7 +1,8 @@
 //! One consistent state, shared by whoever reads.
 
+use std::any::Any;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
@@ -184,13 +185,23 @@ impl<R> RowSet<R> {
     }
 
     /// The rows at and behind `index`; without the one at `index` itself unless `include`.
-    pub fn from(&self, index: &[u32], include: bool) -> impl Iterator<Item = (&[u32], &R)> {
-        let start = self.sorted.partition_point(|(have, _)| match have.as_slice().cmp(index) {
+    pub fn from<'a>(&'a self, index: &[u32], include: bool) -> impl Iterator<Item = (&'a [u32], &'a R)> + use<'a, R> {
+        let rows = self.sorted.get(self.position(index, include)..).unwrap_or_default();
+        rows.iter().map(|(index, row)| (index.as_slice(), &**row))
+    }
+
+    /// Where the rows [`from`](Self::from) begin.
+    pub fn position(&self, index: &[u32], include: bool) -> usize {
+        self.sorted.partition_point(|(have, _)| match have.as_slice().cmp(index) {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Equal => !include,
             std::cmp::Ordering::Greater => false,
-        });
-        self.sorted.iter().skip(start).map(|(index, row)| (index.as_slice(), &**row))
+        })
+    }
+
+    /// The row at a place in the order.
+    pub fn at(&self, position: usize) -> Option<(&[u32], &R)> {
+        self.sorted.get(position).map(|(index, row)| (index.as_slice(), &**row))
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u32], &R)> {
@@ -210,6 +221,26 @@ impl<R> RowSet<R> {
         self.sorted.is_empty()
     }
 }
+
+impl<R: Send + Sync + 'static> RowSet<R> {
+    /// Names these very rows for as long as it is kept, without keeping them.
+    pub fn identity(&self) -> Identity {
+        let rows: Weak<Vec<(MibIndex, Arc<R>)>> = Arc::downgrade(&self.sorted);
+        Identity(Some(rows))
+    }
+
+    /// Whether `identity` was taken of these rows: none was replaced since, none came or went.
+    pub fn is(&self, identity: &Identity) -> bool {
+        let address = Arc::as_ptr(&self.sorted).cast::<()>();
+        // The allocation cannot be another's while a weak reference holds it, and a change of rows that nobody else
+        // shares (`Arc::make_mut`) leaves it, because of that reference.
+        identity.0.as_ref().is_some_and(|rows| std::ptr::eq(rows.as_ptr().cast(), address))
+    }
+}
+
+/// See [`RowSet::identity`]. By default that of no rows.
+#[derive(Debug, Clone, Default)]
+pub struct Identity(Option<Weak<dyn Any + Send + Sync>>);
 
 #[cfg(test)]
 mod tests {
@@ -232,6 +263,22 @@ mod tests {
         assert_eq!(after(&[1, 9], true), [2, 1, 0]);
         assert_eq!(after(&[1, 9, 5], true), [1, 0]);
         assert_eq!(after(&[3], true), [0; 0]);
+    }
+
+    #[test]
+    fn an_identity_is_lost_with_the_first_change_whether_somebody_else_holds_the_rows_or_not() {
+        for held in [false, true] {
+            let mut rows = rows(&[&[1], &[2]]);
+            let before = rows.clone();
+            let identity = rows.identity();
+            assert!(rows.is(&identity) && before.is(&identity) && !rows.is(&Identity::default()));
+            let before = held.then_some(before);
+            let row = Arc::clone(rows.get(&[2]).unwrap());
+            assert!(rows.replace(&[2], &row, Arc::new(7)));
+            assert!(!rows.is(&identity));
+            assert!(before.is_none_or(|before| before.is(&identity)));
+            assert!(rows.is(&rows.identity()));
+        }
     }
 
     #[test]

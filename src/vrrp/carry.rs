@@ -25,7 +25,10 @@ impl Engine {
     pub(super) fn drive(&mut self, slot: Slot, event: Event, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router_mut(slot) else { return };
         let actions = router.machine.handle(event, now);
-        self.carry_out(slot, actions, now, out);
+        match router.group {
+            None => self.carry_out(slot, actions, now, out),
+            Some(group) => self.together(group, slot, actions, now, out),
+        }
         self.arm(slot);
     }
 
@@ -545,6 +548,7 @@ impl Engine {
                 self.carry_out(*slot, mine.collect(), now, out);
             }
         }
+        self.stop_groups(now, out);
         if !keep_addresses {
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;

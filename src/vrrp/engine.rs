@@ -12,12 +12,13 @@ use smallvec::SmallVec;
 
 use super::admit::{self, Rejected};
 use super::announce::Announcer;
+use super::group::Group;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
 use super::machine::{Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
-use crate::bus::rows::{Reason, RouterCounters, RowKey};
+use crate::bus::rows::{Reason, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport};
 use crate::wire::vrrp;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
+    pub(super) groups: Vec<Group>,
     pub(super) statics: Vec<Held>,
     pub(super) static_routes: Vec<Route>,
     pub(super) static_rules: Vec<Rule>,
@@ -117,6 +119,7 @@ impl Engine {
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
+            groups: Vec::new(),
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
             static_routes: config.static_routes.clone(),
             static_rules: config.static_rules.clone(),
@@ -146,6 +149,7 @@ impl Engine {
         for (position, instance) in config.instances.iter().enumerate() {
             engine.adopt(Router::new(instance, position as u32 + 1, since));
         }
+        engine.change_groups(&config.sync_groups, since);
         engine.reindex();
         engine
     }
@@ -261,6 +265,7 @@ impl Engine {
 
     /// Makes the index again: after the configuration changed.
     pub(super) fn reindex(&mut self) {
+        self.regroup();
         let mut index = Index::default();
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
@@ -271,7 +276,7 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().map(|tracked| &tracked.interface);
+            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
             for name in named {
@@ -309,11 +314,13 @@ impl Engine {
     /// Starts a machine, or lets it wait for the startup delay.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
-        let Some(router) = self.router(slot) else { return };
-        let event = match router.faults.first() {
-            Some(fault) if start_at <= now => Event::Fault(fault.reason()),
+        let event = match self.fault_of(slot) {
+            Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        if start_at <= now && matches!(event, Event::Start { .. }) {
+            self.launch_group(slot, now, out);
+        }
         self.drive(slot, event, now, out);
     }
 
@@ -336,10 +343,10 @@ impl Engine {
             }
             let Some(router) = self.router(slot) else { continue };
             if router.machine.deadline().is_some_and(|at| at <= now) {
-                if router.machine.started() {
-                    self.drive(slot, Event::Wake, now, out);
-                } else {
+                if !router.machine.started() {
                     self.launch(slot, now, out);
+                } else if !self.held_back(slot, now, out) {
+                    self.drive(slot, Event::Wake, now, out);
                 }
             }
             self.announce_due(slot, now);
@@ -388,7 +395,7 @@ impl Engine {
         let Some(router) = self.router(slot) else { return };
         let machine = &router.machine;
         let own = machine.primary() == Some(datagram.source);
-        if own || !router.faults.is_empty() || !machine.started() {
+        if own || !router.faults.is_empty() || !machine.started() || machine.state() == State::Fault {
             return;
         }
         let followed = machine.master();
@@ -404,6 +411,7 @@ impl Engine {
         }
         self.count(slot, out);
         self.drive(slot, Event::Advert(advert), now, out);
+        self.follow_together(slot, now, out);
         let Some(router) = self.router(slot) else { return };
         if router.machine.master() != followed {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
@@ -502,6 +510,7 @@ impl Engine {
         if self.index.static_users.contains(name) {
             self.install_statics(out);
         }
+        out.extend(self.group_rows_of(name).map(Output::Changed));
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
             self.complete(slot, now, out);
@@ -646,27 +655,25 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
-        let was_faulty = !router.faults.is_empty();
-        let mut event = None;
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
                 out.push(info(&name, format!("({name}) {fault}")));
             }
-            event = match (was_faulty, view.faults.first()) {
-                (false, Some(fault)) => Some(Event::Fault(fault.reason())),
-                (true, None) => Some(Event::Recovered(Reason::InterfaceUp)),
-                _ => None,
-            };
             router.faults = view.faults;
             changed = true;
         }
-        let started = router.machine.started();
+        let (started, faulty) = (router.machine.started(), router.machine.state() == State::Fault);
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
         if let Some(on) = unblock {
             self.block(slot, on, out);
         }
+        let event = match self.fault_of(slot) {
+            Some(reason) if !faulty => Some(Event::Fault(reason)),
+            None if faulty => Some(Event::Recovered(Reason::InterfaceUp)),
+            _ => None,
+        };
         // A machine that has not started looks at the faults when it does.
         if let Some(event) = event.filter(|_| started) {
             self.drive(slot, event, now, out);

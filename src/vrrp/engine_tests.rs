@@ -14,23 +14,23 @@ use crate::conf::model::{
 };
 use crate::wire::vrrp::{Cover, Outgoing};
 
-const ETH0: u32 = 2;
-const ETH1: u32 = 3;
-const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
-const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
-const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
-const WALL: WallTime = WallTime(1_000_000_000_000);
+pub(super) const ETH0: u32 = 2;
+pub(super) const ETH1: u32 = 3;
+pub(super) const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
+pub(super) const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+pub(super) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+pub(super) const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
+pub(super) const WALL: WallTime = WallTime(1_000_000_000_000);
 
-fn at_ms(ms: u64) -> Instant {
+pub(super) fn at_ms(ms: u64) -> Instant {
     Instant::from_nanos(ms * 1_000_000)
 }
 
-fn priority(value: u8) -> Priority {
+pub(super) fn priority(value: u8) -> Priority {
     Priority::new(value).expect("not zero")
 }
 
-fn address(address: IpAddr, interface: &str) -> Address {
+pub(super) fn address(address: IpAddr, interface: &str) -> Address {
     Address {
         location: Location::default(),
         address,
@@ -47,7 +47,7 @@ fn address(address: IpAddr, interface: &str) -> Address {
 }
 
 /// Version 2, priority 100, one second, on eth0.
-fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
+pub(super) fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
     Instance {
         name: name.into(),
         location: Location::default(),
@@ -102,11 +102,11 @@ fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
     }
 }
 
-fn config(instances: Vec<Instance>) -> Config {
+pub(super) fn config(instances: Vec<Instance>) -> Config {
     Config { instances, ..Config::default() }
 }
 
-fn link(index: u32, up: bool) -> Link {
+pub(super) fn link(index: u32, up: bool) -> Link {
     Link {
         index,
         name: format!("eth{}", index - ETH0),
@@ -119,20 +119,20 @@ fn link(index: u32, up: bool) -> Link {
     }
 }
 
-fn on_host(interface: u32, address: IpAddr) -> HostAddress {
+pub(super) fn on_host(interface: u32, address: IpAddr) -> HostAddress {
     HostAddress { interface, address, prefix: 24, secondary: false, tentative: false }
 }
 
 /// An engine with its kernel: every address change succeeds and is answered at once.
-struct Bench {
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
     /// When false, the test answers itself.
-    answers: bool,
+    pub(super) answers: bool,
 }
 
 impl Bench {
     /// Started at time zero, with eth0 (10.0.0.1) and eth1 up. Returns what it said, too.
-    fn started(config: &Config) -> (Bench, Vec<Output>) {
+    pub(super) fn started(config: &Config) -> (Bench, Vec<Output>) {
         let engine = Engine::new(config, EngineOptions::default(), at_ms(0), WALL);
         let mut bench = Bench { engine, answers: true };
         let mut out = vec![];
@@ -148,18 +148,18 @@ impl Bench {
         (bench, out)
     }
 
-    fn say(&mut self, input: Input<'_>, ms: u64) -> Vec<Output> {
+    pub(super) fn say(&mut self, input: Input<'_>, ms: u64) -> Vec<Output> {
         self.say_at(input, at_ms(ms))
     }
 
-    fn say_at(&mut self, input: Input<'_>, now: Instant) -> Vec<Output> {
+    pub(super) fn say_at(&mut self, input: Input<'_>, now: Instant) -> Vec<Output> {
         let mut out = vec![];
         self.engine.handle(input, now, &mut out);
         self.answer(&mut out, now);
         out
     }
 
-    fn apply(&mut self, new: &Config, ms: u64) -> Vec<Output> {
+    pub(super) fn apply(&mut self, new: &Config, ms: u64) -> Vec<Output> {
         let mut out = vec![];
         self.engine.apply(new, at_ms(ms), &mut out);
         self.answer(&mut out, at_ms(ms));
@@ -176,7 +176,7 @@ impl Bench {
     }
 
     /// Lets time pass until the instance is master, and returns what was said then.
-    fn until_master(&mut self) -> (Vec<Output>, Instant) {
+    pub(super) fn until_master(&mut self) -> (Vec<Output>, Instant) {
         loop {
             let at = self.engine.deadline().expect("something is due");
             let out = self.say_at(Input::Wake, at);
@@ -186,14 +186,14 @@ impl Bench {
         }
     }
 
-    fn row(&self, name: &str) -> InstanceRow {
+    pub(super) fn row(&self, name: &str) -> InstanceRow {
         match self.engine.row(&RowKey::Instance(name.into())) {
             Some(Row::Instance(row)) => *row,
             other => panic!("no row of {name}: {other:?}"),
         }
     }
 
-    fn router(&self) -> RouterCounters {
+    pub(super) fn router(&self) -> RouterCounters {
         match self.engine.row(&RowKey::Router) {
             Some(Row::Router(counters)) => counters,
             other => panic!("no router row: {other:?}"),
@@ -201,7 +201,7 @@ impl Bench {
     }
 }
 
-fn addresses_of(out: &[Output]) -> Vec<(AddressKey, bool)> {
+pub(super) fn addresses_of(out: &[Output]) -> Vec<(AddressKey, bool)> {
     let change = |output: &Output| match output {
         Output::Address(change) => Some((change.key.clone(), change.install)),
         _ => None,
@@ -209,7 +209,7 @@ fn addresses_of(out: &[Output]) -> Vec<(AddressKey, bool)> {
     out.iter().filter_map(change).collect()
 }
 
-fn interfaces_of(out: &[Output]) -> Vec<u32> {
+pub(super) fn interfaces_of(out: &[Output]) -> Vec<u32> {
     let change = |output: &Output| match output {
         Output::Address(change) => Some(change.interface),
         _ => None,
@@ -217,7 +217,7 @@ fn interfaces_of(out: &[Output]) -> Vec<u32> {
     out.iter().filter_map(change).collect()
 }
 
-fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
+pub(super) fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     let change = |output: &Output| match output {
         Output::Address(change) => Some((change.address.address, change.install)),
         _ => None,
@@ -225,7 +225,7 @@ fn moves(out: &[Output]) -> Vec<(IpAddr, bool)> {
     out.iter().filter_map(change).collect()
 }
 
-fn logs<'a>(out: &'a [Output]) -> Vec<&'a str> {
+pub(super) fn logs<'a>(out: &'a [Output]) -> Vec<&'a str> {
     let text = |output: &'a Output| match output {
         Output::Log(log) => Some(log.text.as_str()),
         _ => None,
@@ -233,7 +233,7 @@ fn logs<'a>(out: &'a [Output]) -> Vec<&'a str> {
     out.iter().filter_map(text).collect()
 }
 
-fn edges(out: &[Output]) -> Vec<(State, State, Reason)> {
+pub(super) fn edges(out: &[Output]) -> Vec<(State, State, Reason)> {
     let edge = |output: &Output| match output {
         Output::Edge(Edge::Transition { from, to, reason, .. }) => Some((*from, *to, *reason)),
         _ => None,
@@ -241,7 +241,7 @@ fn edges(out: &[Output]) -> Vec<(State, State, Reason)> {
     out.iter().filter_map(edge).collect()
 }
 
-fn sent(out: &[Output]) -> Vec<u8> {
+pub(super) fn sent(out: &[Output]) -> Vec<u8> {
     let priority = |output: &Output| match output {
         Output::Send(send) => Some(send.payload[2]),
         _ => None,
@@ -249,12 +249,12 @@ fn sent(out: &[Output]) -> Vec<u8> {
     out.iter().filter_map(priority).collect()
 }
 
-fn announced(out: &[Output]) -> usize {
+pub(super) fn announced(out: &[Output]) -> usize {
     out.iter().filter(|output| matches!(output, Output::Announce(_))).count()
 }
 
 /// What matters to the order of things.
-fn order(out: &[Output]) -> Vec<&'static str> {
+pub(super) fn order(out: &[Output]) -> Vec<&'static str> {
     let mut order: Vec<&str> = out
         .iter()
         .filter_map(|output| match output {
@@ -271,11 +271,11 @@ fn order(out: &[Output]) -> Vec<&'static str> {
     order
 }
 
-fn advert(vrid: u8, priority: u8) -> Vec<u8> {
+pub(super) fn advert(vrid: u8, priority: u8) -> Vec<u8> {
     advert_of(Version::V2, vrid, priority, &[VIP], None, Cover::Message)
 }
 
-fn advert_of(
+pub(super) fn advert_of(
     version: Version,
     vrid: u8,
     priority: u8,
@@ -286,7 +286,7 @@ fn advert_of(
     Outgoing { version, vrid, priority, interval: Duration::from_secs(1), password, addresses }.encode(cover)
 }
 
-fn from_peer(payload: &[u8]) -> Input<'_> {
+pub(super) fn from_peer(payload: &[u8]) -> Input<'_> {
     Input::Datagram(Datagram { interface: ETH0, source: PEER, destination: GROUP, ttl: 255, payload })
 }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub higher_prio_send_advert: bool,
     pub owner_ignore_adverts: bool,
     pub timer_expired_backup: Option<Priority>,
+    /// Member of a sync group: an owner does not become master alone.
+    pub grouped: bool,
 }
 
 impl From<&Instance> for Settings {
@@ -40,6 +42,7 @@ impl From<&Instance> for Settings {
             higher_prio_send_advert: instance.higher_prio_send_advert,
             owner_ignore_adverts: instance.owner_ignore_adverts,
             timer_expired_backup: instance.timer_expired_backup,
+            grouped: instance.sync_group.is_some(),
         }
     }
 }
@@ -89,6 +92,8 @@ struct Backup {
     master: Option<Master>,
     /// When a weaker master was heard first; `preempt_delay` counts from here.
     weaker_since: Option<Instant>,
+    /// Silence beyond the usual one, until a master is heard.
+    patience: Duration,
 }
 
 /// How long a silence must be.
@@ -97,6 +102,8 @@ enum Silence {
     MasterDown,
     /// After a priority 0 advert only the skew is waited for.
     Skew,
+    /// An owner's: it is only its sync group that it waits for.
+    None,
 }
 
 /// The master that a backup follows.
@@ -126,6 +133,12 @@ pub enum Event {
     Fault(Reason),
     /// Nothing does any more.
     Recovered(Reason),
+    /// Its sync group becomes master.
+    Lead,
+    /// Its sync group gives way.
+    Yield {
+        patience: Duration,
+    },
     /// The effective priority changed.
     Priority(Priority),
     /// The primary address, which breaks ties, changed.
@@ -174,12 +187,15 @@ pub struct Machine {
     /// Interval of the current master: its own word in version 3, ours in version 2 and before anything was heard.
     master_interval: Duration,
     state: State,
+    /// When its sync group refused it last: a silence that was over by then wakes nobody any more.
+    held_at: Option<Instant>,
 }
 
 impl Machine {
     pub fn new(settings: Settings, priority: Priority) -> Machine {
         let master_interval = settings.interval;
-        Machine { settings, priority, primary: None, master_interval, state: State::Init { start_at: None } }
+        let state = State::Init { start_at: None };
+        Machine { settings, priority, primary: None, master_interval, state, held_at: None }
     }
 
     /// Advances the machine and returns what must be done, in order.
@@ -210,45 +226,57 @@ impl Machine {
                 Event::Wake if start_at.is_some_and(|at| now >= at) => self.start(now),
                 Event::Fault(reason) => self.enter_fault(reason),
                 Event::Shutdown => self.stop(),
-                Event::Wake | Event::Advert(_) | Event::Recovered(_) | Event::Priority(_) | Event::Primary(_) => {
-                    smallvec![]
-                }
+                Event::Wake
+                | Event::Advert(_)
+                | Event::Recovered(_)
+                | Event::Lead
+                | Event::Yield { .. }
+                | Event::Priority(_)
+                | Event::Primary(_) => smallvec![],
             },
             State::Fault => match event {
-                Event::Recovered(reason) if u8::from(self.priority) == OWNER => self.become_master(reason, now),
-                Event::Recovered(reason) => self.become_backup(reason, now),
+                Event::Recovered(reason) => self.begin(reason, reason, now),
                 Event::Shutdown => self.stop(),
                 Event::Start { .. }
                 | Event::Wake
                 | Event::Advert(_)
                 | Event::Fault(_)
+                | Event::Lead
+                | Event::Yield { .. }
                 | Event::Priority(_)
                 | Event::Primary(_) => smallvec![],
             },
             State::Backup(backup) => match event {
                 Event::Advert(advert) => self.backup_hears(backup, advert, now),
-                Event::Wake if self.deadline().is_some_and(|at| now >= at) => {
-                    let reason = match backup {
-                        Backup { silence: Silence::Skew, .. } => Reason::MasterResigned,
-                        Backup { weaker_since: Some(_), .. } => Reason::Preempted,
-                        Backup { .. } => Reason::MasterNoResponse,
-                    };
-                    self.become_master(reason, now)
-                }
+                Event::Wake if self.deadline().is_some_and(|at| now >= at) => self.take_over(backup, now),
+                Event::Lead => self.take_over(backup, now),
                 Event::Fault(reason) => self.enter_fault(reason),
                 Event::Shutdown => self.stop(),
-                Event::Wake | Event::Start { .. } | Event::Recovered(_) | Event::Priority(_) | Event::Primary(_) => {
-                    smallvec![]
-                }
+                Event::Wake
+                | Event::Start { .. }
+                | Event::Recovered(_)
+                | Event::Yield { .. }
+                | Event::Priority(_)
+                | Event::Primary(_) => smallvec![],
             },
             State::Master { next_advert_at, last_advert_at } => match event {
                 Event::Advert(advert) => self.master_hears(advert, now),
                 Event::Wake if now >= next_advert_at => self.advertise(next_advert_at, last_advert_at, now),
+                Event::Yield { patience } => {
+                    let actions = self.become_backup(Reason::SyncGroup, now);
+                    if let State::Backup(backup) = &mut self.state {
+                        backup.patience = patience;
+                    }
+                    actions
+                }
                 Event::Fault(reason) => self.enter_fault(reason),
                 Event::Shutdown => self.stop(),
-                Event::Wake | Event::Start { .. } | Event::Recovered(_) | Event::Priority(_) | Event::Primary(_) => {
-                    smallvec![]
-                }
+                Event::Wake
+                | Event::Start { .. }
+                | Event::Recovered(_)
+                | Event::Lead
+                | Event::Priority(_)
+                | Event::Primary(_) => smallvec![],
             },
             State::Stopped => smallvec![],
         }
@@ -259,9 +287,32 @@ impl Machine {
         match self.state {
             State::Init { start_at } => start_at,
             State::Fault | State::Stopped => None,
-            State::Backup(backup) => Some(self.takes_over_at(&backup)),
+            State::Backup(backup) => {
+                Some(self.takes_over_at(&backup)).filter(|at| self.held_at.is_none_or(|held| *at > held))
+            }
             State::Master { next_advert_at, .. } => Some(next_advert_at),
         }
+    }
+
+    /// Whether it is a backup whose silence is over: it would be master if it were alone.
+    pub fn wants(&self, now: Instant) -> bool {
+        matches!(self.state, State::Backup(backup) if now >= self.takes_over_at(&backup))
+    }
+
+    /// Its sync group does not become master yet. The wish stays, and wakes nobody any more.
+    pub fn hold(&mut self, now: Instant) {
+        self.held_at = Some(now);
+    }
+
+    /// The group may have changed: what was refused is tried again.
+    pub fn release(&mut self) {
+        self.held_at = None;
+    }
+
+    /// Whether the last advert, heard just now, came from a master that this backup accepts.
+    pub fn follows(&self, now: Instant) -> bool {
+        matches!(self.state, State::Backup(Backup { silent_since, silence: Silence::MasterDown, master: Some(_), .. })
+            if silent_since == now)
     }
 
     pub fn state(&self) -> Shown {
@@ -326,19 +377,40 @@ impl Machine {
 
     fn takes_over_at(&self, backup: &Backup) -> Instant {
         backup.silent_since
+            + backup.patience
             + match backup.silence {
                 Silence::MasterDown => self.settings.master_down_interval(self.priority.get(), self.master_interval),
                 Silence::Skew => self.settings.skew(self.priority.get(), self.master_interval),
+                Silence::None => Duration::ZERO,
             }
     }
 
     fn start(&mut self, now: Instant) -> Actions {
-        if self.priority.get() == OWNER {
-            // RFC 9568 section 6.4.1: the owner does not wait.
-            self.become_master(Reason::Preempted, now)
-        } else {
-            self.become_backup(Reason::Startup, now)
+        self.begin(Reason::Preempted, Reason::Startup, now)
+    }
+
+    /// RFC 9568 section 6.4.1: the owner does not wait, but for its sync group.
+    fn begin(&mut self, as_owner: Reason, otherwise: Reason, now: Instant) -> Actions {
+        if self.priority.get() != OWNER {
+            return self.become_backup(otherwise, now);
         }
+        if !self.settings.grouped {
+            return self.become_master(as_owner, now);
+        }
+        let actions = self.become_backup(otherwise, now);
+        if let State::Backup(backup) = &mut self.state {
+            backup.silence = Silence::None;
+        }
+        actions
+    }
+
+    fn take_over(&mut self, backup: Backup, now: Instant) -> Actions {
+        let reason = match backup {
+            Backup { silence: Silence::Skew, .. } => Reason::MasterResigned,
+            Backup { silence: Silence::None, .. } | Backup { weaker_since: Some(_), .. } => Reason::Preempted,
+            Backup { .. } => Reason::MasterNoResponse,
+        };
+        self.become_master(reason, now)
     }
 
     fn become_master(&mut self, reason: Reason, now: Instant) -> Actions {
@@ -356,8 +428,14 @@ impl Machine {
             actions.push(Action::Remove);
         }
         self.master_interval = self.settings.interval;
-        self.state =
-            State::Backup(Backup { silent_since: now, silence: Silence::MasterDown, master: None, weaker_since: None });
+        self.state = State::Backup(Backup {
+            silent_since: now,
+            silence: Silence::MasterDown,
+            master: None,
+            weaker_since: None,
+            patience: Duration::ZERO,
+        });
+        self.held_at = None;
         actions
     }
 
@@ -418,6 +496,7 @@ impl Machine {
         backup.master = Some(Master { address: advert.source, priority: advert.priority });
         backup.silent_since = now;
         backup.silence = Silence::MasterDown;
+        backup.patience = Duration::ZERO;
         self.learn_interval(advert);
     }
 
@@ -517,6 +596,7 @@ mod tests {
             higher_prio_send_advert: false,
             owner_ignore_adverts: false,
             timer_expired_backup: None,
+            grouped: false,
         }
     }
 

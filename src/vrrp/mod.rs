@@ -2,7 +2,7 @@
 //!
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
-//! all, `carry.rs` turns decisions into outputs and `reload.rs` goes from one configuration to the next.
+//! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -10,6 +10,9 @@ mod carry;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;
+mod group;
+#[cfg(test)]
+mod group_tests;
 mod host;
 pub mod io;
 pub mod machine;

@@ -48,8 +48,10 @@ impl Engine {
                 added.push(self.adopt(Router::new(instance, position as u32 + 1, since)));
             }
         }
+        self.change_groups(&new.sync_groups, since);
         self.reindex();
         if self.phase == Phase::Running {
+            self.join_groups();
             self.install_statics(out);
             for slot in kept {
                 self.follow_up(slot, now, out);
@@ -113,6 +115,7 @@ impl Engine {
         router.index = index;
         router.base = new.priority;
         router.machine.configure(Settings::from(new));
+        router.machine.release();
         router.config = new.clone();
         router.listed = listed(new);
         router.stale();

@@ -15,7 +15,7 @@ use super::machine::{Machine, OWNER, Settings};
 use super::priority::{self, Effect};
 use crate::bus::rows::{Counters, Reason};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Address, Auth, Instance, Priority, Transport};
+use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
 use crate::wire::vrrp::Outgoing;
 
 /// Repeated packet errors of one kind are logged this far apart; all of them are counted.
@@ -57,6 +57,12 @@ pub struct Router {
     pub weaker_quiet_until: Instant,
     /// The same for preempt delays that start.
     pub delay_quiet_until: Instant,
+    /// The same for a silence that its sync group does not act on.
+    pub hold_quiet_until: Instant,
+    /// Place of its sync group among the engine's.
+    pub group: Option<usize>,
+    /// What that group tracks, for every member.
+    pub shared: Vec<TrackedInterface>,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -174,6 +180,9 @@ impl Router {
             quiet_until: [Instant::ZERO; Rejected::KINDS],
             weaker_quiet_until: Instant::ZERO,
             delay_quiet_until: Instant::ZERO,
+            hold_quiet_until: Instant::ZERO,
+            group: None,
+            shared: Vec::new(),
             frames: SmallVec::new(),
             config: config.clone(),
             index,
@@ -218,7 +227,7 @@ impl Router {
             faults.push(Fault::AhNotBuilt);
         }
         let mut weights = 0;
-        for tracked in &config.tracked_interfaces {
+        for tracked in config.tracked_interfaces.iter().chain(&self.shared) {
             match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {
                 Effect::Nothing => {}
                 Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),

@@ -1,12 +1,12 @@
 //! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
 
 use super::engine::Engine;
+use super::group::tracked_row;
 use super::host::Host;
-use super::io::Link;
 use super::router::{Held, Router};
 use crate::bus::rows::{
     AddressRow, Finding, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State,
-    TrackedInterfaceRow, TrackerConfig, TrackerRow,
+    TrackerConfig, TrackerRow,
 };
 use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
@@ -37,7 +37,10 @@ impl Engine {
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
             RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
-            RowKey::SyncGroup(_) | RowKey::SyncTrackedInterface { .. } => None,
+            RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
+            RowKey::SyncTrackedInterface { group, interface } => {
+                Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
+            }
             RowKey::Route { owner, position } => {
                 let (owner_index, routes) = match owner {
                     None => (0, &self.static_routes),
@@ -58,15 +61,7 @@ impl Engine {
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
-                let link = self.host.named(interface);
-                Some(Row::TrackedInterface(TrackedInterfaceRow {
-                    owner_index: router.index,
-                    interface: interface.clone(),
-                    interface_index: link.map(|link| link.index),
-                    weight: tracked.weight,
-                    reverse: tracked.reverse,
-                    up: link.is_some_and(Link::up),
-                }))
+                Some(Row::TrackedInterface(tracked_row(router.index, tracked, &self.host)))
             }
         }
     }
@@ -80,6 +75,7 @@ impl Engine {
             keys.extend(router_keys(router));
         }
         keys.extend(self.trackers.names().map(|(kind, name)| RowKey::Tracker(kind, name.to_owned())));
+        keys.extend(self.group_keys());
         keys
     }
 

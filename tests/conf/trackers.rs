@@ -1,11 +1,9 @@
 //! Scripts, files, processes and BFD sessions that VRRP tracks: what is told of them, and what is made of them.
 
 use keepwatch::bus::msg::{Feed, Source};
-use keepwatch::bus::rows::{Row, RowKey, State, SyncGroupRow};
+use keepwatch::bus::rows::{Row, RowKey};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{
-    Config, Location, Notify, ParameterMatch, Snmp, SyncGroup, Track, TrackCommand, TrackerKind,
-};
+use keepwatch::conf::model::{Config, ParameterMatch, Snmp, Track, TrackCommand, TrackerKind};
 use keepwatch::mib::ROOT;
 use keepwatch::mib::table::Look;
 use keepwatch::mib::tree::Tree;
@@ -328,29 +326,6 @@ fn of_the_recording() -> Config {
     conf::load("k.conf", &Options::default(), &memory, &AnyHost).config
 }
 
-/// Sync groups send no rows yet: this is what the one of the recording tracks.
-fn group() -> (RowKey, Row) {
-    let track = |kind, name: &str, weight| Track { kind, name: name.to_owned(), weight, reverse: false };
-    let config = SyncGroup {
-        location: Location::default(),
-        name: "G_ONE".to_owned(),
-        members: vec!["VI_A".into(), "VI_B".into()],
-        tracking_weight: true,
-        tracks: vec![
-            track(TrackerKind::Script, "chk_ok", 10),
-            track(TrackerKind::Script, "chk_fatal", 0),
-            track(TrackerKind::File, "level", 2),
-            track(TrackerKind::Process, "sleeper", 4),
-            track(TrackerKind::Bfd, "bfd_up", 12),
-        ],
-        tracked_interfaces: vec![],
-        notify: Notify::default(),
-        smtp_alert: true,
-    };
-    let row = SyncGroupRow { index: 1, config, state: State::Init, since: WallTime(0) };
-    (RowKey::SyncGroup("G_ONE".to_owned()), Row::SyncGroup(Box::new(row)))
-}
-
 const VRRP_GROUP: &str = ".1.3.6.1.4.1.9586.100.5.2.";
 /// The tables of trackers.
 const TABLES: [u32; 12] = [5, 9, 12, 13, 15, 16, 17, 18, 19, 20, 21, 22];
@@ -434,13 +409,8 @@ fn a_reload_brings_trackers_numbers_them_anew_and_takes_them_away() {
 fn trackers_are_shown_as_keepalived_shows_them() {
     let config = of_the_recording();
     let engine = Engine::new(&config, EngineOptions::default(), Instant::from_nanos(1), WallTime(0));
-    let mut rows: Vec<(RowKey, Row)> =
-        engine.keys().into_iter().map(|key| (key.clone(), engine.row(&key).unwrap())).collect();
-    if !rows.iter().any(|(key, _)| matches!(key, RowKey::SyncGroup(_))) {
-        rows.push(group());
-    }
     let mut store = Store::new();
-    commit(&mut store, 1, rows.into_iter().map(|(key, row)| (key, Some(row))));
+    commit(&mut store, 1, engine.keys().into_iter().map(|key| (key.clone(), engine.row(&key))));
     let shown = shown(&store);
 
     let different = [

@@ -46,6 +46,10 @@ pub struct Host {
     pub blocked: BTreeSet<IpAddr>,
     /// What the edges say: they must tell the whole story.
     pub states: BTreeMap<InstanceName, State>,
+    /// The same of sync groups.
+    pub group_states: BTreeMap<String, State>,
+    /// Groups whose members a reload brought together in different states.
+    pub mixed: BTreeSet<String>,
     /// Address changes that the kernel refused, or that somebody else undid: not to be complained of before then.
     pub excused: BTreeMap<IpAddr, Time>,
     /// Addresses that a process had not got rid of when it died: its successor, with a new file, knows nothing of them.
@@ -80,6 +84,8 @@ impl Host {
             listening: BTreeSet::new(),
             blocked: BTreeSet::new(),
             states: BTreeMap::new(),
+            group_states: BTreeMap::new(),
+            mixed: BTreeSet::new(),
             excused: BTreeMap::new(),
             lost: BTreeSet::new(),
             announced: BTreeSet::new(),
@@ -168,6 +174,8 @@ impl Host {
     pub fn start(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
         let now = self.local(time);
         self.states = self.config.instances.iter().map(|it| (it.name.clone(), State::Init)).collect();
+        self.group_states = self.config.sync_groups.iter().map(|it| (it.name.clone(), State::Init)).collect();
+        self.mixed.clear();
         self.listening.clear();
         self.blocked.clear();
         self.inbox.clear();
@@ -294,6 +302,55 @@ impl Host {
         self.perform(out, time, random, sent);
         // One that left said fault or deleted, and begins anew if it comes again.
         self.states.retain(|name, _| self.config.instances.iter().any(|it| it.name == *name));
+        // A group that is new is what its members were, without a word.
+        self.group_states.retain(|name, _| self.config.sync_groups.iter().any(|it| it.name == *name));
+        for name in self.config.sync_groups.iter().map(|it| it.name.clone()).collect::<Vec<_>>() {
+            if let Some(state) = self.group_row(&name).filter(|_| !self.group_states.contains_key(&name)) {
+                self.group_states.insert(name.clone(), state);
+            }
+            if self.shared_state(&name).is_none() {
+                self.mixed.insert(name);
+            }
+        }
+    }
+
+    fn group_row(&self, name: &str) -> Option<State> {
+        match self.engine.as_ref()?.row(&RowKey::SyncGroup(name.to_owned()))? {
+            Row::SyncGroup(row) => Some(row.state),
+            other => panic!("{other:?} is no row of {name}"),
+        }
+    }
+
+    /// The state of all members that have started, if it is one; `Some(Init)` if none has.
+    fn shared_state(&self, group: &str) -> Option<State> {
+        let group = self.config.sync_groups.iter().find(|it| it.name == group)?;
+        let states = group.members.iter().filter_map(|name| self.states.get(name).copied());
+        let mut states = states.filter(|state| *state != State::Init);
+        let first = states.next().unwrap_or(State::Init);
+        states.all(|state| state == first).then_some(first)
+    }
+
+    /// Members of a sync group are in one state, which is the group's, and whoever listens to edges knows it.
+    pub fn check_groups(&mut self) {
+        if self.engine.is_none() {
+            return;
+        }
+        for group in &self.config.sync_groups {
+            let name = &group.name;
+            let told = self.group_states.get(name).copied();
+            assert_eq!(told, self.group_row(name), "host {}: edges and row of {name} agree", self.number);
+            match self.shared_state(name) {
+                None => {
+                    let states: Vec<_> = group.members.iter().map(|member| self.states.get(member)).collect();
+                    let excused = self.mixed.contains(name);
+                    assert!(excused, "host {}: members of {name} are apart: {states:?}", self.number);
+                }
+                Some(state) => {
+                    self.mixed.remove(name);
+                    assert_eq!(told, Some(state), "host {}: the state of {name}", self.number);
+                }
+            }
+        }
     }
 
     pub fn input(&mut self, input: Input<'_>, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
@@ -342,7 +399,11 @@ impl Host {
                         to => self.states.insert(instance, to),
                     };
                 }
-                Output::Edge(Edge::SyncGroup { .. } | Edge::BadPacket { .. }) => {}
+                Output::Edge(Edge::SyncGroup { group, to, .. }) => {
+                    let before = self.group_states.insert(group.clone(), to);
+                    assert_ne!(before, Some(to), "host {}: {group} is told twice", self.number);
+                }
+                Output::Edge(Edge::BadPacket { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
                 Output::Reply { .. } | Output::Log(_) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keepwatch::conf::model::{
     Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, Notify,
-    OldUnicastChecksum, Preempt, Priority, TrackedInterface, Transport, Version,
+    OldUnicastChecksum, Preempt, Priority, SyncGroup, TrackedInterface, Transport, Version,
 };
 
 use crate::random::Random;
@@ -101,23 +101,82 @@ fn virtual_address(family: Family, instance: u8, at: u8, interface: &str) -> Add
     }
 }
 
+/// Sync groups that all hosts agree on: their members.
+pub fn groups(templates: &[Instance], random: &mut Random) -> Vec<Vec<InstanceName>> {
+    let mut groups = vec![];
+    let mut rest: Vec<InstanceName> = templates.iter().map(|it| it.name.clone()).collect();
+    while rest.len() >= 2 && random.permille(600) {
+        let size = random.range(2, rest.len() as u64 + 1) as usize;
+        groups.push((0..size).map(|_| rest.swap_remove(random.below(rest.len()))).collect());
+    }
+    groups
+}
+
+/// Puts the instances that there are into their groups, or none into any.
+fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) {
+    let bound = random.permille(900);
+    config.sync_groups.clear();
+    for instance in &mut config.instances {
+        instance.sync_group = None;
+    }
+    for (number, members) in groups.iter().enumerate().filter(|_| bound) {
+        let there = |name: &&InstanceName| config.instances.iter().any(|it| it.name == **name);
+        let members: Vec<InstanceName> = members.iter().filter(there).cloned().collect();
+        if members.is_empty() {
+            continue;
+        }
+        let tracked = TrackedInterface { interface: "eth1".into(), weight: random.pick(&[-60, 0]), reverse: false };
+        let group = SyncGroup {
+            location: Location::default(),
+            name: format!("G_{number}"),
+            tracking_weight: random.permille(300),
+            tracks: vec![],
+            tracked_interfaces: if random.permille(200) { vec![tracked] } else { vec![] },
+            notify: Notify::default(),
+            smtp_alert: false,
+            members,
+        };
+        // Members are mostly alike, as they should be.
+        let alike = random.permille(700).then(|| (priority(random), preempt(random)));
+        for instance in config.instances.iter_mut().filter(|it| group.members.contains(&it.name)) {
+            instance.sync_group = Some(group.name.clone());
+            if let Some((priority, preempt)) = alike {
+                (instance.priority, instance.preempt) = (priority, preempt);
+            }
+            if !group.tracking_weight {
+                instance.tracked_interfaces.iter_mut().for_each(|tracked| tracked.weight = 0);
+            }
+        }
+        config.sync_groups.push(group);
+    }
+}
+
 /// One host's configuration.
-pub fn configure(templates: &[Instance], random: &mut Random) -> Config {
+pub fn configure(templates: &[Instance], groups: &[Vec<InstanceName>], random: &mut Random) -> Config {
     let mut config = Config { instances: templates.to_vec(), ..Config::default() };
     config.global = Global { startup_delay_ns: random.pick(&[0, 0, 500_000_000]), ..Global::default() };
     for instance in &mut config.instances {
         personal(instance, random);
     }
+    bind(&mut config, groups, random);
     config
 }
 
-fn personal(instance: &mut Instance, random: &mut Random) {
-    instance.priority = Priority::new(random.pick(&[50, 90, 100, 100, 101, 150, 200, 254])).expect("not zero");
-    instance.preempt = match random.below(6) {
+fn priority(random: &mut Random) -> Priority {
+    Priority::new(random.pick(&[50, 90, 100, 100, 101, 150, 200, 254])).expect("not zero")
+}
+
+fn preempt(random: &mut Random) -> Preempt {
+    match random.below(6) {
         0 => Preempt::Never,
         1 => Preempt::After(Duration::from_secs(3)),
         _ => Preempt::After(Duration::ZERO),
-    };
+    }
+}
+
+fn personal(instance: &mut Instance, random: &mut Random) {
+    instance.priority = priority(random);
+    instance.preempt = preempt(random);
     instance.accept = random.permille(700);
     instance.notify.deleted = random.permille(300);
     instance.lower_prio_no_advert = random.permille(300);
@@ -130,21 +189,27 @@ fn personal(instance: &mut Instance, random: &mut Random) {
 }
 
 /// What an operator may edit on one host without breaking the agreement with the others.
-pub fn change(config: &mut Config, templates: &[Instance], random: &mut Random) {
+pub fn change(config: &mut Config, templates: &[Instance], groups: &[Vec<InstanceName>], random: &mut Random) {
+    if !edit(config, templates, random) {
+        bind(config, groups, random);
+    }
+}
+
+/// True if nothing was done: a reload of the same file.
+fn edit(config: &mut Config, templates: &[Instance], random: &mut Random) -> bool {
     let missing = templates.iter().find(|it| config.instances.iter().all(|there| there.name != it.name));
     if let Some(template) = missing.filter(|_| random.permille(500)) {
         let mut instance = template.clone();
         personal(&mut instance, random);
         config.instances.insert(0, instance);
-        return;
+        return false;
     }
     if config.instances.is_empty() {
-        return;
+        return true;
     }
     let at = random.below(config.instances.len());
     match random.below(6) {
-        // A reload of the same file.
-        0 => {}
+        0 => return true,
         1 => {
             let instance = &mut config.instances[at];
             if instance.excluded.pop().is_none() {
@@ -157,4 +222,5 @@ pub fn change(config: &mut Config, templates: &[Instance], random: &mut Random) 
         }
         _ => personal(&mut config.instances[at], random),
     }
+    false
 }

@@ -50,6 +50,8 @@ pub struct World {
     /// Names and their advertisement intervals.
     instances: Vec<(InstanceName, Time)>,
     templates: Vec<Instance>,
+    /// Members of the sync groups that all hosts agree on.
+    groups: Vec<Vec<InstanceName>>,
     pub events: u64,
     /// Instances that were judged after healing.
     pub judged: u64,
@@ -61,9 +63,10 @@ impl World {
         let count = random.range(2, 6) as usize;
         let templates: Vec<Instance> =
             (0..random.range(1, 5)).map(|number| setup::template(number as u8, &mut random)).collect();
+        let groups = setup::groups(&templates, &mut random);
         let mut hosts: Vec<Host> = (0..count)
             .map(|number| {
-                let config = setup::configure(&templates, &mut random);
+                let config = setup::configure(&templates, &groups, &mut random);
                 Host::new(number, config, &mut random)
             })
             .collect();
@@ -87,6 +90,7 @@ impl World {
             rivals: BTreeMap::new(),
             instances,
             templates,
+            groups,
             events: 0,
             judged: 0,
         }
@@ -150,6 +154,10 @@ impl World {
             };
             bound = bound.max(delay + silence * 2);
         }
+        if !self.groups.is_empty() {
+            // Groups that are better for different members give way to each other, and begin again.
+            bound *= 3;
+        }
         bound + Duration::from_millis(100)
     }
 
@@ -195,6 +203,7 @@ impl World {
         self.send(host, &mut sent);
         self.plan(host);
         self.check_addresses(host);
+        self.hosts[host].check_groups();
         self.check_rivals();
     }
 
@@ -287,7 +296,7 @@ impl World {
             // While the process is dead nobody could tell its successor what has left the file.
             11 if self.hosts[host].engine.is_some() => {
                 let mut config = self.hosts[host].config.clone();
-                setup::change(&mut config, &self.templates, &mut self.random);
+                setup::change(&mut config, &self.templates, &self.groups, &mut self.random);
                 self.with(host, |host, time, random, sent| host.reload(config, time, random, sent));
             }
             12 | 13 => {
@@ -415,7 +424,19 @@ impl World {
             let silent = self.hosts[host].unannounced();
             assert!(silent.is_empty(), "host {host} never announced {silent:?}");
         }
+        for members in &self.groups {
+            self.judged += u64::from(self.judge_group(members));
+        }
         for (name, _) in &self.instances {
+            let grouped = self
+                .hosts
+                .iter()
+                .any(|host| host.config.instances.iter().any(|it| it.name == *name && it.sync_group.is_some()));
+            if grouped {
+                let masters = (0..self.hosts.len()).filter(|host| self.is_master(*host, name)).count();
+                assert!(masters <= 1, "{name} has {masters} masters after healing");
+                continue;
+            }
             let rows: Vec<(usize, InstanceRow)> =
                 (0..self.hosts.len()).filter_map(|host| Some((host, self.row(host, name)?))).collect();
             if rows.is_empty() {
@@ -439,5 +460,40 @@ impl World {
             }
             self.judged += 1;
         }
+    }
+
+    /// If all hosts have the whole group, one of them is master of all members, and nobody is better for every one.
+    fn judge_group(&self, members: &[InstanceName]) -> bool {
+        for host in &self.hosts {
+            let there = host.config.sync_groups.iter().filter(|group| group.members == *members);
+            // Another grouping, or none: each for itself may be in the way of another.
+            if there.count() == 0 {
+                return false;
+            }
+        }
+        let rows: Vec<Vec<InstanceRow>> = (0..self.hosts.len())
+            .map(|host| members.iter().map(|name| self.row(host, name).expect("it has the group")).collect())
+            .collect();
+        for (host, rows) in rows.iter().enumerate() {
+            for row in rows {
+                assert!(row.faults.is_empty(), "host {host} is healed: {:?}", row.faults);
+                assert_eq!(row.addresses_set, row.state == State::Master, "{} on host {host}", row.config.name);
+                assert_eq!(row.state, rows[0].state, "host {host}: members of {members:?} agree");
+            }
+        }
+        let masters: Vec<usize> = (0..rows.len()).filter(|host| rows[*host][0].state == State::Master).collect();
+        let [master] = masters[..] else { panic!("{members:?} have masters {masters:?} after healing: {rows:#?}") };
+        for host in (0..rows.len()).filter(|host| *host != master) {
+            let mut both = rows[host].iter().zip(&rows[master]);
+            let better = |(own, best): (&InstanceRow, &InstanceRow)| {
+                own.preempt && own.effective_priority > best.effective_priority
+            };
+            assert!(!both.clone().all(better), "{members:?}: host {host} leaves them to host {master}");
+            for (own, best) in both.by_ref() {
+                let followed = own.master.map(|(address, _)| address);
+                assert_eq!(followed, best.primary, "{}: host {host} hears the master", own.config.name);
+            }
+        }
+        true
     }
 }

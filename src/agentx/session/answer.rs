@@ -1,6 +1,5 @@
 //! Answers to GET, GETNEXT and GETBULK (RFC 2741 section 7.2.3).
 
-use super::Action;
 use crate::agentx::set::Asked;
 use crate::mib::view::View;
 use crate::wire::agentx::{Body, ErrorStatus, PAYLOAD_MAX, Pdu, SearchRange, Value, VarBind};
@@ -31,16 +30,6 @@ impl Answer {
         let body = Body::Response { uptime: 0, error, index, varbinds };
         Pdu { order, session, transaction, packet, context, body }
     }
-}
-
-/// Refuses a whole request; session and context come back as they were.
-pub(super) fn error(pdu: Pdu, error: ErrorStatus, actions: &mut Vec<Action>) {
-    // No answer belongs to a CleanupSet.
-    if matches!(pdu.body, Body::CleanupSet) {
-        return;
-    }
-    let body = Body::Response { uptime: 0, error, index: 0, varbinds: vec![] };
-    actions.push(Action::Send(Pdu { body, ..pdu }.encode()));
 }
 
 pub(super) fn get(view: &dyn View, ranges: Vec<SearchRange>) -> Answer {

@@ -184,14 +184,38 @@ fn what_was_done_is_taken_back_without_waiting_for_an_owner_that_is_late() {
     let (inverse, command) = Lab::command(&steps[1..]);
     assert_eq!(command, set_priority(150));
     assert_eq!(lab.undo(1, T0 + ms(500)), []);
-    // The owner wakes up: it did 142, and then 150. Both inverses go once more, so that 150 is last again.
+    // The owner wakes up. It works in order: it did 142, and then 150, so that nothing is left of both.
     assert_eq!(lab.sets.reply(late, done(set_priority(141), 1), T0 + ms(510)), []);
-    let (second, command) = Lab::command(&lab.sets.reply(inverse, done(set_priority(142), 1), T0 + ms(510)));
-    assert_eq!(command, set_priority(141));
-    let (third, command) = Lab::command(&lab.sets.reply(second, done(set_priority(150), 1), T0 + ms(510)));
-    assert_eq!(command, set_priority(150));
-    let steps = lab.sets.reply(third, done(set_priority(141), 1), T0 + ms(520));
+    let steps = lab.sets.reply(inverse, done(set_priority(142), 1), T0 + ms(520));
     assert_eq!(Lab::answer(&steps), (1, ErrorStatus::NO_ERROR, 0));
+}
+
+#[test]
+fn a_later_set_waits_until_an_earlier_one_of_the_same_thing_is_taken_back() {
+    let mut lab = lab();
+    lab.test(1, &[priority(141), preempt(2)]).unwrap();
+    let (first, _) = Lab::command(&lab.commit(1, T0));
+    let (late, _) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
+    let steps = lab.sets.wake(T0 + ms(500));
+    assert_eq!(Lab::answer(&steps[..1]), (1, ErrorStatus::COMMIT_FAILED, 2));
+    let (inverse, _) = Lab::command(&steps[1..]);
+    lab.sets.clean_up(1);
+    // The manager asks again.
+    lab.test(2, &[priority(99)]).unwrap();
+    assert_eq!(lab.commit(2, T0 + ms(600)), []);
+    lab.test(3, &[preempt(2)]).unwrap();
+    assert_eq!(lab.commit(3, T0 + ms(600)), []);
+    let steps = lab.sets.reply(late, done(set_preempt(true), 1), T0 + ms(610));
+    assert_eq!(steps, []);
+    let steps = lab.sets.reply(inverse, done(set_priority(141), 1), T0 + ms(620));
+    let (inverse, command) = Lab::command(&steps[..1]);
+    assert_eq!(command, set_preempt(true));
+    let (second, command) = Lab::command(&steps[1..]);
+    assert_eq!(command, set_priority(99), "only its own thing is waited for");
+    assert_eq!(Lab::answer(&lab.sets.reply(second, done(set_priority(150), 1), T0)), (2, ErrorStatus::NO_ERROR, 0));
+    let (third, command) = Lab::command(&lab.sets.reply(inverse, done(set_preempt(false), 1), T0 + ms(630)));
+    assert_eq!(command, set_preempt(false));
+    assert_eq!(Lab::answer(&lab.sets.reply(third, done(set_preempt(true), 1), T0)), (3, ErrorStatus::NO_ERROR, 0));
 }
 
 #[test]
@@ -241,7 +265,8 @@ fn a_master_that_does_not_wait_for_the_commit_gets_everything_undone() {
     let mut lab = lab();
     lab.test(1, &[priority(120), preempt(2)]).unwrap();
     let (first, _) = Lab::command(&lab.commit(1, T0));
-    assert_eq!(lab.undo(1, T0), []);
+    // The commit has its answer, too: the master counts what it asked.
+    assert_eq!(Lab::answer(&lab.undo(1, T0)), (1, ErrorStatus::COMMIT_FAILED, 1));
     let (inverse, command) = Lab::command(&lab.sets.reply(first, done(set_priority(150), 1), T0));
     assert_eq!(command, set_priority(150));
     assert_eq!(Lab::answer(&lab.sets.reply(inverse, done(set_priority(120), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
@@ -284,8 +309,12 @@ fn replies_to_nothing_change_nothing() {
     assert_eq!(lab.sets.reply(Token(1), done(set_priority(1), 1), T0), []);
     lab.test(1, &[priority(120)]).unwrap();
     let (token, _) = Lab::command(&lab.commit(1, T0));
-    lab.sets.clear();
+    assert_eq!(lab.sets.clear(T0), []);
+    let (inverse, command) = Lab::command(&lab.sets.reply(token, done(set_priority(150), 1), T0));
+    assert_eq!(command, set_priority(150), "nobody was told that it is done");
     assert_eq!(lab.sets.reply(token, done(set_priority(150), 1), T0), []);
+    assert_eq!(lab.sets.reply(inverse, done(set_priority(120), 1), T0), []);
+    assert_eq!(lab.sets.deadline(), None);
 }
 
 fn weight(row: &[u32], value: i32) -> VarBind {
@@ -337,3 +366,51 @@ fn a_weight_that_the_kernel_refuses_takes_the_others_back() {
     assert_eq!(lab.sets.undo(asked, T0), [], "readers do not see it yet");
     assert_eq!(Lab::answer(&lab.sets.store_at(Source::Checks, 3, T0)), (7, ErrorStatus::NO_ERROR, 0));
 }
+
+#[test]
+fn what_was_refused_in_part_is_not_committed_in_part() {
+    let mut lab = lab();
+    // Net-snmp asks once for each registration; all of them are one transaction.
+    lab.test(1, &[priority(120)]).unwrap();
+    assert_eq!(lab.test(1, &[preempt(9)]), Err((ErrorStatus::WRONG_VALUE, 1)));
+    assert_eq!(Lab::answer(&lab.commit(1, T0)), (1, ErrorStatus::PROCESSING_ERROR, 0));
+    // Nor are more variables taken than anybody can set.
+    let many = vec![priority(120); Sets::VARIABLES_MAX / 2 + 1];
+    lab.test(2, &many).unwrap();
+    assert_eq!(lab.test(2, &many), Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0)));
+    assert_eq!(lab.sets.deadline(), None);
+}
+
+#[test]
+fn what_comes_out_of_order_is_refused_and_everything_but_a_cleanup_has_one_answer() {
+    let mut lab = lab();
+    let processing_error = |id| (id, ErrorStatus::PROCESSING_ERROR, 0);
+    // Nothing was tested.
+    assert_eq!(Lab::answer(&lab.commit(1, T0)), processing_error(1));
+    assert_eq!(Lab::answer(&lab.undo(1, T0)), processing_error(1));
+    lab.sets.clean_up(1);
+    // A second commit, and a test, while the first is under way.
+    lab.test(1, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(1, T0));
+    assert_eq!(Lab::answer(&lab.commit(1, T0)), processing_error(1));
+    assert_eq!(lab.test(1, &[preempt(2)]), Err((ErrorStatus::PROCESSING_ERROR, 0)));
+    // A cleanup that comes too early takes nobody's answer away.
+    lab.sets.clean_up(1);
+    assert_eq!(Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0)), (1, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(lab.sets.deadline(), None);
+    assert_eq!(Lab::answer(&lab.undo(1, T0)), processing_error(1));
+    // Two undos at once, and one more when all is done.
+    lab.test(2, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(2, T0));
+    Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0));
+    let (token, _) = Lab::command(&lab.undo(2, T0));
+    assert_eq!(Lab::answer(&lab.undo(2, T0)), processing_error(2));
+    assert_eq!(Lab::answer(&lab.sets.reply(token, done(set_priority(120), 1), T0)), (2, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(Lab::answer(&lab.undo(2, T0)), (2, ErrorStatus::NO_ERROR, 0));
+    assert_eq!(Lab::answer(&lab.commit(2, T0)), processing_error(2));
+    lab.sets.clean_up(2);
+    lab.sets.clean_up(2);
+    assert_eq!(lab.sets.deadline(), None);
+}
+
+mod orders;

@@ -6,4 +6,4 @@ mod simulation;
 mod table;
 mod timing;
 mod weights;
-mod world;
+pub(crate) mod world;

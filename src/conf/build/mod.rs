@@ -6,6 +6,7 @@
 mod address;
 mod check;
 mod global;
+mod group;
 mod held;
 mod instance;
 mod lvs;
@@ -44,7 +45,9 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     builder.dynamic_interfaces = global.dynamic_interfaces;
     let mut config = Config { global, ..Config::default() };
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
-    config.instances = instance::build(&mut builder, nodes, &defaults);
+    let groups = group::read(&mut builder, nodes, &defaults);
+    config.instances = instance::build(&mut builder, nodes, &defaults, &groups);
+    config.sync_groups = groups.build(&mut builder, &config.instances);
     config.global.lvs.sync_daemon = lvs::sync_daemon(&mut builder, nodes, &config.instances);
     let global_defs = nodes.iter().filter(|node| node.name() == "global_defs");
     config.script_security =

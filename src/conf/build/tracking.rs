@@ -7,7 +7,7 @@ use super::{Builder, trackers};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
 use crate::conf::lex::Word;
-use crate::conf::model::{Config, Instance, Priority, Track, TrackerKind, Trackers};
+use crate::conf::model::{Config, InstanceName, Priority, Track, TrackerKind, Trackers};
 use crate::conf::parse::{Line, Node};
 use crate::conf::values::Value;
 
@@ -22,29 +22,24 @@ const LISTS: [(&str, TrackerKind); 4] = [
 /// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
     let mut trackers = trackers::build(builder, nodes, scripts);
-    let groups = groups(nodes, config);
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
-    for group in &groups {
-        let tracks = group.tracks(builder, &trackers);
-        used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
-        if let Some(built) = config.sync_groups.iter_mut().find(|built| built.name == group.name) {
-            built.tracks = tracks;
-        }
+    for group in &mut config.sync_groups {
+        let owner = config.instances.iter().find(|it| it.priority == Priority::MAX && group.members.contains(&it.name));
+        let Some(node) = block(nodes, "vrrp_sync_group", &group.name) else { continue };
+        let lines = found(node, &trackers).into_iter();
+        group.tracks = lines.map(|line| line.beside(builder, owner.map(|owner| &owner.name))).collect();
+        used.extend(group.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
-    let unweighted = groups.iter().filter(|group| !group.weighted);
-    let group_of: HashMap<String, &str> =
-        unweighted.flat_map(|group| group.members.iter().map(|member| (member.clone(), group.name))).collect();
-    let mut seen = HashSet::new();
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_instance" && !node.skipped) {
-        let Some(name) = node.text().filter(|name| seen.insert(*name)) else { continue };
-        let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) else { continue };
-        let why = if instance.priority == Priority::MAX {
-            Some(Unweighted::Owner)
-        } else {
-            group_of.get(name).map(|group| Unweighted::Group(group))
+    for instance in &mut config.instances {
+        let Some(node) = block(nodes, "vrrp_instance", &instance.name.0) else { continue };
+        let group = config.sync_groups.iter().find(|group| group.members.contains(&instance.name));
+        let why = match group {
+            _ if instance.priority == Priority::MAX => Some(Unweighted::Owner),
+            Some(group) if !group.tracking_weight => Some(Unweighted::Group(&group.name)),
+            _ => None,
         };
         let lines = found(node, &trackers).into_iter();
-        instance.tracks = lines.filter_map(|line| line.allowed(builder, name, why)).collect();
+        instance.tracks = lines.filter_map(|line| line.allowed(builder, &instance.name, why)).collect();
         used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
     let used = |kind: TrackerKind, name: &str| used.contains(&(kind, name.to_owned()));
@@ -53,10 +48,9 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     config.trackers = trackers;
 }
 
-/// What an instance or a sync group tracks, of `trackers`, each kind in the order of its lines. Names that are not there
-/// have been told by [`references`]; so has what is wrong with a tracker that was dropped.
-pub(super) fn tracks(_: &mut Builder<'_>, block: &Node, trackers: &Trackers) -> Vec<Track> {
-    found(block, trackers).into_iter().map(|line| line.track).collect()
+/// The first block of a name, which is the one that counts.
+fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
+    nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 
 /// A line whose tracker exists.
@@ -67,7 +61,8 @@ struct Found<'a> {
     word: &'a Word,
 }
 
-/// The first line of each tracker.
+/// What an instance or a sync group tracks: the first line of each tracker, each kind in the order of its lines. Names
+/// that are not there are told by [`references`]; so has been what is wrong with a tracker that was dropped.
 fn found<'a>(block: &'a Node, trackers: &Trackers) -> Vec<Found<'a>> {
     let mut found: Vec<Found<'a>> = Vec::new();
     for (list, kind) in LISTS {
@@ -98,8 +93,22 @@ enum Unweighted<'a> {
 }
 
 impl Found<'_> {
+    /// The track of a group, without a weight if one of its members is an owner.
+    fn beside(self, builder: &mut Builder<'_>, owner: Option<&InstanceName>) -> Track {
+        let mut track = self.track;
+        if let Some(owner) = owner.filter(|_| track.weight != 0) {
+            let message = format!("the weight of {} cannot change the priority 255 of {owner}", track.name);
+            builder.report(
+                Diagnostic::warning("owner-weight", self.word.span, message)
+                    .hint("it is read as 0; use weight 0, or priorities below 255"),
+            );
+            track.weight = 0;
+        }
+        track
+    }
+
     /// The track, unless its weight cannot count; a file then counts without its own. Keepalived lets processes pass.
-    fn allowed(self, builder: &mut Builder<'_>, instance: &str, why: Option<Unweighted<'_>>) -> Option<Track> {
+    fn allowed(self, builder: &mut Builder<'_>, instance: &InstanceName, why: Option<Unweighted<'_>>) -> Option<Track> {
         let mut track = self.track;
         let Some(why) = why.filter(|_| track.weight != 0 && track.kind != TrackerKind::Process) else {
             return Some(track);
@@ -130,58 +139,6 @@ impl Found<'_> {
         track.weight = 0;
         Some(track)
     }
-}
-
-/// A sync group with a member at least.
-struct Group<'a> {
-    node: &'a Node,
-    name: &'a str,
-    members: Vec<String>,
-    /// A member with priority 255.
-    owner: Option<String>,
-    /// Weights of its members' trackers count.
-    weighted: bool,
-}
-
-impl Group<'_> {
-    fn tracks(&self, builder: &mut Builder<'_>, trackers: &Trackers) -> Vec<Track> {
-        let mut tracks = tracks(builder, self.node, trackers);
-        let Some(owner) = &self.owner else { return tracks };
-        for line in found(self.node, trackers).iter().filter(|line| line.track.weight != 0) {
-            let message = format!("the weight of {} cannot change priority 255 of {owner}", line.track.name);
-            builder.report(
-                Diagnostic::warning("owner-weight", line.word.span, message)
-                    .hint("it is read as 0; use weight 0, or priorities below 255"),
-            );
-        }
-        tracks.iter_mut().for_each(|track| track.weight = 0);
-        tracks
-    }
-}
-
-/// The first block of each name, the first group of each instance.
-fn groups<'a>(nodes: &'a [Node], config: &Config) -> Vec<Group<'a>> {
-    let (mut names, mut taken) = (HashSet::new(), HashSet::new());
-    let mut groups = Vec::new();
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group" && !node.skipped) {
-        let Some(name) = node.text().filter(|name| names.insert(*name)) else { continue };
-        let listed = node.children("group").flat_map(|list| &list.entries).filter_map(|line| line.first());
-        let known = |name: &str| config.instances.iter().find(|instance| instance.name.0 == name);
-        let members: Vec<&Instance> =
-            listed.filter_map(|value| known(&value.word.text)).filter(|it| taken.insert(it.name.clone())).collect();
-        if members.is_empty() {
-            continue;
-        }
-        let owner = members.iter().find(|member| member.priority == Priority::MAX);
-        groups.push(Group {
-            node,
-            name,
-            owner: owner.map(|owner| owner.name.0.clone()),
-            weighted: ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some()),
-            members: members.into_iter().map(|member| member.name.0.clone()).collect(),
-        });
-    }
-    groups
 }
 
 pub fn is_tracked(nodes: &[Node], name: &str) -> bool {

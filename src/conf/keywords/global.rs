@@ -41,7 +41,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "static_ipaddress", &[], Entries(&[], Addresses), Warn, Many, Built, "none", "Addresses kept on the host for the daemon's lifetime, not moved by VRRP"),
     row(&["/"], "static_routes", &[], Entries(&[], Routes), Warn, Many, NotBuilt, "none", "Routes kept on the host for the daemon's lifetime"),
     row(&["/"], "static_rules", &[], Entries(&[], Rules), Warn, Many, NotBuilt, "none", "Policy rules kept on the host for the daemon's lifetime"),
-    row(&["/"], "vrrp_sync_group", &[], Block(&[one("name", Str)]), Warn, Many, NotBuilt, "-", "Bind VRRP instances so they change state together"),
+    row(&["/"], "vrrp_sync_group", &[], Block(&[one("name", Str)]), Warn, Many, Built, "-", "Bind VRRP instances so they change state together"),
     row(&["/"], "garp_group", &[], Block(&[]), Warn, Many, Built, "-", "Pace gratuitous ARP/NA bursts on one interface or across a set sharing a switch"),
     row(&["/"], "vrrp_instance", &[], Block(&[one("name", Str)]), Warn, Many, Built, "-", "One virtual router"),
     row(&["/"], "vrrp_script", &[], Block(&[one("name", Str)]), Fatal, Many, NotBuilt, "-", "Periodic command whose exit status feeds VRRP state or priority; must precede its users"),

@@ -52,14 +52,12 @@ fn what_a_walk_finds_a_get_finds() {
 fn columns_ascend_and_every_value_has_the_type_of_its_column() {
     let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
-    for (oid, object) in &tree.objects {
-        let (syntax, next) = match object {
-            Object::Scalar(scalar) => (scalar.syntax, object.next(fixture::look(&snapshot), &[], true)),
-            Object::Column(table, at) => {
-                (table.columns()[*at].syntax, object.next(fixture::look(&snapshot), &[], true))
-            }
+    for (at, (oid, object)) in tree.objects.iter().enumerate() {
+        let syntax = match object {
+            Object::Scalar(scalar) => scalar.syntax,
+            Object::Column(table, column) => table.columns()[*column].syntax,
         };
-        let Some((_, value)) = next else { continue };
+        let Some(VarBind { value, .. }) = tree.next_of(at, fixture::look(&snapshot), &[], true) else { continue };
         match (syntax.base, &value) {
             (Base::Integer, Value::Integer(number)) => {
                 let names = syntax.names();
@@ -265,6 +263,48 @@ fn name() -> impl Strategy<Value = Oid> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Few rows have a sync group, and most rows lie between: what a tree remembers of such columns must not outlive a change.
+    #[test]
+    fn one_tree_over_a_changing_store_finds_what_a_new_one_finds(
+        changes in proptest::collection::vec((1..150_u32, any::<bool>()), 1..8),
+        asked in proptest::collection::vec((0..152_u32, any::<bool>()), 1..8),
+    ) {
+        let row = |index: u32, grouped: bool| {
+            let mut config = fixture::instance(&format!("VI_{index}"));
+            config.sync_group = grouped.then(|| format!("G{index}"));
+            (RowKey::Instance(config.name.clone()), Row::Instance(Box::new(fixture::instance_row(index, config))))
+        };
+        let mut store = fixture::committed((1..=150).map(|index| row(index, index == 140)));
+        let tree = Tree::new(&fixture::snmp(), &[Source::Vrrp]);
+        let mut held = vec![store.snapshot()];
+        for (generation, (index, grouped)) in (2..).zip(changes) {
+            fixture::commit(&mut store, generation, false, [row(index, grouped)]);
+            // Half of the snapshots are held by somebody, so that the rows are changed in place or copied.
+            if grouped {
+                held.push(store.snapshot());
+            }
+            for snapshot in held.iter().chain([&store.snapshot()]) {
+                for (at, include) in &asked {
+                    let name = oid(&format!("2.3.1.18.{at}"));
+                    let ask = |tree: &Tree| tree.next(fixture::look(snapshot), &name, *include, &Oid::default());
+                    let rows = snapshot.vrrp.instances.from(&[*at], *include);
+                    let mut groups = rows.filter_map(|(index, row)| Some((index[0], row.config.sync_group.clone()?)));
+                    let expected = groups.next().map(|(index, name)| {
+                        VarBind::new(oid(&format!("2.3.1.18.{index}")), Value::text(&name))
+                    });
+                    let found = ask(&tree);
+                    prop_assert_eq!(&found, &ask(&Tree::new(&fixture::snmp(), &[Source::Vrrp])));
+                    match expected {
+                        Some(expected) => prop_assert_eq!(found, Some(expected)),
+                        None => prop_assert!(found.is_some_and(|found| found.name > oid("2.3.1.19"))),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn getnext_finds_what_a_search_through_the_whole_walk_finds(
         start in name(), include in any::<bool>(), end in proptest::option::of(name()),

@@ -36,6 +36,7 @@ impl Bridge {
                 }
                 Action::Disconnect => {
                     self.link = None;
+                    self.awaited = None;
                     if let Some(task) = self.connecting.take() {
                         task.abort();
                     }
@@ -54,7 +55,9 @@ impl Bridge {
         let text = self.options.snmp_agent_socket.as_deref().or(self.snmp.socket.as_deref());
         match text.map_or(Address::Unix, Address::parse) {
             Address::Unix => {
-                let _ = self.channel.send(&ToSupervisor::ConnectAgentX, None);
+                self.attempts += 1;
+                self.awaited = Some(self.attempts);
+                let _ = self.channel.send(&ToSupervisor::ConnectAgentX { attempt: self.attempts }, None);
             }
             Address::Tcp(host) => self.connecting = Some(link::connect_tcp(host)),
             Address::Unsupported(kind) => {
@@ -78,6 +81,10 @@ impl Bridge {
         let mut buffer = [0; 16 * 1024];
         for _ in 0..READS_PER_TURN {
             let Some(link) = &self.link else { return };
+            // One that asks and does not take the answers is not asked what else it wants.
+            if link.is_full() {
+                return;
+            }
             match link.read(&mut buffer) {
                 Read::Nothing => return,
                 Read::Bytes(count) => self.tell_session(Event::Bytes(buffer.get(..count).unwrap_or_default())),

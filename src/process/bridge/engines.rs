@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::Bridge;
 use crate::agentx::{Event, Token};
 use crate::bus::frame;
-use crate::bus::msg::{Command, Edge, Reply, Source, ToBridge, ToEngine};
+use crate::bus::msg::{Command, Edge, Refusal, Reply, Source, ToBridge, ToEngine};
 use crate::clock;
 use crate::mib::trap;
 use crate::store::Applied;
@@ -99,10 +99,14 @@ impl Bridge {
         match fd.try_clone().and_then(aio::register) {
             Ok(ready) => {
                 self.store.expect_resync(source);
-                // What the old process was asked, nobody will answer: their transactions meet their deadlines.
-                self.engines.requests.retain(|_, (asked, _)| *asked != source);
                 self.control.restarted(source);
                 self.engines.buses.insert(source, Bus { socket: Seqpacket::from_fd(fd), ready });
+                // What the old process was asked, nobody will answer, and what it did ended with it.
+                let of_the_old = |_: &u64, (asked, _): &mut (Source, Token)| *asked == source;
+                let orphans: Vec<_> = self.engines.requests.extract_if(.., of_the_old).collect();
+                for (_, (_, token)) in orphans {
+                    self.tell_session(Event::CommandReply { token, reply: Reply::Refused(Refusal::NoSuchInstance) });
+                }
                 // It may have spoken already.
                 self.read_engine(source);
             }

@@ -86,6 +86,9 @@ struct Bridge {
     session: Session,
     link: Option<Link>,
     connecting: Option<JoinHandle<std::io::Result<OwnedFd>>>,
+    /// The number of the connection that the supervisor is to open, while one is wanted.
+    awaited: Option<u64>,
+    attempts: u64,
     control: Control,
     started: Instant,
     leaving: Option<Instant>,
@@ -123,6 +126,8 @@ impl Bridge {
             session: Session::new(Settings { seed, ..Settings::default() }),
             link: None,
             connecting: None,
+            awaited: None,
+            attempts: 0,
             control: Control::new(user),
             started: clock::now(),
             leaving: None,
@@ -245,9 +250,12 @@ impl Bridge {
                     error!("the control socket cannot be used: {error}");
                 }
             }
-            (ToChild::AgentX { error: None }, Some(fd)) => self.connected(Ok(fd)),
-            (ToChild::AgentX { error }, _) => {
-                self.connected(Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
+            (ToChild::AgentX { attempt, error }, fd) => {
+                // One that was given up meanwhile would be a second connection: it closes with its descriptor.
+                if self.awaited.take_if(|awaited| *awaited == attempt).is_some() {
+                    let error = || std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO));
+                    self.connected(fd.ok_or_else(error));
+                }
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}

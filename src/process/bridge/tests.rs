@@ -165,3 +165,96 @@ async fn rows_of_an_engine_that_crashed_stay_readable_and_those_of_one_that_is_n
     lab.bridge.configure(&Config { has_virtual_servers: false, ..both() });
     assert_eq!(servers(&lab), 0);
 }
+
+fn with_agent(socket: &str) -> Config {
+    let mut config = both();
+    config.global.snmp = Snmp { socket: Some(socket.to_owned()), ..fixture::snmp() };
+    config
+}
+
+impl Lab {
+    /// Numbers of the connections that the supervisor was asked for.
+    fn asked_to_connect(&mut self) -> Vec<u64> {
+        let mut asked = vec![];
+        while let Ok(Some((message, _))) = self._supervisor.receive::<ToSupervisor>() {
+            if let ToSupervisor::ConnectAgentX { attempt } = message {
+                asked.push(attempt);
+            }
+        }
+        asked
+    }
+
+    fn answer_connect(&mut self, attempt: u64) -> std::os::unix::net::UnixStream {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        self.bridge.told(ToChild::AgentX { attempt, error: None }, Some(theirs.into()));
+        ours
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_given_up_while_the_supervisor_opened_it_is_closed_and_not_used() {
+    use std::io::{ErrorKind, Read};
+    let read = |mut stream: &std::os::unix::net::UnixStream| stream.read(&mut [0; 512]);
+
+    let mut lab = lab(with_agent("/run/one"));
+    assert_eq!(lab.asked_to_connect(), [1]);
+    // A reload names another master before the first one's connection is there.
+    lab.bridge.configure(&with_agent("/run/two"));
+    assert_eq!(lab.asked_to_connect(), [2]);
+    let first = lab.answer_connect(1);
+    assert_eq!(read(&first).unwrap(), 0, "closed, without a word");
+    let second = lab.answer_connect(2);
+    assert!(read(&second).unwrap() > 20, "Open");
+    // The same answer again would be a second connection.
+    let third = lab.answer_connect(2);
+    assert_eq!(read(&third).unwrap(), 0);
+    assert_eq!(read(&second).unwrap_err().kind(), ErrorKind::WouldBlock, "still the one that is used");
+    // An error of one that was given up is nobody's error.
+    lab.bridge.told(ToChild::AgentX { attempt: 1, error: Some(libc::ENOENT) }, None);
+    assert_eq!(lab.bridge.session.stats().failed, 0);
+}
+
+#[tokio::test]
+async fn what_a_process_that_died_was_asked_is_refused_at_once() {
+    let mut lab = lab(both());
+    let vrrp = lab.filled(Source::Vrrp);
+    lab.bridge.command(Token(1), set_priority());
+    assert_eq!(lab.bridge.engines.waiting().len(), 1);
+    drop(vrrp);
+    lab.bridge.read_engine(Source::Vrrp);
+    let _new = lab.meet(Source::Vrrp);
+    assert_eq!(lab.bridge.engines.waiting(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_master_that_asks_and_never_reads_is_not_read_any_further() {
+    use std::io::Write;
+
+    use crate::process::link::QUEUE_MAX;
+    use crate::wire::agentx::{Body, ByteOrder, ErrorStatus, Pdu, SearchRange};
+
+    let mut lab = lab(with_agent("/run/one"));
+    let _vrrp = lab.filled(Source::Vrrp);
+    let _checks = lab.filled(Source::Checks);
+    let mut master = lab.answer_connect(1);
+    let says = |body| Pdu { order: ByteOrder::Network, session: 6, transaction: 1, packet: 1, context: None, body };
+    let opened = Body::Response { uptime: 0, error: ErrorStatus::NO_ERROR, index: 0, varbinds: vec![] };
+    master.write_all(&says(opened).encode()).unwrap();
+    lab.bridge.read_link();
+    // Each asks for 64 KiB, and hundreds fit what is read at once.
+    let range = SearchRange { start: Default::default(), include: false, end: Default::default() };
+    let bulk = Body::GetBulk { non_repeaters: 0, max_repetitions: u16::MAX, ranges: vec![range; 4] };
+    let bytes = says(bulk).encode().repeat(4000);
+    let mut rest = &bytes[..];
+    for _ in 0..100 {
+        rest = &rest[master.write(rest).unwrap_or(0)..];
+        lab.bridge.read_link();
+    }
+    if let Some(link) = &lab.bridge.link {
+        assert!(link.is_full() && link.waiting() < QUEUE_MAX + 6 * 1024 * 1024, "{}", link.waiting());
+        assert!(!rest.is_empty(), "it is left unread");
+    } else {
+        assert_eq!(lab.bridge.session.stats().failed, 1, "or it was left for asking so much at once");
+    }
+}

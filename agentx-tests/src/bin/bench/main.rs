@@ -1,12 +1,16 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [memory] [cpu] [ipvs] [--kills N] [--seconds N] [--services N]`; without words all four. Takeover: how late the backup's
+//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [ipvs] [--kills N] [--seconds N] [--services N]`; without words all of
+//! them. Takeover: how late the backup's
 //! first advert is over the RFC's master down interval, counted from the killed master's last advert, by the
 //! kernel's time stamps on the wire. Memory: all processes under the seed's configuration with snmpd. CPU: 250
-//! instances at 0.1 s, the host where all are master and the one where all are backup. IPVS: many virtual
-//! servers with checks, in a virtual machine where this kernel has no IPVS.
+//! instances at 0.1 s, the host where all are master and the one where all are backup. Lookup: what one GETNEXT costs in
+//! small and large tables, without a network. SNMP: walks through the same snmpd, and those of a subagent that answers at
+//! once, which is what snmpd itself takes. IPVS: many virtual servers with checks, in a virtual machine where this kernel has no IPVS.
 
 mod ipvs;
+mod lookup;
+mod snmp;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -33,7 +37,7 @@ struct Wish {
     services: usize,
 }
 
-const USAGE: &str = "bench [takeover] [memory] [cpu] [ipvs] [--kills N] [--seconds N] [--services N]";
+const USAGE: &str = "bench [takeover] [memory] [cpu] [lookup] [snmp] [ipvs] [--kills N] [--seconds N] [--services N]";
 
 fn main() -> ExitCode {
     let wish = match wish() {
@@ -56,6 +60,12 @@ fn main() -> ExitCode {
     }
     if wanted("cpu") {
         cpu(Duration::from_secs(wish.seconds));
+    }
+    if wanted("lookup") {
+        lookup::bench();
+    }
+    if wanted("snmp") {
+        snmp::bench();
     }
     if wanted("ipvs") {
         let (services, seconds) = (wish.services.to_string(), wish.seconds.to_string());
@@ -85,7 +95,7 @@ fn wish() -> Result<Wish, String> {
             "--kills" => wish.kills = number()? as usize,
             "--seconds" => wish.seconds = number()?,
             "--services" => wish.services = number()? as usize,
-            "takeover" | "memory" | "cpu" | "ipvs" => wish.sections.push(argument),
+            "takeover" | "memory" | "cpu" | "lookup" | "snmp" | "ipvs" => wish.sections.push(argument),
             other => return Err(format!("`{other}` means nothing here")),
         }
     }

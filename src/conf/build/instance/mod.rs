@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use super::Builder;
 use super::global::{Defaults, version};
+use super::group::{Groups, Membership};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::lex;
 use crate::conf::model::{
@@ -27,8 +28,7 @@ const ADDRESSES_MAX: usize = 255;
 const OWNER: Priority = Priority::MAX;
 
 /// Every instance that can run, in the order of the file.
-pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults) -> Vec<Instance> {
-    let groups = sync_groups(builder, nodes);
+pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults, groups: &Groups<'_>) -> Vec<Instance> {
     let mut built: Vec<(Instance, &Node)> = Vec::new();
     let mut names: HashMap<&str, Span> = HashMap::new();
     for node in nodes.iter().filter(|node| node.name() == "vrrp_instance") {
@@ -46,7 +46,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults) -> 
             continue;
         }
         names.insert(name, node.span());
-        if let Some(instance) = Draft::new(builder, node, defaults, groups.get(name)).build(builder) {
+        if let Some(instance) = Draft::new(builder, node, defaults, groups.of(name)).build(builder) {
             built.push((instance, node));
         }
     }
@@ -54,56 +54,10 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults) -> 
     built.into_iter().map(|(instance, _)| instance).collect()
 }
 
-/// What a sync group says about its members.
-#[derive(Debug, Clone)]
-struct Group {
-    name: String,
-    weighted: bool,
-}
-
-/// Members of sync groups by name.
-fn sync_groups(builder: &mut Builder<'_>, nodes: &[Node]) -> HashMap<String, Group> {
-    let instances: Vec<&str> =
-        nodes.iter().filter(|node| node.name() == "vrrp_instance").filter_map(|node| node.text()).collect();
-    let mut members: HashMap<String, Group> = HashMap::new();
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group") {
-        let Some(name) = node.text() else { continue };
-        let weighted = ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some());
-        let mut count = 0;
-        for word in node.children("group").flat_map(|group| &group.entries).filter_map(|line| Some(&line.first()?.word))
-        {
-            if !instances.contains(&word.text.as_str()) {
-                builder.report(
-                    Diagnostic::error("unknown-instance", word.span, format!("no vrrp_instance {}", word.text))
-                        .hint(format!("known: {}", instances.join(", "))),
-                );
-            } else if let Some(group) = members.get(&word.text) {
-                let message = format!("{} already belongs to {}", word.text, group.name);
-                builder.report(
-                    Diagnostic::error("two-groups", word.span, message).hint("an instance belongs to one sync group"),
-                );
-            } else {
-                count += 1;
-                members.insert(word.text.clone(), Group { name: name.to_owned(), weighted });
-                continue;
-            }
-            // Told already; a group that shrinks because of it is not told again.
-            count += 2;
-        }
-        if count == 1 {
-            builder.report(
-                Diagnostic::warning("one-member", node.span(), format!("sync group {name} has one member"))
-                    .hint("a group binds two or more instances"),
-            );
-        }
-    }
-    members
-}
-
 struct Draft<'a> {
     node: &'a Node,
     defaults: &'a Defaults,
-    group: Option<&'a Group>,
+    group: Option<&'a Membership>,
     family: Family,
     version: Version,
     strict: bool,
@@ -111,7 +65,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(builder: &mut Builder<'_>, node: &'a Node, defaults: &'a Defaults, group: Option<&'a Group>) -> Self {
+    fn new(builder: &mut Builder<'_>, node: &'a Node, defaults: &'a Defaults, group: Option<&'a Membership>) -> Self {
         let family = family(node);
         let strict = node.child("strict_mode").and_then(Node::switch).or(defaults.strict).unwrap_or(false);
         let version = protocol(builder, node, family, strict).unwrap_or(match family {
@@ -224,7 +178,7 @@ impl<'a> Draft<'a> {
             promote_secondaries: flag("promote_secondaries"),
             use_linkbeat: self.linkbeat(builder),
             receive_buffer: number(node, "kernel_rx_buf_size"),
-            notify: self.notify(builder),
+            notify: notify(builder, node),
             sync_group: self.group.map(|group| group.name.clone()),
             lvs_sync_interface: self.sync_interface(builder),
             smtp_alert: switch("smtp_alert", self.defaults.smtp_alert),
@@ -543,39 +497,6 @@ impl<'a> Draft<'a> {
         tracked
     }
 
-    fn notify(&self, builder: &mut Builder<'_>) -> Notify {
-        let mut notify = Notify::default();
-        for child in &self.node.children {
-            let place = match child.name() {
-                "notify_master" => &mut notify.master,
-                "notify_backup" => &mut notify.backup,
-                "notify_fault" => &mut notify.fault,
-                "notify_stop" => &mut notify.stop,
-                "notify" => &mut notify.any,
-                "notify_master_rx_lower_pri" => &mut notify.master_rx_lower_pri,
-                "notify_deleted" => {
-                    notify.deleted = true;
-                    &mut notify.deleted_script
-                }
-                _ => continue,
-            };
-            if place.is_some() {
-                builder.already_set(child);
-                continue;
-            }
-            let Some(word) = child.word("cmd") else { continue };
-            match lex::command(&word.text) {
-                Ok(arguments) => *place = Some(quoted(&arguments)),
-                Err(quote) => builder.report(
-                    Diagnostic::error("unclosed-quote", word.span, format!("a {quote} in this command is not closed"))
-                        .silent()
-                        .hint("the command is ignored"),
-                ),
-            }
-        }
-        notify
-    }
-
     fn sync_interface(&self, builder: &mut Builder<'_>) -> Option<String> {
         let global = self.defaults.sync_daemon.as_ref().filter(|(_, instance)| instance == self.name);
         let own = self.node.child("lvs_sync_daemon_interface");
@@ -647,6 +568,40 @@ fn name(family: Family) -> &'static str {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
     }
+}
+
+/// The commands of an instance or a sync group.
+pub fn notify(builder: &mut Builder<'_>, node: &Node) -> Notify {
+    let mut notify = Notify::default();
+    for child in &node.children {
+        let place = match child.name() {
+            "notify_master" => &mut notify.master,
+            "notify_backup" => &mut notify.backup,
+            "notify_fault" => &mut notify.fault,
+            "notify_stop" => &mut notify.stop,
+            "notify" => &mut notify.any,
+            "notify_master_rx_lower_pri" => &mut notify.master_rx_lower_pri,
+            "notify_deleted" => {
+                notify.deleted = true;
+                &mut notify.deleted_script
+            }
+            _ => continue,
+        };
+        if place.is_some() {
+            builder.already_set(child);
+            continue;
+        }
+        let Some(word) = child.word("cmd") else { continue };
+        match lex::command(&word.text) {
+            Ok(arguments) => *place = Some(quoted(&arguments)),
+            Err(quote) => builder.report(
+                Diagnostic::error("unclosed-quote", word.span, format!("a {quote} in this command is not closed"))
+                    .silent()
+                    .hint("the command is ignored"),
+            ),
+        }
+    }
+    notify
 }
 
 /// A command as the MIB shows it: every argument in single quotes.
