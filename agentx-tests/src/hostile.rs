@@ -179,7 +179,7 @@ impl Session {
         // GetNext of everything: type 6, network byte order, session 1, an empty range.
         let mut next = vec![1, 6, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 16];
         next.extend([2, 4, 0, 0, 0, 0, 0, 1, 0, 0, 37, 114, 0, 0, 0, 0]);
-        let chunk = if self.number % 2 == 0 {
+        let chunk = if self.number.is_multiple_of(2) {
             let mut long = vec![1, 6, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xfc];
             long.resize(36_000, 0);
             long

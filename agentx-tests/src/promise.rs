@@ -123,7 +123,13 @@ impl fmt::Display for Kept {
 /// A pair at 0.1 s; R1 is master and talks to the AgentX master at `agentx`.
 #[track_caller]
 pub fn pair(agentx: &str, link: &Link) -> [Daemon; 2] {
-    let options = Options { agentx: Some(agentx), ..Options::default() };
+    pair_with(agentx, link, &[])
+}
+
+/// As [`pair`], with more words for R1.
+#[track_caller]
+pub fn pair_with(agentx: &str, link: &Link, more: &[&str]) -> [Daemon; 2] {
+    let options = Options { agentx: Some(agentx), more, ..Options::default() };
     let first = Daemon::start(&link.nodes[0], Program::Keepwatch, &FLAVOUR.configuration(1, "MASTER", 150), options);
     let master = wait::within(Duration::from_secs(10), || link.has_all(0, FLAVOUR).then_some(()));
     assert!(master.is_some(), "R1 did not become master; it said:\n{}", first.log());
@@ -151,6 +157,8 @@ enum Misery {
     Hostile(Hostility),
     /// The daemon's own bridge is killed.
     NoBridge,
+    /// The daemon's own SNMP port hears as much nonsense, and as many requests for everything, as one core can send.
+    Flood,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,11 +171,12 @@ enum Hostility {
     Endless,
 }
 
-const MISERIES: [Misery; 10] = [
+const MISERIES: [Misery; 11] = [
     Misery::Stopped,
     Misery::FullQueue,
     Misery::Killed,
     Misery::NoBridge,
+    Misery::Flood,
     Misery::Hostile(Hostility::NeverAnswers),
     Misery::Hostile(Hostility::OneByteASecond),
     Misery::Hostile(Hostility::NeverReads),
@@ -186,8 +195,15 @@ pub fn torment(time: Duration, seed: u64, stalls: &Stalls, mut tell: impl FnMut(
     let link = Link::new();
     let socket = link.nodes[0].directory().join("agentx");
     let mut snmpd = Some(Snmpd::start(&link.nodes[0], None));
-    let daemons = pair(&format!("unix:{}", socket.display()), &link);
+    let settings = link.nodes[0].directory().join("keepwatch.yaml");
+    std::fs::write(&settings, SETTINGS).map_err(|error| format!("{}: {error}", settings.display()))?;
+    let more = ["--settings", &settings.to_string_lossy()];
+    let daemons = pair_with(&format!("unix:{}", socket.display()), &link, &more);
     let manager = Manager::on(&link.nodes[0], "127.0.0.1");
+    let without_snmpd = Manager::on(&link.nodes[0], RESPONDER);
+    if !answers(&without_snmpd, Duration::from_secs(20)) {
+        return Err(format!("nobody answers at {RESPONDER}; R1 said:\n{}", daemons[0].log()));
+    }
     if !answers(&manager, Duration::from_secs(20)) {
         return Err(format!("SNMP does not say that R1 is master; it said:\n{}", daemons[0].log()));
     }
@@ -231,6 +247,10 @@ pub fn torment(time: Duration, seed: u64, stalls: &Stalls, mut tell: impl FnMut(
                 }
                 wait::observe(lasts);
             }
+            Misery::Flood => {
+                let mut dice = Dice::new(dice.roll());
+                link.nodes[0].enter(move || flood(lasts, &mut dice));
+            }
             Misery::Hostile(how) => {
                 drop(snmpd.take());
                 let master = Master::start(&socket, how.manners());
@@ -243,8 +263,13 @@ pub fn torment(time: Duration, seed: u64, stalls: &Stalls, mut tell: impl FnMut(
     }
     let kept = Kept::since(from, &link, stalls);
     // Two rounds of the longest time between attempts to connect.
-    if !answers(&manager, Duration::from_secs(40)) {
-        return Err(format!("{kept}\nafterwards SNMP does not answer within 40 s; R1 said:\n{}", daemons[0].log()));
+    for (manager, who) in [(&manager, "snmpd"), (&without_snmpd, RESPONDER)] {
+        if !answers(manager, Duration::from_secs(40)) {
+            return Err(format!(
+                "{kept}\nafterwards {who} does not answer within 40 s; R1 said:\n{}",
+                daemons[0].log()
+            ));
+        }
     }
     drop(snmpd);
     Ok(kept)
@@ -259,6 +284,55 @@ impl Hostility {
             Hostility::SilentAfterOpen => Manners::SilentAfterOpen,
             Hostility::Truncated => Manners::Truncated,
             Hostility::Endless => Manners::Endless,
+        }
+    }
+}
+
+/// Where R1 answers SNMP itself.
+const RESPONDER: &str = "127.0.0.1:1610";
+
+/// R1 answers SNMP without snmpd, and tells of notifications where nobody listens.
+const SETTINGS: &str = "snmp:
+  receivers:
+    - address: 127.0.0.1:1620
+      community: public
+      inform: true
+  responder:
+    listen: [\"127.0.0.1:1610\"]
+    communities:
+      - name: public
+";
+
+/// GetBulk of KEEPALIVED-MIB with 32,767 repetitions, SNMPv2c, community public.
+const EVERYTHING: [u8; 42] = [
+    0x30, 0x28, 0x02, 0x01, 0x01, 0x04, 0x06, b'p', b'u', b'b', b'l', b'i', b'c', 0xa5, 0x1b, 0x02, 0x01, 0x01, 0x02,
+    0x01, 0x00, 0x02, 0x02, 0x7f, 0xff, 0x30, 0x0f, 0x30, 0x0d, 0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xca, 0x72,
+    0x64, 0x05, 0x05, 0x00,
+];
+
+/// Sends to the responder without a pause: nonsense, beginnings of a request with nonsense behind them, and requests.
+fn flood(lasts: Duration, dice: &mut Dice) {
+    let Ok(socket) = std::net::UdpSocket::bind("127.0.0.1:0") else { return };
+    let mut nonsense = [0_u8; 1400];
+    for octets in nonsense.chunks_mut(8) {
+        octets.copy_from_slice(&dice.roll().to_be_bytes());
+    }
+    let began = Instant::now();
+    while began.elapsed() < lasts {
+        for _ in 0..64 {
+            let length = dice.between(0, 1400) as usize;
+            let sent = match dice.between(0, 2) {
+                0 => socket.send_to(&nonsense[..length], RESPONDER),
+                1 => {
+                    let mut message = EVERYTHING.to_vec();
+                    message.truncate(length % EVERYTHING.len());
+                    message.extend(&nonsense[..length / 10]);
+                    socket.send_to(&message, RESPONDER)
+                }
+                _ => socket.send_to(&EVERYTHING, RESPONDER),
+            };
+            // Nobody there, or no room: both may be.
+            let _ = sent;
         }
     }
 }
