@@ -184,7 +184,7 @@ fn by_object<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<Object, Strin
 fn variable(line: &str) -> Option<(Object, String)> {
     let (oid, value) = line.split_once(" = ")?;
     let below = |root: &&str| oid.strip_prefix(*root).is_some_and(|rest| rest.starts_with('.'));
-    MODULES.iter().any(|root| below(root)).then_some(())?;
+    MODULES.iter().any(below).then_some(())?;
     Some((numbers(oid)?, value.trim().to_owned()))
 }
 
