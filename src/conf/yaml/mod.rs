@@ -303,7 +303,7 @@ impl Reader<'_> {
             self.complain(&node.path, "SNMPv1 has no informs; use v2c or v3");
         }
         let address = address?;
-        if address.port() == 0 || address.ip().is_unspecified() {
+        if address.ip().is_unspecified() {
             let path = fields.get("address").map_or(&fields.node.path, |node| &node.path);
             self.complain(path, format!("nothing can be sent to {address}"));
         }
@@ -480,8 +480,13 @@ impl Reader<'_> {
         let word = self.word(node)?;
         let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(&word);
         let found = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)).or_else(|_| word.parse::<SocketAddr>());
-        if let Ok(found) = found {
-            return Some(found);
+        match found {
+            Ok(found) if found.port() > 0 => return Some(found),
+            Ok(_) => {
+                self.complain(&node.path, "port 0 is none");
+                return None;
+            }
+            Err(_) => {}
         }
         let looks_like_a_name = word.chars().any(|c| c.is_ascii_alphabetic()) && word.parse::<Ipv6Addr>().is_err();
         let complaint = self.complain(
