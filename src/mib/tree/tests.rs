@@ -16,9 +16,19 @@ fn oid(below_root: &str) -> Oid {
     format!("1.3.6.1.4.1.9586.100.5.{below_root}").parse().unwrap()
 }
 
+/// Of KEEPALIVED-MIB.
 fn walk(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
+    walk_from(Oid::new(ROOT), tree, snapshot)
+}
+
+/// Of all modules.
+fn walk_all(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
+    walk_from(Oid::default(), tree, snapshot)
+}
+
+fn walk_from(start: Oid, tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
     let mut found: Vec<VarBind> = vec![];
-    let mut name = Oid::new(ROOT);
+    let mut name = start;
     while let Some(next) = tree.next(fixture::look(snapshot), &name, false, &Oid::default()) {
         assert!(next.name > name, "{} after {name}", next.name);
         name = next.name.clone();
@@ -40,8 +50,8 @@ fn a_walk_of_the_seed_shows_what_keepalived_shows_but_for_its_bugs() {
 
 #[test]
 fn what_a_walk_finds_a_get_finds() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
-    for varbind in walk(&tree, &snapshot) {
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
+    for varbind in walk_all(&tree, &snapshot) {
         assert_eq!(tree.get(fixture::look(&snapshot), &varbind.name), varbind.value, "{}", varbind.name);
         let at = tree.next(fixture::look(&snapshot), &varbind.name, true, &Oid::default());
         assert_eq!(at, Some(varbind));
@@ -50,7 +60,7 @@ fn what_a_walk_finds_a_get_finds() {
 
 #[test]
 fn columns_ascend_and_every_value_has_the_type_of_its_column() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
     for (at, (oid, object)) in tree.objects.iter().enumerate() {
         let syntax = match object {
@@ -63,7 +73,12 @@ fn columns_ascend_and_every_value_has_the_type_of_its_column() {
                 let names = syntax.names();
                 assert!(names.is_empty() || names.iter().any(|(known, _)| known == number), "{oid} is {number}");
             }
-            (Base::OctetString, Value::OctetString(_)) | (Base::Unsigned, Value::Gauge32(_)) => {}
+            (Base::OctetString, Value::OctetString(_))
+            | (Base::Unsigned, Value::Gauge32(_))
+            | (Base::Counter32, Value::Counter32(_))
+            | (Base::Counter64, Value::Counter64(_))
+            | (Base::TimeTicks, Value::TimeTicks(_))
+            | (Base::IpAddress, Value::IpAddress(_)) => {}
             (base, value) => panic!("{oid} is {base:?} and has {value:?}"),
         }
     }
@@ -115,16 +130,17 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
     assert_eq!(next("1.1.0", true, ""), Some(oid("1.1.0")));
     assert_eq!(next("1.1.0.0", true, ""), Some(oid("1.2.0")));
     assert_eq!(next("2.6.1.12.1.2", false, ""), None);
-    let first = tree.next(fixture::look(&snapshot), &Oid::default(), false, &Oid::default());
+    let first = tree.next(fixture::look(&snapshot), &Oid::new(&[1, 3, 6, 1, 4]), false, &Oid::default());
     assert_eq!(first.map(|found| found.name), Some(oid("1.1.0")));
 }
 
 #[test]
 fn only_what_is_switched_on_and_has_a_process_is_served() {
-    let parts = |vrrp, checker, engines: &[Source]| {
-        let tree = Tree::new(&Snmp { vrrp, checker, rfcv2: true, rfcv3: true, ..Snmp::default() }, engines);
+    let told = |snmp, engines: &[Source]| {
+        let tree = Tree::new(&snmp, engines);
         tree.capabilities().into_iter().map(|(oid, text)| format!("{oid} {text}")).collect::<Vec<_>>()
     };
+    let parts = |vrrp, checker, engines: &[Source]| told(Snmp { vrrp, checker, ..Snmp::default() }, engines);
     let global = ".1.3.6.1.4.1.9586.100.5.1 The MIB module for Keepalived";
     let vrrp = ".1.3.6.1.4.1.9586.100.5.2 The MIB module for KEEPALIVED-VRRP";
     let check = ".1.3.6.1.4.1.9586.100.5.3 The MIB module for Healthchecker";
@@ -135,13 +151,24 @@ fn only_what_is_switched_on_and_has_a_process_is_served() {
     assert_eq!(parts(true, true, &[Source::Vrrp]), [global, vrrp]);
     assert_eq!(parts(true, true, &[Source::Checks]), [global, check]);
     assert_eq!(parts(true, false, &[Source::Checks]), [""; 0]);
-    assert!(Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations().is_empty());
+
+    // With RFC modules only, KEEPALIVED-MIB is absent.
+    let v2 = ".1.3.6.1.2.1.68 The MIB module for VRRP";
+    let v3 = ".1.3.6.1.2.1.207 The MIB module for VRRPV3";
+    let rfc = |rfcv2, rfcv3, engines: &[Source]| told(Snmp { rfcv2, rfcv3, ..Snmp::default() }, engines);
+    assert_eq!(rfc(true, true, &Source::ALL), [v2, v3]);
+    assert_eq!(rfc(true, false, &[Source::Vrrp]), [v2]);
+    assert_eq!(rfc(false, true, &[Source::Vrrp]), [v3]);
+    assert_eq!(rfc(true, true, &[Source::Checks]), [""; 0]);
+    assert_eq!(told(fixture::snmp_all(), &[Source::Vrrp]), [global, vrrp, v2, v3]);
+    let registered = Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations();
+    assert!(!registered.is_empty() && registered.iter().all(|oid| oid.to_string().starts_with(".1.3.6.1.2.1.207.")));
 }
 
 #[test]
 fn before_the_first_batch_there_are_objects_without_instances() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), Snapshot::default());
-    assert_eq!(walk(&tree, &snapshot), []);
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), Snapshot::default());
+    assert_eq!(walk_all(&tree, &snapshot), []);
     assert_eq!(tree.get(fixture::look(&snapshot), &oid("1.1.0")), Value::NoSuchInstance);
 }
 
@@ -256,6 +283,23 @@ fn optional_columns_appear_with_what_they_show() {
 
 /// Names in and around what is served.
 fn name() -> impl Strategy<Value = Oid> {
+    prop_oneof![name_of_keepalived(), name_of_rfc()]
+}
+
+fn name_of_rfc() -> impl Strategy<Value = Oid> {
+    let part = prop_oneof![
+        Just(vec![68]),
+        Just(vec![68, 1, 3, 1]),
+        Just(vec![68, 1, 4, 1, 2]),
+        Just(vec![207, 1, 1, 1, 1]),
+        Just(vec![207, 1, 1, 2, 1, 2, 12]),
+        Just(vec![207, 1, 2])
+    ];
+    (part, proptest::collection::vec(prop_oneof![0_u32..14, Just(u32::MAX)], 0..4))
+        .prop_map(|(part, rest)| Oid::new(&[1, 3, 6, 1, 2, 1]).with(&part).with(&rest))
+}
+
+fn name_of_keepalived() -> impl Strategy<Value = Oid> {
     let part =
         prop_oneof![Just(vec![]), Just(vec![1, 3]), Just(vec![2, 3, 1]), Just(vec![2, 4, 1]), Just(vec![2, 6, 1])];
     (part, proptest::collection::vec(prop_oneof![0_u32..13, 18_u32..40, Just(u32::MAX)], 0..4))
@@ -309,12 +353,12 @@ proptest! {
     fn getnext_finds_what_a_search_through_the_whole_walk_finds(
         start in name(), include in any::<bool>(), end in proptest::option::of(name()),
     ) {
-        let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
+        let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
         let end = end.unwrap_or_default();
         let fits = |found: &VarBind| {
             (found.name > start || include && found.name == start) && (end.is_empty() || found.name < end)
         };
-        let expected = walk(&tree, &snapshot).into_iter().find(fits);
+        let expected = walk_all(&tree, &snapshot).into_iter().find(fits);
         prop_assert_eq!(tree.next(fixture::look(&snapshot), &start, include, &end), expected);
     }
 }
