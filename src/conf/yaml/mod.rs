@@ -240,8 +240,7 @@ impl Reader<'_> {
                 } else {
                     "aes128 is known; DES is not: it is broken"
                 };
-                self.complain(&node.path, format!("there is no protocol `{word}` here"))
-                    .map(|it| it.hint = Some(hint.to_owned()));
+                self.advise(&node.path, format!("there is no protocol `{word}` here"), hint);
             }
             found
         });
@@ -379,7 +378,7 @@ impl Reader<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "users are listed under `users` of `snmp`".to_owned(),
         };
-        self.complain(&node.path, format!("there is no user `{name}`")).map(|it| it.hint = Some(hint));
+        self.advise(&node.path, format!("there is no user `{name}`"), hint);
         None
     }
 
@@ -568,7 +567,7 @@ impl Reader<'_> {
                     (None, None) => format!("known here: {}", known.join(", ")),
                 };
                 let path = path();
-                self.complain(&path, format!("there is no setting `{key}`{inside}")).map(|it| it.hint = Some(hint));
+                self.advise(&path, format!("there is no setting `{key}`{inside}"), hint);
             } else if found.iter().any(|(name, _)| name == key) {
                 let path = path();
                 self.complain(&path, format!("`{key}` is given twice"));
@@ -597,6 +596,13 @@ impl Reader<'_> {
         let span = self.span_of(tree::place(self.text, path));
         self.diagnostics.push(Diagnostic::error("settings", span, message));
         self.diagnostics.last_mut()
+    }
+
+    /// The same, with what to do about it.
+    fn advise(&mut self, path: &Path, message: String, hint: impl Into<String>) {
+        if let Some(diagnostic) = self.complain(path, message) {
+            diagnostic.hint = Some(hint.into());
+        }
     }
 
     fn span_of(&self, place: Option<(u32, u32)>) -> Span {
