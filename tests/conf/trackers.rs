@@ -1,11 +1,9 @@
 //! Scripts, files, processes and BFD sessions that VRRP tracks: what is told of them, and what is made of them.
 
 use keepwatch::bus::msg::{Feed, Source};
-use keepwatch::bus::rows::{Row, RowKey, State, SyncGroupRow};
+use keepwatch::bus::rows::{Row, RowKey};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{
-    Config, Location, Notify, ParameterMatch, Snmp, SyncGroup, Track, TrackCommand, TrackerKind,
-};
+use keepwatch::conf::model::{Config, ParameterMatch, Snmp, Track, TrackCommand, TrackerKind};
 use keepwatch::mib::ROOT;
 use keepwatch::mib::table::Look;
 use keepwatch::mib::tree::Tree;
@@ -172,6 +170,30 @@ fn a_sync_group_that_tracks_a_script_keeps_it() {
 }
 
 #[test]
+fn a_sync_group_without_members_keeps_nothing() {
+    let group = "vrrp_sync_group G {\ngroup {\nVI_9\n}\ntrack_script {\nopens\n}\n}";
+    assert_eq!(config(&format!("{TRACKERS}\n{group}"), "").trackers.scripts, []);
+}
+
+#[test]
+fn weights_of_a_sync_group_with_an_owner_are_told_and_read_as_zero() {
+    let group = "vrrp_sync_group G {\ngroup {\nVI_1\n}\nsync_group_tracking_weight\ntrack_script {\nopens\nrev\n}\n\
+                 track_bfd {\npeer\n}\n}\n";
+    let text = |priority: u8| {
+        format!(
+            "global_defs {{\nscript_user root\nenable_script_security\n}}\n{TRACKERS}\n{group}vrrp_instance VI_1 {{\n\
+             interface eth0\nvirtual_router_id 1\npriority {priority}\nvirtual_ipaddress {{\n192.0.2.100/24\n}}\n}}\n"
+        )
+    };
+    let told = |priority| {
+        let loaded = read(&text(priority));
+        let of = loaded.diagnostics.iter().filter(|each| each.code == "owner-weight");
+        of.map(|each| each.span.line).count()
+    };
+    assert_eq!((told(254), told(255)), (0, 2));
+}
+
+#[test]
 fn a_script_has_the_settings_of_the_first_block_of_its_name() {
     let config = config(TRACKERS, "track_script {\nrev\nopens\n}");
     let [rev, opens] = &config.trackers.scripts[..] else { panic!("{:?}", config.trackers) };
@@ -304,29 +326,6 @@ fn of_the_recording() -> Config {
     conf::load("k.conf", &Options::default(), &memory, &AnyHost).config
 }
 
-/// Sync groups send no rows yet: this is what the one of the recording tracks.
-fn group() -> (RowKey, Row) {
-    let track = |kind, name: &str, weight| Track { kind, name: name.to_owned(), weight, reverse: false };
-    let config = SyncGroup {
-        location: Location::default(),
-        name: "G_ONE".to_owned(),
-        members: vec!["VI_A".into(), "VI_B".into()],
-        tracking_weight: true,
-        tracks: vec![
-            track(TrackerKind::Script, "chk_ok", 10),
-            track(TrackerKind::Script, "chk_fatal", 0),
-            track(TrackerKind::File, "level", 2),
-            track(TrackerKind::Process, "sleeper", 4),
-            track(TrackerKind::Bfd, "bfd_up", 12),
-        ],
-        tracked_interfaces: vec![],
-        notify: Notify::default(),
-        smtp_alert: true,
-    };
-    let row = SyncGroupRow { index: 1, config, state: State::Init, since: WallTime(0) };
-    (RowKey::SyncGroup("G_ONE".to_owned()), Row::SyncGroup(Box::new(row)))
-}
-
 const VRRP_GROUP: &str = ".1.3.6.1.4.1.9586.100.5.2.";
 /// The tables of trackers.
 const TABLES: [u32; 12] = [5, 9, 12, 13, 15, 16, 17, 18, 19, 20, 21, 22];
@@ -410,13 +409,8 @@ fn a_reload_brings_trackers_numbers_them_anew_and_takes_them_away() {
 fn trackers_are_shown_as_keepalived_shows_them() {
     let config = of_the_recording();
     let engine = Engine::new(&config, EngineOptions::default(), Instant::from_nanos(1), WallTime(0));
-    let mut rows: Vec<(RowKey, Row)> =
-        engine.keys().into_iter().map(|key| (key.clone(), engine.row(&key).unwrap())).collect();
-    if !rows.iter().any(|(key, _)| matches!(key, RowKey::SyncGroup(_))) {
-        rows.push(group());
-    }
     let mut store = Store::new();
-    commit(&mut store, 1, rows.into_iter().map(|(key, row)| (key, Some(row))));
+    commit(&mut store, 1, engine.keys().into_iter().map(|key| (key.clone(), engine.row(&key))));
     let shown = shown(&store);
 
     let different = [

@@ -148,14 +148,14 @@ fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackPr
 
 fn parameter_match(node: &Node, parameters: &str) -> ParameterMatch {
     let lines = node.children("param_match");
-    let said = lines.filter_map(|child| match (child.values.first(), child.text()) {
+    let mut said = lines.filter_map(|child| match (child.values.first(), child.text()) {
         (None, _) => Some(ParameterMatch::Exact),
         (_, Some("initial")) => Some(ParameterMatch::Initial),
         (_, Some("partial")) => Some(ParameterMatch::Partial),
         _ => None,
     });
     let default = if parameters.is_empty() { ParameterMatch::None } else { ParameterMatch::Exact };
-    said.last().unwrap_or(default)
+    said.next_back().unwrap_or(default)
 }
 
 /// `quorum` and `quorum_max`. The later of two lines that exclude each other is ignored, but the quorum that nobody

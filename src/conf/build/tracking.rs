@@ -7,7 +7,7 @@ use super::{Builder, trackers};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::keywords;
 use crate::conf::lex::Word;
-use crate::conf::model::{Config, Priority, Track, TrackerKind, Trackers};
+use crate::conf::model::{Config, InstanceName, Priority, Track, TrackerKind, Trackers};
 use crate::conf::parse::{Line, Node};
 use crate::conf::values::Value;
 
@@ -19,31 +19,28 @@ const LISTS: [(&str, TrackerKind); 4] = [
     ("track_bfd", TrackerKind::Bfd),
 ];
 
-/// Builds trackers, and what instances track of them.
+/// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
     let mut trackers = trackers::build(builder, nodes, scripts);
-    let groups = unweighted_groups(nodes);
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
-    let mut seen = HashSet::new();
-    for node in nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group") && !node.skipped)
-    {
-        let Some(name) = node.text().filter(|name| seen.insert((node.name(), *name))) else { continue };
-        if node.name() == "vrrp_sync_group" {
-            let tracks = tracks(node, &trackers);
-            used.extend(tracks.iter().map(|track| (track.kind, track.name.clone())));
-            if let Some(group) = config.sync_groups.iter_mut().find(|group| group.name == name) {
-                group.tracks = tracks;
-            }
-        } else if let Some(instance) = config.instances.iter_mut().find(|instance| instance.name.0 == name) {
-            let why = if instance.priority == Priority::MAX {
-                Some(Unweighted::Owner)
-            } else {
-                groups.get(name).map(|group| Unweighted::Group(group))
-            };
-            instance.tracks =
-                found(node, &trackers).into_iter().filter_map(|line| line.allowed(builder, name, why)).collect();
-            used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
-        }
+    for group in &mut config.sync_groups {
+        let owner = config.instances.iter().find(|it| it.priority == Priority::MAX && group.members.contains(&it.name));
+        let Some(node) = block(nodes, "vrrp_sync_group", &group.name) else { continue };
+        let lines = found(node, &trackers).into_iter();
+        group.tracks = lines.map(|line| line.beside(builder, owner.map(|owner| &owner.name))).collect();
+        used.extend(group.tracks.iter().map(|track| (track.kind, track.name.clone())));
+    }
+    for instance in &mut config.instances {
+        let Some(node) = block(nodes, "vrrp_instance", &instance.name.0) else { continue };
+        let group = config.sync_groups.iter().find(|group| group.members.contains(&instance.name));
+        let why = match group {
+            _ if instance.priority == Priority::MAX => Some(Unweighted::Owner),
+            Some(group) if !group.tracking_weight => Some(Unweighted::Group(&group.name)),
+            _ => None,
+        };
+        let lines = found(node, &trackers).into_iter();
+        instance.tracks = lines.filter_map(|line| line.allowed(builder, &instance.name, why)).collect();
+        used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
     let used = |kind: TrackerKind, name: &str| used.contains(&(kind, name.to_owned()));
     trackers.scripts.retain(|script| used(TrackerKind::Script, &script.name));
@@ -51,10 +48,9 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     config.trackers = trackers;
 }
 
-/// What an instance or a sync group tracks, of `trackers`, each kind in the order of its lines. Names that are not there
-/// have been told by [`references`]; so has what is wrong with a tracker that was dropped.
-fn tracks(block: &Node, trackers: &Trackers) -> Vec<Track> {
-    found(block, trackers).into_iter().map(|line| line.track).collect()
+/// The first block of a name, which is the one that counts.
+fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
+    nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 
 /// A line whose tracker exists.
@@ -65,7 +61,8 @@ struct Found<'a> {
     word: &'a Word,
 }
 
-/// The first line of each tracker.
+/// What an instance or a sync group tracks: the first line of each tracker, each kind in the order of its lines. Names
+/// that are not there are told by [`references`]; so has been what is wrong with a tracker that was dropped.
 fn found<'a>(block: &'a Node, trackers: &Trackers) -> Vec<Found<'a>> {
     let mut found: Vec<Found<'a>> = Vec::new();
     for (list, kind) in LISTS {
@@ -96,8 +93,22 @@ enum Unweighted<'a> {
 }
 
 impl Found<'_> {
+    /// The track of a group, without a weight if one of its members is an owner.
+    fn beside(self, builder: &mut Builder<'_>, owner: Option<&InstanceName>) -> Track {
+        let mut track = self.track;
+        if let Some(owner) = owner.filter(|_| track.weight != 0) {
+            let message = format!("the weight of {} cannot change the priority 255 of {owner}", track.name);
+            builder.report(
+                Diagnostic::warning("owner-weight", self.word.span, message)
+                    .hint("it is read as 0; use weight 0, or priorities below 255"),
+            );
+            track.weight = 0;
+        }
+        track
+    }
+
     /// The track, unless its weight cannot count; a file then counts without its own. Keepalived lets processes pass.
-    fn allowed(self, builder: &mut Builder<'_>, instance: &str, why: Option<Unweighted<'_>>) -> Option<Track> {
+    fn allowed(self, builder: &mut Builder<'_>, instance: &InstanceName, why: Option<Unweighted<'_>>) -> Option<Track> {
         let mut track = self.track;
         let Some(why) = why.filter(|_| track.weight != 0 && track.kind != TrackerKind::Process) else {
             return Some(track);
@@ -128,19 +139,6 @@ impl Found<'_> {
         track.weight = 0;
         Some(track)
     }
-}
-
-/// The sync group of each instance whose group does not let weights count.
-fn unweighted_groups(nodes: &[Node]) -> HashMap<&str, &str> {
-    let mut groups = HashMap::new();
-    for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group" && !node.skipped) {
-        let weighted = ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| node.child(word).is_some());
-        let members = node.children("group").flat_map(|list| &list.entries).filter_map(|line| line.first());
-        for member in members {
-            groups.entry(member.word.text.as_str()).or_insert((node.text().unwrap_or_default(), weighted));
-        }
-    }
-    groups.into_iter().filter(|(_, (_, weighted))| !weighted).map(|(member, (group, _))| (member, group)).collect()
 }
 
 pub fn is_tracked(nodes: &[Node], name: &str) -> bool {
