@@ -87,7 +87,8 @@ impl Stage {
         let traps = TrapCollector::start(&node);
         let snmpd = Snmpd::start(&node, Some("127.0.0.1:162"));
         let configuration = scenario.configuration.replace(PLACE, &place);
-        let peer_daemon = scenario.peer.map(|text| Daemon::start(&peer, Program::Keepalived, text, Options::default()));
+        let peer_daemon =
+            scenario.peer.map(|text| Daemon::start(&peer, Program::Keepalived, text, Options::default()));
         let agentx = snmpd.agentx();
         let mut more = vec!["-A", agentx.as_str()];
         more.extend(scenario.arguments);
@@ -266,7 +267,8 @@ impl Link {
         for (at, name, addresses) in ends {
             for address in addresses {
                 let nodad = address.contains(':').then_some("nodad");
-                let words: Vec<&str> = ["address", "add", address, "dev", name].into_iter().chain(nodad).collect();
+                let words: Vec<&str> =
+                    ["address", "add", address, "dev", name].into_iter().chain(nodad).collect();
                 at.ip(&words);
             }
         }
