@@ -7,6 +7,8 @@ mod differences;
 mod language;
 mod mutations;
 mod rfc;
+mod routes;
+mod sync_groups;
 mod table;
 mod trackers;
 mod walk;
