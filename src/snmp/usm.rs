@@ -200,6 +200,12 @@ impl Salts {
         Salts(u64::from(boots) << 33 | (lane as u64) << 32)
     }
 
+    /// For the informs of one of several clients, which may meet the same user at the same engine.
+    pub fn of_client(boots: u32, number: usize) -> Self {
+        let Salts(first) = Salts::new(boots, Lane::Notifications);
+        Salts(first | (number as u64 & 0x3f) << 26)
+    }
+
     /// As many as a lane has are enough for four billion messages; boots and time are in the vector of initialisation, too.
     fn draw(&mut self) -> [u8; 8] {
         let salt = self.0.to_be_bytes();

@@ -19,7 +19,7 @@ const LISTS: [(&str, TrackerKind); 4] = [
     ("track_bfd", TrackerKind::Bfd),
 ];
 
-/// Builds trackers, and what instances track of them.
+/// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
     let mut trackers = trackers::build(builder, nodes, scripts);
     let groups = unweighted_groups(nodes);

@@ -319,8 +319,19 @@ fn a_set_that_comes_again_while_it_is_under_way_is_not_done_twice() {
     let mut agent = Agent::new();
     agent.begin_set(42);
     assert_eq!(agent.handle(&message(2, "private", set(PRIORITY, Value::Integer(42)))), []);
+}
+
+#[test]
+fn two_managers_who_set_the_same_have_their_turns() {
+    let mut agent = Agent::new();
+    let (token, undo) = agent.begin_set(42);
     agent.origin.from.set_port(4001);
-    agent.begin_set(42);
+    assert_eq!(agent.handle(&message(2, "private", set(PRIORITY, Value::Integer(43)))), []);
+    let actions = agent.responder.reply(token, Reply::Done { undo: undo.clone(), visible_at: 0 }, at(1));
+    let [Action::Send { to, .. }, Action::Command { token, .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(to.from.port(), 4000);
+    let actions = agent.responder.reply(*token, Reply::Done { undo, visible_at: 0 }, at(2));
+    assert_eq!(error(&agent.sent(actions)), ("noError", 0));
 }
 
 #[test]
