@@ -7,6 +7,8 @@ PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-pin
   keepalived smitools nftables ethtool util-linux
 # Servers that checkers meet in tests.
 PACKAGES += nginx-light openssl postfix unbound
+# What asks an agent in tests.
+PACKAGES += prometheus-snmp-exporter
 # Tests that need IPVS boot Debian's kernel where this one has none.
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)

@@ -22,6 +22,11 @@ pub enum Manners {
     /// Answers Open and every registration; a second after the last of them sends the first of these to the first
     /// session, the second to the second, and so on; polite when there are no more.
     Sends(Vec<Vec<u8>>),
+    /// Answers Open with the first octets of a response, as many as fit before its end, and holds the connection.
+    Truncated,
+    /// Answers Open, and then writes without end and without reading: in turns one PDU that claims almost 4 GiB, and requests
+    /// as fast as they go.
+    Endless,
     /// Answers everything: what a subagent would like to meet.
     Polite,
 }
@@ -149,7 +154,14 @@ impl Session {
                 self.opened.fetch_add(1, Ordering::Relaxed);
             }
             answered_any = true;
-            if *manners == Manners::OneByteASecond {
+            if *manners == Manners::Truncated {
+                // The header alone, the header and a half, or less than either.
+                let cut = [20, 24, 7][self.number % 3];
+                let _ = self.stream.write_all(&answer[..cut]);
+            } else if *manners == Manners::Endless {
+                let _ = self.stream.write_all(&answer);
+                return self.write_without_end();
+            } else if *manners == Manners::OneByteASecond {
                 for byte in answer {
                     if self.stop.load(Ordering::Relaxed) || self.stream.write_all(&[byte]).is_err() {
                         return;
@@ -158,6 +170,29 @@ impl Session {
                 }
             } else if self.stream.write_all(&answer).is_err() {
                 return;
+            }
+        }
+    }
+
+    fn write_without_end(&mut self) {
+        let _ = self.stream.set_write_timeout(Some(Duration::from_millis(200)));
+        // GetNext of everything: type 6, network byte order, session 1, an empty range.
+        let mut next = vec![1, 6, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 16];
+        next.extend([2, 4, 0, 0, 0, 0, 0, 1, 0, 0, 37, 114, 0, 0, 0, 0]);
+        let chunk = if self.number % 2 == 0 {
+            let mut long = vec![1, 6, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xfc];
+            long.resize(36_000, 0);
+            long
+        } else {
+            next.repeat(1000)
+        };
+        // Parts of what does not fit are as good as the whole.
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.stream.write(&chunk) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(_) => return,
             }
         }
     }

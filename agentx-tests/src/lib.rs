@@ -5,7 +5,8 @@
 //! them), [`capture::Witness`] (what really was on the wire, with the kernel's time stamps) and [`snmp`] (net-snmp's
 //! agent, trap daemon and tools). [`packet`] and [`hostile`] build what no honest neighbour would send. [`vm::scenario`]
 //! runs a test in a kernel that has IPVS, [`pool`] is the director with real servers around it, and [`ipvsadm`] reads
-//! the kernel's table; [`tap`] hears what it is asked. [`recording`] compares walks with recorded ones.
+//! the kernel's table; [`tap`] hears what it is asked. [`recording`] plays recorded scenarios and compares, [`promise`]
+//! torments the AgentX master and looks at the adverts.
 //!
 //! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
 //! cannot hide itself. The exception is [`subagent`], which speaks AgentX beside the daemon and judges nothing. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
@@ -13,6 +14,8 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod dice;
+pub mod exporter;
 pub mod hostile;
 pub mod ipvsadm;
 pub mod janitor;
@@ -22,6 +25,7 @@ pub mod packet;
 pub mod pair;
 pub mod pool;
 pub mod process;
+pub mod promise;
 pub mod recording;
 pub mod seed;
 pub mod snmp;

@@ -89,6 +89,17 @@ impl Stalls {
     }
 }
 
+impl Stalls {
+    /// The longest time from `from` to `to` for which a thread that was due did not run, on any processor.
+    pub fn longest(&self, from: u64, to: u64) -> u64 {
+        let on = |late: &Late| -> u64 {
+            let late = late.lock().map(|late| late.clone()).unwrap_or_default();
+            late.iter().map(|(due, woken)| (*woken).min(to).saturating_sub((*due).max(from))).max().unwrap_or(0)
+        };
+        self.late.iter().map(on).max().unwrap_or(0)
+    }
+}
+
 impl Drop for Stalls {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -2,32 +2,52 @@
 
 use std::fmt::Write;
 
-use super::ROOT;
-use super::table::{Part, Syntax};
+use super::table::{Module, Part, Syntax};
 use super::tree::PARTS;
 
 /// The page; `docs/mib.md` is this text, and a test renews it (`KEEPWATCH_RENEW=1`).
 pub fn page() -> String {
     let mut out = String::from(
-        "# KEEPALIVED-MIB as keepwatch serves it\n\n\
-         Generated from the tables in `src/mib`; do not edit. The module itself is `mibs/KEEPALIVED-MIB.txt`. Objects of \
-         the module that are not listed here are not served yet. `vrrp` is served with `enable_snmp_vrrp` if there are \
-         virtual routers, `check` with `enable_snmp_checker` if there are virtual servers, `global` with either; `-x` \
-         sets both. Index columns are never served. A priority that was set lasts until the next reload, a weight until \
-         a reload that changes its server. Numbers that begin with a dot stand below 1.3.6.1.4.1.9586.100.5.\n",
+        "# The MIB as keepwatch serves it\n\n\
+         Generated from the tables in `src/mib`; do not edit. The modules themselves are in `mibs/`. Objects of a module that \
+         are not listed here are not served yet. Index columns are never served. Each directive below is one of \
+         `global_defs`; `-x` sets them all.\n",
     );
+    let mut module = "";
     for part in PARTS {
+        if part.module.name != module {
+            module = part.module.name;
+            write_module(&mut out, part.module).expect("a String takes any text");
+        }
         write_part(&mut out, part).expect("a String takes any text");
     }
     out
 }
 
-fn write_part(out: &mut String, part: &Part) -> std::fmt::Result {
-    let oid = |below: &[u32]| {
-        let ids: Vec<String> = ROOT.iter().chain(below).map(u32::to_string).collect();
-        ids.join(".")
+fn write_module(out: &mut String, module: &Module) -> std::fmt::Result {
+    let about = match module.name {
+        "KEEPALIVED-MIB" => {
+            "`vrrp` is served with `enable_snmp_vrrp` if there are virtual routers, `check` with `enable_snmp_checker` if \
+             there are virtual servers, `global` with either. A priority that was set lasts until the next reload, a weight \
+             until a reload that changes its server."
+        }
+        "VRRP-MIB" => {
+            "RFC 2787. Served with `enable_snmp_rfcv2` or `enable_snmp_rfc` if there are virtual routers. No object can be \
+             set."
+        }
+        "VRRPV3-MIB" => {
+            "RFC 6527. Served with `enable_snmp_rfcv3` or `enable_snmp_rfc` if there are virtual routers. No object can be \
+             set."
+        }
+        _ => "",
     };
-    writeln!(out, "\n## {} ({})", part.name, oid(part.root))?;
+    let root = dotted(module.root);
+    writeln!(out, "\n## {}\n\n{about} Numbers that begin with a dot stand below {root}.", module.name)
+}
+
+fn write_part(out: &mut String, part: &Part) -> std::fmt::Result {
+    let oid = dotted(&[part.module.root, part.root].concat());
+    writeln!(out, "\n### {} ({oid})", part.name)?;
     if !part.scalars.is_empty() {
         writeln!(out, "\n| scalar | oid | syntax | shows |\n|---|---|---|---|")?;
         for scalar in part.scalars {
@@ -36,7 +56,7 @@ fn write_part(out: &mut String, part: &Part) -> std::fmt::Result {
         }
     }
     for table in part.tables {
-        writeln!(out, "\n### {} (.{})\n", table.name(), dotted(table.entry()))?;
+        writeln!(out, "\n#### {} (.{})\n", table.name(), dotted(table.entry()))?;
         writeln!(out, "{} Index: {}.\n", table.help(), table.index().join(", "))?;
         writeln!(out, "| column | id | syntax | access | shows |\n|---|---|---|---|---|")?;
         for column in table.columns() {
@@ -46,7 +66,7 @@ fn write_part(out: &mut String, part: &Part) -> std::fmt::Result {
         }
     }
     for notification in part.notifications {
-        writeln!(out, "\n### {} (notification .{})\n", notification.name, dotted(notification.id))?;
+        writeln!(out, "\n#### {} (notification .{})\n", notification.name, dotted(notification.id))?;
         writeln!(out, "{} Needs `enable_traps`. Objects: {}.", notification.help, notification.objects.join(", "))?;
     }
     Ok(())

@@ -233,6 +233,14 @@ pub(crate) fn line(varbind: &VarBind) -> String {
         Value::OctetString(octets) => {
             format!("Hex-STRING: {}", octets.iter().map(|octet| format!("{octet:02X} ")).collect::<String>())
         }
+        Value::IpAddress(octets) => {
+            format!("IpAddress: {}", octets.iter().map(u8::to_string).collect::<Vec<_>>().join("."))
+        }
+        Value::TimeTicks(ticks) => {
+            let (seconds, rest) = (ticks / 100, ticks % 100);
+            let (minutes, hours) = (seconds / 60, seconds / 3600);
+            format!("Timeticks: ({ticks}) {hours}:{:02}:{:02}.{rest:02}", minutes % 60, seconds % 60)
+        }
         other => format!("{other:?}"),
     };
     format!("{} = {value}", varbind.name)

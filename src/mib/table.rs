@@ -203,6 +203,14 @@ impl Syntax {
     pub const PREFIX_LENGTH: Syntax =
         Syntax { text: "InetAddressPrefixLength=Unsigned32(0..2040)", base: Base::Unsigned };
 
+    pub const IP_ADDRESS: Syntax = Syntax { text: "IpAddress", base: Base::IpAddress };
+    pub const MAC_ADDRESS: Syntax = Syntax { text: "MacAddress=OCTET STRING(SIZE(6))", base: Base::OctetString };
+    pub const TIME_TICKS: Syntax = Syntax { text: "TimeTicks", base: Base::TimeTicks };
+    pub const TIME_STAMP: Syntax = Syntax { text: "TimeStamp=TimeTicks", base: Base::TimeTicks };
+    pub const ROW_STATUS: Syntax = Syntax::integer(
+        "RowStatus=INTEGER{active(1),notInService(2),notReady(3),createAndGo(4),createAndWait(5),destroy(6)}",
+    );
+
     /// The numbers and names of an enumeration; empty for other syntaxes.
     pub fn names(&self) -> Vec<(i32, &'static str)> {
         let Some((_, inside)) = self.text.split_once('{') else { return vec![] };

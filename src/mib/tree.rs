@@ -2,6 +2,7 @@
 
 use super::check::CHECK;
 use super::global::GLOBAL;
+use super::rfc::{v2::VRRP_V2, v3::VRRP_V3};
 use super::sparse::Sparse;
 use super::table::{AnyTable, Look, Part, Scalar, SetError};
 use super::vrrp::VRRP;
@@ -27,8 +28,8 @@ enum Object {
     Column(&'static dyn AnyTable, usize),
 }
 
-/// Every part there is, in OID order.
-pub static PARTS: [&Part; 3] = [&GLOBAL, &VRRP, &CHECK];
+/// Every part there is, module by module.
+pub static PARTS: [&Part; 5] = [&GLOBAL, &VRRP, &CHECK, &VRRP_V2, &VRRP_V3];
 
 impl Tree {
     /// Each engine's part is there if the engine is and its `enable_snmp_...` is set; `global` with either, as in
@@ -45,6 +46,13 @@ impl Tree {
         }
         if checks {
             parts.push(&CHECK);
+        }
+        let routers = engines.contains(&Source::Vrrp);
+        if snmp.rfcv2 && routers {
+            parts.push(&VRRP_V2);
+        }
+        if snmp.rfcv3 && routers {
+            parts.push(&VRRP_V3);
         }
         let mut objects = vec![];
         for part in &parts {

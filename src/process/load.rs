@@ -107,9 +107,6 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
         for name in options.not_built() {
             warn!("{name} is understood, and has no effect yet");
         }
-        if options.snmp {
-            info!("--snmp: of its parts, VRRP-MIB and VRRPV3-MIB are not served yet");
-        }
     }
     for directive in &loaded.config.not_built {
         warn!("{}: {} is understood, and has no effect yet", directive.location, directive.directive);

@@ -9,5 +9,6 @@ mod journal;
 mod snapshot;
 
 pub use apply::{Applied, Resync, Store};
+pub use derived::{rfc_v2_index, rfc_v3_index};
 pub use journal::{Entry, Journal};
 pub use snapshot::{Age, CheckRows, Generations, Hop, Identity, MibIndex, RowSet, Settings, Snapshot, VrrpRows};

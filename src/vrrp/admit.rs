@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::io::Datagram;
 use super::machine::{Advert, OWNER};
-use crate::bus::rows::{Counters, RouterCounters};
+use crate::bus::msg::PacketFault;
+use crate::bus::rows::{AuthError, Counters, ProtocolError, RouterCounters};
 use crate::conf::model::{Auth, Family, Instance, OldUnicastChecksum, Transport, Version};
 use crate::wire::vrrp::{self, Cover, DecodeError, Rest};
 
@@ -55,24 +56,53 @@ impl Rejected {
         }
     }
 
-    /// Counts it. Returns whether the counter is the router's and not the instance's.
+    /// What notifications tell of it; of the others there are counters only.
+    pub fn fault(self) -> Option<PacketFault> {
+        Some(match self {
+            Rejected::Ttl(_) => PacketFault::Protocol(ProtocolError::Ttl),
+            Rejected::Version(_) => PacketFault::Protocol(ProtocolError::Version),
+            Rejected::Checksum => PacketFault::Protocol(ProtocolError::Checksum),
+            Rejected::InvalidAuthType(_) => PacketFault::Auth(AuthError::InvalidType),
+            Rejected::AuthTypeMismatch(_) => PacketFault::Auth(AuthError::TypeMismatch),
+            Rejected::AuthFailure => PacketFault::Auth(AuthError::Failure),
+            Rejected::UnknownSource
+            | Rejected::Type(_)
+            | Rejected::Truncated
+            | Rejected::Length { .. }
+            | Rejected::Interval(_)
+            | Rejected::AddressList { .. } => return None,
+        })
+    }
+
+    /// Counts it, for the instance and what the RFC modules count of the whole router for that, too. Returns whether the
+    /// router's counters changed.
     pub fn count(self, router: &mut RouterCounters, counters: &mut Counters) -> bool {
-        let (counter, of_router) = match self {
-            Rejected::Ttl(_) => (&mut counters.ttl_errors, false),
-            Rejected::UnknownSource => (&mut counters.unknown_source, false),
-            Rejected::Version(_) => (&mut router.version_errors, true),
-            Rejected::Checksum => (&mut router.checksum_errors, true),
-            Rejected::Type(_) => (&mut counters.invalid_type, false),
-            Rejected::Truncated => (&mut router.truncated, true),
-            Rejected::Length { .. } => (&mut counters.packet_length_errors, false),
-            Rejected::InvalidAuthType(_) => (&mut counters.invalid_auth_type, false),
-            Rejected::AuthTypeMismatch(_) => (&mut counters.auth_type_mismatch, false),
-            Rejected::AuthFailure => (&mut counters.auth_failures, false),
-            Rejected::Interval(_) => (&mut counters.advert_interval_errors, false),
-            Rejected::AddressList { .. } => (&mut counters.address_list_errors, false),
+        let of_router = match self {
+            Rejected::Version(_) => Some(&mut router.version_errors),
+            Rejected::Checksum => Some(&mut router.checksum_errors),
+            Rejected::Truncated => Some(&mut router.truncated),
+            _ => None,
         };
-        *counter += 1;
-        of_router
+        let is_of_router = of_router.is_some();
+        let of_instance = match self {
+            Rejected::Ttl(_) => Some(&mut counters.ttl_errors),
+            Rejected::UnknownSource => Some(&mut counters.unknown_source),
+            Rejected::Version(_) => Some(&mut counters.version_errors),
+            Rejected::Checksum => Some(&mut counters.checksum_errors),
+            Rejected::Type(_) => Some(&mut counters.invalid_type),
+            // Too short to say whose it is.
+            Rejected::Truncated => None,
+            Rejected::Length { .. } => Some(&mut counters.packet_length_errors),
+            Rejected::InvalidAuthType(_) => Some(&mut counters.invalid_auth_type),
+            Rejected::AuthTypeMismatch(_) => Some(&mut counters.auth_type_mismatch),
+            Rejected::AuthFailure => Some(&mut counters.auth_failures),
+            Rejected::Interval(_) => Some(&mut counters.advert_interval_errors),
+            Rejected::AddressList { .. } => Some(&mut counters.address_list_errors),
+        };
+        for counter in of_router.into_iter().chain(of_instance) {
+            *counter += 1;
+        }
+        is_of_router
     }
 
     /// For the log, behind the sender's address.

@@ -9,8 +9,8 @@ use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
 use super::machine::{Action, Actions, Burst, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE};
-use crate::bus::msg::Edge;
-use crate::bus::rows::{Reason, RowKey, State};
+use crate::bus::msg::{Edge, NewMaster};
+use crate::bus::rows::{MasterReason, Reason, RowKey, State};
 use crate::clock::Instant;
 use crate::conf::model::{Address, Family, InitialState, InstanceName};
 
@@ -102,6 +102,15 @@ impl Engine {
             (State::Master, _) => router.counters.released_master += 1,
             _ => {}
         }
+        router.started = match to {
+            State::Init | State::Fault | State::Shutdown | State::Deleted => None,
+            State::Backup | State::Master => router.started.or(Some(now)),
+        };
+        let new_master = (to == State::Master).then(|| {
+            router.master_reason = master_reason(reason);
+            let primary = router.machine.primary()?;
+            Some(NewMaster { router: router.id(), primary, reason: router.master_reason })
+        });
         router.since = at;
         router.reason = reason;
         let name = router.config.name.clone();
@@ -122,7 +131,7 @@ impl Engine {
                 InitialState::Master => State::Master,
             },
             reason,
-            new_master: None,
+            new_master: new_master.flatten(),
             at,
         }));
         out.push(Output::Changed(RowKey::Instance(name)));
@@ -557,6 +566,15 @@ impl Engine {
         }
         self.timers.clear();
         self.phase = Phase::Stopped;
+    }
+}
+
+/// As RFC 6527 tells reasons apart. An owner that starts or recovers takes its addresses from whoever has them.
+fn master_reason(reason: Reason) -> MasterReason {
+    match reason {
+        Reason::MasterNoResponse => MasterReason::MasterNoResponse,
+        Reason::MasterResigned => MasterReason::Priority,
+        _ => MasterReason::Preempted,
     }
 }
 

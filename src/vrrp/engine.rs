@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::admit::{self, Rejected};
+use super::admit;
 use super::announce::Announcer;
 use super::group::Group;
 use super::host::Host;
@@ -20,7 +20,7 @@ use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{Reason, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport};
+use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -402,10 +402,14 @@ impl Engine {
         let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
         let advert = match verdict {
             Ok(advert) => advert,
-            Err(rejected) => return self.reject(slot, rejected, datagram, now, out),
+            Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
         };
         let Some(router) = self.router_mut(slot) else { return };
         router.counters.adverts_received += 1;
+        if router.config.version == Version::V3 && advert.interval != router.config.advert_interval {
+            // Heard all the same: the interval is the master's to choose (RFC 9568 section 7.1).
+            router.counters.advert_interval_errors += 1;
+        }
         if advert.priority == 0 {
             router.counters.priority_zero_received += 1;
         }
@@ -441,41 +445,6 @@ impl Engine {
             stranger = stranger.or(Some(slot));
         }
         stranger
-    }
-
-    fn reject(&mut self, slot: Slot, why: Rejected, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
-        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
-        let of_router = why.count(&mut self.counters, &mut router.counters);
-        if let Some(quiet_until) = router.quiet_until.get_mut(why.kind())
-            && now >= *quiet_until
-        {
-            *quiet_until = now + LOG_PAUSE;
-            let name = &router.config.name;
-            out.push(Output::Log(Log {
-                level: Level::Warn,
-                instance: Some(name.clone()),
-                text: format!("({name}) dropped an advert from {}: {}", datagram.source, why.describe(&router.config)),
-            }));
-        }
-        if of_router {
-            self.count_router(out);
-        } else {
-            self.count(slot, out);
-        }
-    }
-
-    fn count_router(&self, out: &mut Vec<Output>) {
-        if !self.counted.replace(true) {
-            out.push(Output::Counted(RowKey::Router));
-        }
-    }
-
-    pub(super) fn count(&self, slot: Slot, out: &mut Vec<Output>) {
-        if let Some(router) = self.router(slot)
-            && !router.counted.replace(true)
-        {
-            out.push(Output::Counted(RowKey::Instance(router.config.name.clone())));
-        }
     }
 
     fn put_link(&mut self, link: Link, now: Instant, out: &mut Vec<Output>) {

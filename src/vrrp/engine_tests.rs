@@ -14,6 +14,8 @@ use crate::conf::model::{
 };
 use crate::wire::vrrp::{Cover, Outgoing};
 
+mod rfc;
+
 pub(super) const ETH0: u32 = 2;
 pub(super) const ETH1: u32 = 3;
 pub(super) const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
@@ -384,6 +386,7 @@ fn adverts_are_found_unfit_and_counted_by_reason() {
     let router = bench.router();
     assert_eq!(router, RouterCounters { checksum_errors: 1, version_errors: 1, vrid_errors: 1, truncated: 1 });
     let counters = bench.row("VI_1").counters;
+    assert_eq!((counters.checksum_errors, counters.version_errors), (1, 1), "of the instance and of the router");
     assert_eq!(counters.ttl_errors, 1);
     assert_eq!(counters.address_list_errors, 1);
     assert_eq!(counters.auth_type_mismatch, 1);

@@ -2,7 +2,8 @@
 //!
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
-//! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs and `reload.rs` goes from one configuration to the next.
+//! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
+//! of bad packets and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -17,6 +18,7 @@ mod host;
 pub mod io;
 pub mod machine;
 pub mod priority;
+mod refuse;
 mod reload;
 mod router;
 mod rows;

@@ -13,12 +13,13 @@ use super::host::Host;
 use super::io::{IfIndex, Link};
 use super::machine::{Machine, OWNER, Settings};
 use super::priority::{self, Effect};
-use crate::bus::rows::{Counters, Reason};
+use crate::bus::msg::RouterId;
+use crate::bus::rows::{Counters, MasterReason, ProtocolError, Reason};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
 use crate::wire::vrrp::Outgoing;
 
-/// Repeated packet errors of one kind are logged this far apart; all of them are counted.
+/// Repeated packet errors of one kind are told this far apart, in the log and as edges; all of them are counted.
 pub const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -40,6 +41,12 @@ pub struct Router {
     pub counters: Counters,
     pub since: WallTime,
     pub reason: Reason,
+    /// When it left init or fault; `None` while there.
+    pub started: Option<Instant>,
+    /// Why it became master last.
+    pub master_reason: MasterReason,
+    /// Of the last packet that broke the protocol.
+    pub protocol_error: ProtocolError,
     /// The second burst after becoming master or hearing a weaker one, and its number of messages.
     pub second_burst: Option<(Instant, u32)>,
     pub refresh_at: Option<Instant>,
@@ -51,9 +58,9 @@ pub struct Router {
     pub armed: Option<Instant>,
     /// A changed counter was reported and not read since.
     pub counted: Cell<bool>,
-    /// Errors of a kind are not logged before.
-    pub quiet_until: [Instant; Rejected::KINDS],
-    /// The same for weaker masters heard while master.
+    /// Packets that were dropped, by [`Rejected::kind`].
+    pub told: [Told; Rejected::KINDS],
+    /// Weaker masters heard while master are not logged before.
     pub weaker_quiet_until: Instant,
     /// The same for preempt delays that start.
     pub delay_quiet_until: Instant,
@@ -97,6 +104,27 @@ impl Held {
             question: 0,
             restored_at: None,
         }
+    }
+}
+
+/// How far errors of one kind were told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    quiet_until: Instant,
+    /// Since the last one that was told.
+    untold: u64,
+}
+
+impl Told {
+    /// One more. To be told at once, with the number of those before it that were not; or not at all, so soon after
+    /// another.
+    pub fn another(&mut self, now: Instant) -> Option<u64> {
+        if now < self.quiet_until {
+            self.untold += 1;
+            return None;
+        }
+        self.quiet_until = now + LOG_PAUSE;
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -170,6 +198,9 @@ impl Router {
             counters: Counters::default(),
             since,
             reason: Reason::Startup,
+            started: None,
+            master_reason: MasterReason::NotMaster,
+            protocol_error: ProtocolError::None,
             second_burst: None,
             refresh_at: None,
             extra_at: None,
@@ -177,7 +208,7 @@ impl Router {
             refusals: 0,
             armed: None,
             counted: Cell::new(false),
-            quiet_until: [Instant::ZERO; Rejected::KINDS],
+            told: Default::default(),
             weaker_quiet_until: Instant::ZERO,
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
@@ -278,6 +309,17 @@ impl Router {
         match &self.config.transport {
             Transport::Multicast { group } => SmallVec::from_elem(frame(*group), 1),
             Transport::Unicast { peers, .. } => peers.iter().map(|peer| frame(peer.address)).collect(),
+        }
+    }
+
+    /// As the RFC modules number it.
+    pub fn id(&self) -> RouterId {
+        RouterId {
+            interface_index: self.link,
+            vrid: self.config.vrid.get(),
+            family: self.config.family,
+            version: self.config.version,
+            advertises: !self.config.addresses.is_empty(),
         }
     }
 

@@ -5,8 +5,7 @@ use super::group::tracked_row;
 use super::host::Host;
 use super::router::{Held, Router};
 use crate::bus::rows::{
-    AddressRow, Finding, InstanceRow, MasterReason, ProtocolError, RouteRow, Row, RowKey, RuleRow, State,
-    TrackerConfig, TrackerRow,
+    AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow,
 };
 use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
@@ -187,9 +186,9 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
         advertised: router.config.addresses.iter().map(|address| address.address).collect(),
-        started: None,
-        master_reason: MasterReason::default(),
-        protocol_error: ProtocolError::default(),
+        started: router.started,
+        master_reason: router.master_reason,
+        protocol_error: router.protocol_error,
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),

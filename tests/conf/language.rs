@@ -409,12 +409,12 @@ fn an_unknown_option_takes_its_value_with_it() {
 
 #[test]
 fn the_legs_and_tunnels_of_a_route_are_read() {
-    let good = "10.0.0.0/8 nexthop via 192.0.2.1 dev eth0 weight 2 nexthop via 198.51.100.1 dev eth1 onlink\n\
-                10.1.0.0/16 encap ip id 5 dst 192.0.2.9 dev eth0\n10.2.0.0/16 encap mpls 100/200 via inet 192.0.2.1";
+    let good = "10.0.0.0/8 no_track nexthop via 192.0.2.1 dev eth0 weight 2 nexthop via 198.51.100.1 dev eth1 onlink\n\
+                10.1.0.0/16 encap ip id 5 dst 192.0.2.9 dev eth0\n10.2.0.0/16 encap mpls 100/200 via inet 192.0.2.1 dev eth0";
     let of = |lines: &str| load(&format!("static_routes {{\n{lines}\n}}"));
     assert_eq!(codes(&of(good)), [] as [&str; 0], "{}", of(good).render());
-    assert_eq!(codes(&of("10.0.0.0/8 nexthop via 192.0.2.1 wait 2")), ["unknown-option"]);
-    assert_eq!(codes(&of("10.0.0.0/8 nexthop via 192.0.2.1 weight 300")), ["number"]);
+    assert_eq!(codes(&of("10.0.0.0/8 no_track nexthop via 192.0.2.1 wait 2")), ["unknown-option"]);
+    assert_eq!(codes(&of("10.0.0.0/8 no_track nexthop via 192.0.2.1 weight 300")), ["number"]);
     assert_eq!(codes(&of("10.0.0.0/8 dev eth0 encap udp")), ["unknown-option"]);
 }
 

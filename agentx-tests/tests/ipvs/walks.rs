@@ -7,8 +7,8 @@ use agentx_tests::daemon::{Options, Program};
 use agentx_tests::ipvsadm;
 use agentx_tests::net::{Lab, Nic};
 use agentx_tests::pool::{CONFIGURATION, Pool, V4, V6};
-use agentx_tests::recording::{self, FWMARK_QUORUM, Recording, SEED_IPVS};
-use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
+use agentx_tests::recording::{self, FWMARK_QUORUM, MODULES, Recording, SEED_IPVS};
+use agentx_tests::snmp::{Manager, Snmpd};
 use agentx_tests::vm::scenario;
 use agentx_tests::wait;
 use agentx_tests::web::{Web, fetch};
@@ -87,7 +87,8 @@ fn the_walk_of_marks_groups_quorums_and_sorry_servers_is_as_recorded() {
 fn assert_as_recorded(recording: &Recording, manager: &Manager, log: &str) {
     let mut last = Vec::new();
     let reached = wait::within(Duration::from_secs(60), || {
-        last = recording::mismatches(recording, &manager.walk(KEEPALIVED));
+        let walked: Vec<String> = MODULES.iter().flat_map(|root| manager.walk(root)).collect();
+        last = recording::mismatches(recording, &walked);
         last.is_empty().then_some(())
     });
     assert!(reached.is_some(), "{}\nthe daemon said:\n{log}", recording::report(&last));

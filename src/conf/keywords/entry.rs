@@ -90,7 +90,7 @@ pub static ROWS: &[Row] = &[
     row(&["<rule-entry>"], "fwmark", &[], Words(&[one("mark", Mark)]), Fatal, Once, NotBuilt, "-", "Mark selector"),
     row(&["<rule-entry>"], "realms", &[], Words(&[one("realms", Str)]), Fatal, Once, NotBuilt, "-", "Realms, IPv4, table action only"),
     row(&["<rule-entry>"], "suppress_prefixlength", &[Alias("sup_pl")], Words(&[one("n", Int(0, 2147483647))]), Fatal, Once, NotBuilt, "-", "Suppress short prefixes, table action only"),
-    row(&["<rule-entry>"], "suppress_ifgroup", &[Alias("sup_group")], Words(&[one("group", NumberOrName(4294967295))]), Fatal, Once, NotBuilt, "-", "Suppress an interface group, table action only"),
+    row(&["<rule-entry>"], "suppress_ifgroup", &[Alias("sup_group")], Words(&[one("group", NumberOrName(4294967294))]), Fatal, Once, NotBuilt, "-", "Suppress an interface group, table action only"),
     row(&["<rule-entry>"], "iif", &[Alias("dev")], Words(&[one("iface", IfName)]), Fatal, Once, NotBuilt, "-", "Input interface selector"),
     row(&["<rule-entry>"], "oif", &[], Words(&[one("iface", IfName)]), Fatal, Once, NotBuilt, "-", "Output interface selector"),
     row(&["<rule-entry>"], "tunnel-id", &[], Words(&[one("n", U64)]), Fatal, Once, NotBuilt, "-", "Tunnel id selector"),

@@ -138,7 +138,7 @@ pub enum Encap {
     Ila(u64),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelTo<A> {
     pub id: Option<u64>,
     pub destination: Option<A>,
@@ -148,6 +148,13 @@ pub struct TunnelTo<A> {
     /// `ttl` or `hoplimit`.
     pub ttl: Option<u8>,
     pub flags: Option<u16>,
+}
+
+impl<A> Default for TunnelTo<A> {
+    /// A tunnel of which nothing is said.
+    fn default() -> Self {
+        TunnelTo { id: None, destination: None, source: None, tos: None, ttl: None, flags: None }
+    }
 }
 
 /// One line of `virtual_rules` or `static_rules`.

@@ -46,7 +46,7 @@ impl Parser<'_> {
                 "inet" | "inet6" => {
                     line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
                 }
-                text if text == "to" || is_type(text) => {
+                text if text == "to" || TYPES.contains(&text) || (line.first().is_none() && is_number(text)) => {
                     if text != "to" {
                         let values =
                             vec![Val { name: "type", word: word.clone(), value: Some(Value::Text(text.to_owned())) }];
@@ -76,7 +76,9 @@ impl Parser<'_> {
                     let (used, values, fine) = self.row_values(PATH, option, word, rest);
                     at += used;
                     // The rest of the line means the same without these.
-                    good &= fine || matches!(option.keyword, "features" | "ttl-propagate");
+                    if !fine && !matches!(option.keyword, "features" | "ttl-propagate") {
+                        return false;
+                    }
                     line.options.push(Named { name: option.keyword, word: word.clone(), values });
                 }
             }
@@ -270,6 +272,7 @@ impl Parser<'_> {
 /// A row must fit a frame between our processes, whatever its next hops say.
 const HOPS_MAX: usize = 128;
 
-fn is_type(text: &str) -> bool {
-    TYPES.contains(&text) || text.parse::<u8>().is_ok()
+/// A type by its number in the kernel.
+fn is_number(text: &str) -> bool {
+    text.parse::<u8>().is_ok()
 }

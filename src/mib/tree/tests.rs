@@ -63,7 +63,12 @@ fn columns_ascend_and_every_value_has_the_type_of_its_column() {
                 let names = syntax.names();
                 assert!(names.is_empty() || names.iter().any(|(known, _)| known == number), "{oid} is {number}");
             }
-            (Base::OctetString, Value::OctetString(_)) | (Base::Unsigned, Value::Gauge32(_)) => {}
+            (Base::OctetString, Value::OctetString(_))
+            | (Base::Unsigned, Value::Gauge32(_))
+            | (Base::Counter32, Value::Counter32(_))
+            | (Base::Counter64, Value::Counter64(_))
+            | (Base::TimeTicks, Value::TimeTicks(_))
+            | (Base::IpAddress, Value::IpAddress(_)) => {}
             (base, value) => panic!("{oid} is {base:?} and has {value:?}"),
         }
     }
@@ -115,16 +120,17 @@ fn getnext_steps_over_columns_without_values_and_stops_before_the_end_of_its_ran
     assert_eq!(next("1.1.0", true, ""), Some(oid("1.1.0")));
     assert_eq!(next("1.1.0.0", true, ""), Some(oid("1.2.0")));
     assert_eq!(next("2.6.1.12.1.2", false, ""), None);
-    let first = tree.next(fixture::look(&snapshot), &Oid::default(), false, &Oid::default());
+    let first = tree.next(fixture::look(&snapshot), &Oid::new(&[1, 3, 6, 1, 4]), false, &Oid::default());
     assert_eq!(first.map(|found| found.name), Some(oid("1.1.0")));
 }
 
 #[test]
 fn only_what_is_switched_on_and_has_a_process_is_served() {
-    let parts = |vrrp, checker, engines: &[Source]| {
-        let tree = Tree::new(&Snmp { vrrp, checker, rfcv2: true, rfcv3: true, ..Snmp::default() }, engines);
+    let told = |snmp, engines: &[Source]| {
+        let tree = Tree::new(&snmp, engines);
         tree.capabilities().into_iter().map(|(oid, text)| format!("{oid} {text}")).collect::<Vec<_>>()
     };
+    let parts = |vrrp, checker, engines: &[Source]| told(Snmp { vrrp, checker, ..Snmp::default() }, engines);
     let global = ".1.3.6.1.4.1.9586.100.5.1 The MIB module for Keepalived";
     let vrrp = ".1.3.6.1.4.1.9586.100.5.2 The MIB module for KEEPALIVED-VRRP";
     let check = ".1.3.6.1.4.1.9586.100.5.3 The MIB module for Healthchecker";
@@ -135,7 +141,18 @@ fn only_what_is_switched_on_and_has_a_process_is_served() {
     assert_eq!(parts(true, true, &[Source::Vrrp]), [global, vrrp]);
     assert_eq!(parts(true, true, &[Source::Checks]), [global, check]);
     assert_eq!(parts(true, false, &[Source::Checks]), [""; 0]);
-    assert!(Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations().is_empty());
+
+    // With RFC modules only, KEEPALIVED-MIB is absent.
+    let v2 = ".1.3.6.1.2.1.68 The MIB module for VRRP";
+    let v3 = ".1.3.6.1.2.1.207 The MIB module for VRRPV3";
+    let rfc = |rfcv2, rfcv3, engines: &[Source]| told(Snmp { rfcv2, rfcv3, ..Snmp::default() }, engines);
+    assert_eq!(rfc(true, true, &Source::ALL), [v2, v3]);
+    assert_eq!(rfc(true, false, &[Source::Vrrp]), [v2]);
+    assert_eq!(rfc(false, true, &[Source::Vrrp]), [v3]);
+    assert_eq!(rfc(true, true, &[Source::Checks]), [""; 0]);
+    assert_eq!(told(fixture::snmp(), &[Source::Vrrp]), [global, vrrp, v2, v3]);
+    let registered = Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations();
+    assert!(!registered.is_empty() && registered.iter().all(|oid| oid.to_string().starts_with(".1.3.6.1.2.1.207.")));
 }
 
 #[test]

@@ -49,8 +49,8 @@ pub(super) static ROUTE: Table<RouteRow> = Table {
             5,
             "vrrpRouteGateway",
             Syntax::INET_ADDRESS,
-            "`via`; no instance without one, nor for a route with next hops.",
-            |row| row.config.gateway.filter(|_| row.config.hops.is_empty()).map(inet),
+            "`via` of the route itself; no instance when unset, nor with `or`, which makes next hops.",
+            |row| row.config.gateway.map(inet),
         ),
         Column::shown(
             6,

@@ -47,7 +47,7 @@ pub(super) static RULE: Table<RuleRow> = Table {
             6,
             "vrrpRuleRoutingTable",
             Syntax::UNSIGNED32,
-            "Table that is looked up; no instance for other actions.",
+            "Table that is looked up, 0 with `l3mdev`; no instance for other actions.",
             |row| table(row).map(Value::Gauge32),
         ),
         Column::shown(
@@ -253,6 +253,7 @@ fn either(row: &RuleRow) -> Option<Prefix> {
 fn table(row: &RuleRow) -> Option<u32> {
     match row.config.action {
         RuleAction::Table(table) => Some(table),
+        RuleAction::L3mdev => Some(0),
         _ => None,
     }
 }

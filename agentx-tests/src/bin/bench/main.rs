@@ -1,12 +1,14 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [ipvs] [--kills N] [--seconds N] [--services N]`; without words all of
-//! them. Takeover: how late the backup's
+//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [promise] [ipvs] [--kills N] [--seconds N] [--services N] [--minutes N]`;
+//! without words all of them. Takeover: how late the backup's
 //! first advert is over the RFC's master down interval, counted from the killed master's last advert, by the
 //! kernel's time stamps on the wire. Memory: all processes under the seed's configuration with snmpd. CPU: 250
 //! instances at 0.1 s, the host where all are master and the one where all are backup. Lookup: what one GETNEXT costs in
 //! small and large tables, without a network. SNMP: walks through the same snmpd, and those of a subagent that answers at
-//! once, which is what snmpd itself takes. IPVS: many virtual servers with checks, in a virtual machine where this kernel has no IPVS.
+//! once, which is what snmpd itself takes. Promise: the longest gap between adverts at 0.1 s while the AgentX master
+//! misbehaves in every way, from `$KEEPWATCH_SEED` or a new seed. IPVS: many virtual servers with checks, in a virtual
+//! machine where this kernel has no IPVS.
 
 mod ipvs;
 mod lookup;
@@ -18,11 +20,12 @@ use std::time::Duration;
 
 use agentx_tests::capture::{Content, Witness};
 use agentx_tests::daemon::{Daemon, Options, Program};
+use agentx_tests::dice::Dice;
 use agentx_tests::net::{Lab, Nic, Node, Port};
 use agentx_tests::seed::{self, SeedLab};
 use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
-use agentx_tests::wait::{now_ns, observe, until, within};
-use agentx_tests::{janitor, usage, vm};
+use agentx_tests::wait::{Stalls, now_ns, observe, until, within};
+use agentx_tests::{janitor, promise, usage, vm};
 
 const PROGRAMS: [Program; 2] = [Program::Keepwatch, Program::Keepalived];
 const PRIORITY: u32 = 100;
@@ -35,9 +38,11 @@ struct Wish {
     kills: usize,
     seconds: u64,
     services: usize,
+    minutes: u64,
 }
 
-const USAGE: &str = "bench [takeover] [memory] [cpu] [lookup] [snmp] [ipvs] [--kills N] [--seconds N] [--services N]";
+const USAGE: &str = "bench [takeover] [memory] [cpu] [lookup] [snmp] [promise] [ipvs] [--kills N] [--seconds N] \
+                     [--services N] [--minutes N]";
 
 fn main() -> ExitCode {
     let wish = match wish() {
@@ -67,6 +72,9 @@ fn main() -> ExitCode {
     if wanted("snmp") {
         snmp::bench();
     }
+    if wanted("promise") && !promise(Duration::from_secs(60 * wish.minutes)) {
+        return ExitCode::FAILURE;
+    }
     if wanted("ipvs") {
         let (services, seconds) = (wish.services.to_string(), wish.seconds.to_string());
         match vm::here_or_there(&["ipvs", "--services", &services, "--seconds", &seconds], IPVS_MAX) {
@@ -84,7 +92,7 @@ fn main() -> ExitCode {
 }
 
 fn wish() -> Result<Wish, String> {
-    let mut wish = Wish { sections: Vec::new(), kills: 20, seconds: 30, services: 1000 };
+    let mut wish = Wish { sections: Vec::new(), kills: 20, seconds: 30, services: 1000, minutes: 2 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -95,11 +103,34 @@ fn wish() -> Result<Wish, String> {
             "--kills" => wish.kills = number()? as usize,
             "--seconds" => wish.seconds = number()?,
             "--services" => wish.services = number()? as usize,
-            "takeover" | "memory" | "cpu" | "lookup" | "snmp" | "ipvs" => wish.sections.push(argument),
+            "--minutes" => wish.minutes = number()?,
+            "takeover" | "memory" | "cpu" | "lookup" | "snmp" | "promise" | "ipvs" => wish.sections.push(argument),
             other => return Err(format!("`{other}` means nothing here")),
         }
     }
     Ok(wish)
+}
+
+// Promise -------------------------------------------------------------------------------------------------------------
+
+/// Whether it was kept.
+fn promise(time: Duration) -> bool {
+    let seed = Dice::seed();
+    println!("\nAdverts at 0.1 s while the AgentX master misbehaves, {} s, KEEPWATCH_SEED={seed}", time.as_secs());
+    let stalls = Stalls::watch();
+    let kept = match promise::torment(time, seed, &stalls, |misery| println!("{misery}")) {
+        Ok(kept) => kept,
+        Err(why) => {
+            println!("{why}");
+            return false;
+        }
+    };
+    println!("{kept}");
+    match kept.broken() {
+        Some(broken) => println!("NOT KEPT: {broken}"),
+        None => println!("kept: no takeover, no gap above {} ms that is not the machine's", promise::GAP_MAX.as_millis()),
+    }
+    kept.broken().is_none()
 }
 
 // Takeover ------------------------------------------------------------------------------------------------------------

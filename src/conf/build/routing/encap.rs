@@ -32,7 +32,7 @@ fn tunnel<A>(
     option: &Named,
     family: impl Fn(IpAddr) -> Option<A>,
 ) -> Option<TunnelTo<A>> {
-    let mut tunnel = TunnelTo { id: None, destination: None, source: None, tos: None, ttl: None, flags: None };
+    let mut tunnel = TunnelTo::default();
     for value in &option.values {
         match (value.name, value.value.as_ref()?) {
             ("id", Value::Text(id)) => tunnel.id = id.parse().ok(),

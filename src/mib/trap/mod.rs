@@ -1,4 +1,6 @@
-//! Edges as notifications.
+//! Edges as notifications: those of KEEPALIVED-MIB here, those of the RFC modules in `rfc.rs`.
+
+mod rfc;
 
 use super::ROOT;
 use super::check::{
@@ -22,11 +24,12 @@ pub struct Trap {
 /// The notifications that tell of `edge`, in the order in which they are sent. None without `enable_traps`, and each only
 /// with its module's `enable_snmp_...`.
 ///
-/// The variables carry the numbers of rows as they were when it happened. Keepalived leaves them out and sends names of
+/// The variables carry the numbers of rows as they were when it happened. Of KEEPALIVED-MIB's Keepalived leaves them out and sends names of
 /// columns, which are no instances (RFC 3416 section 4.2.6).
 pub fn for_edge(edge: &Edge, snapshot: &Snapshot) -> Vec<Trap> {
     let Some(global) = snapshot.global().filter(|global| global.snmp.traps) else { return vec![] };
-    keepalived(edge, global).into_iter().collect()
+    let notifications = [keepalived(edge, global), rfc::v2(edge, &global.snmp), rfc::v3(edge, &global.snmp)];
+    notifications.into_iter().flatten().collect()
 }
 
 /// Those of KEEPALIVED-MIB.

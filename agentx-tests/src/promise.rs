@@ -1,0 +1,283 @@
+//! The promise: whatever the AgentX master does, a master router at 0.1 s is never late and its backup never takes over.
+//!
+//! [`Kept`] is what the wire says about a stretch of time, with what this machine was late by itself. [`torment`] makes the
+//! master misbehave in every way there is, one after the other, at random times that follow from a seed.
+
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::daemon::{Daemon, Options, Program};
+use crate::dice::Dice;
+use crate::hostile::{Manners, Master};
+use crate::pair::{Flavour, Link};
+use crate::snmp::{Manager, Snmpd};
+use crate::wait::{self, Stalls};
+
+/// Adverts every 0.1 s; a backup waits 0.36 s.
+pub const FLAVOUR: Flavour = Flavour::V3;
+
+/// The longest gap that is nobody's fault: the interval and 5 ms.
+pub const GAP_MAX: Duration = Duration::from_millis(105);
+
+/// vrrpInstanceState.1
+const STATE: &str = ".1.3.6.1.4.1.9586.100.5.2.3.1.4.1";
+
+/// What the wire says about R1 of a [`Link`], which ought to have been master all the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub seconds: u64,
+    pub adverts: usize,
+    /// How many there should have been.
+    pub due: u64,
+    /// The longest gap as it was, ns.
+    pub longest: u64,
+    /// The longest gap without what this machine itself was late in it, ns; how long it was, and when (ns after the start).
+    pub ours: u64,
+    pub ours_raw: u64,
+    pub at: u64,
+    /// Gaps above [`GAP_MAX`], the machine's own included.
+    pub late: usize,
+    /// For how long in all, and at most at once, threads of this machine that were due did not run, ns.
+    pub stalled: u64,
+    pub stall_max: u64,
+    /// Adverts of the backup.
+    pub takeovers: usize,
+}
+
+impl Kept {
+    /// From `from` (ns since 1970) to now.
+    pub fn since(from: u64, link: &Link, stalls: &Stalls) -> Kept {
+        let until = wait::now_ns();
+        let mut adverts = link.witness.adverts_from(link.ports[0]);
+        adverts.retain(|(at, _)| *at >= from && *at <= until);
+        let interval = FLAVOUR.interval.as_nanos() as u64;
+        // The silence before the first and behind the last counts, too: there may be no advert at all.
+        let mut moments = vec![from];
+        moments.extend(adverts.iter().map(|(at, _)| *at));
+        moments.push(until);
+        let gaps = moments.windows(2).map(|pair| {
+            let (before, after) = (pair[0], pair[1]);
+            let gap = after - before;
+            (gap - stalls.within(before + interval, after).min(gap), gap, before)
+        });
+        let gaps: Vec<(u64, u64, u64)> = gaps.collect();
+        let (ours, ours_raw, at) = gaps.iter().copied().max().unwrap_or_default();
+        let other = link.witness.adverts_from(link.ports[1]);
+        Kept {
+            seconds: (until - from) / 1_000_000_000,
+            adverts: adverts.len(),
+            due: (until - from) / interval,
+            longest: gaps.iter().map(|(_, gap, _)| *gap).max().unwrap_or(0),
+            ours,
+            ours_raw,
+            at: at.saturating_sub(from),
+            late: gaps.iter().filter(|(_, gap, _)| *gap > GAP_MAX.as_nanos() as u64).count(),
+            stalled: stalls.within(from, until),
+            stall_max: stalls.longest(from, until),
+            takeovers: other.len(),
+        }
+    }
+
+    /// What is broken, if anything is; `late` gaps are excused by the machine's own stalls up to one in fifty.
+    pub fn broken(&self) -> Option<String> {
+        if self.takeovers > 0 {
+            return Some(format!("the backup took over: {} adverts", self.takeovers));
+        }
+        if self.ours > GAP_MAX.as_nanos() as u64 {
+            return Some(format!("a gap above {GAP_MAX:?}"));
+        }
+        if (self.adverts as u64) * 100 < self.due * 95 {
+            return Some(format!("only {} of {} adverts", self.adverts, self.due));
+        }
+        (self.late * 50 > self.adverts).then(|| format!("{} late gaps: this machine is too busy to tell", self.late))
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |ns: u64| ns as f64 / 1e6;
+        write!(
+            f,
+            "{} adverts in {} s, longest gap {:.1} ms; without this machine's own stalls {:.1} ms, of {:.1} ms, {:.1} s after \
+             the start; {} gaps above {} ms; the machine stalled {:.0} ms in all, {:.1} ms at most; takeovers: {}",
+            self.adverts,
+            self.seconds,
+            ms(self.longest),
+            ms(self.ours),
+            ms(self.ours_raw),
+            wait::seconds(self.at),
+            self.late,
+            GAP_MAX.as_millis(),
+            ms(self.stalled),
+            ms(self.stall_max),
+            self.takeovers,
+        )
+    }
+}
+
+/// A pair at 0.1 s; R1 is master and talks to the AgentX master at `agentx`.
+#[track_caller]
+pub fn pair(agentx: &str, link: &Link) -> [Daemon; 2] {
+    let options = Options { agentx: Some(agentx), ..Options::default() };
+    let first = Daemon::start(&link.nodes[0], Program::Keepwatch, &FLAVOUR.configuration(1, "MASTER", 150), options);
+    let master = wait::within(Duration::from_secs(10), || link.has_all(0, FLAVOUR).then_some(()));
+    assert!(master.is_some(), "R1 did not become master; it said:\n{}", first.log());
+    let second =
+        Daemon::start(&link.nodes[1], Program::Keepwatch, &FLAVOUR.configuration(2, "BACKUP", 100), Options::default());
+    second.wait_until_it_listens();
+    [first, second]
+}
+
+/// SNMP says within `limit` that R1 is master.
+pub fn answers(manager: &Manager, limit: Duration) -> bool {
+    wait::within(limit, || (manager.number(STATE) == Some(2)).then_some(())).is_some()
+}
+
+/// One way to misbehave, for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misery {
+    /// SIGSTOP, then SIGCONT.
+    Stopped,
+    /// SIGSTOP, and its listen queue filled, so that who connects has to wait.
+    FullQueue,
+    /// Killed, and started again.
+    Killed,
+    /// Killed, and this in its place.
+    Hostile(Hostility),
+    /// The daemon's own bridge is killed.
+    NoBridge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hostility {
+    NeverAnswers,
+    OneByteASecond,
+    NeverReads,
+    SilentAfterOpen,
+    Truncated,
+    Endless,
+}
+
+const MISERIES: [Misery; 10] = [
+    Misery::Stopped,
+    Misery::FullQueue,
+    Misery::Killed,
+    Misery::NoBridge,
+    Misery::Hostile(Hostility::NeverAnswers),
+    Misery::Hostile(Hostility::OneByteASecond),
+    Misery::Hostile(Hostility::NeverReads),
+    Misery::Hostile(Hostility::SilentAfterOpen),
+    Misery::Hostile(Hostility::Truncated),
+    Misery::Hostile(Hostility::Endless),
+];
+
+/// Torments R1's AgentX master for about `time`, and says what was on the wire. `tell` gets each misery as it begins.
+/// Every kind comes up once before any comes again; half of all are stops.
+///
+/// An error is an SNMP that does not answer again when all is well.
+#[track_caller]
+pub fn torment(time: Duration, seed: u64, stalls: &Stalls, mut tell: impl FnMut(String)) -> Result<Kept, String> {
+    let mut dice = Dice::new(seed);
+    let link = Link::new();
+    let socket = link.nodes[0].directory().join("agentx");
+    let mut snmpd = Some(Snmpd::start(&link.nodes[0], None));
+    let daemons = pair(&format!("unix:{}", socket.display()), &link);
+    let manager = Manager::on(&link.nodes[0], "127.0.0.1");
+    if !answers(&manager, Duration::from_secs(20)) {
+        return Err(format!("SNMP does not say that R1 is master; it said:\n{}", daemons[0].log()));
+    }
+    let (began, from) = (Instant::now(), wait::now_ns());
+    let mut waiting: Vec<Misery> = Vec::new();
+    // Miseries last as long as fits all of them twice into the time, up to what outlasts every time-out.
+    let longest = (time.as_millis() as u64 / 20).clamp(2_000, 40_000);
+    let mut stop_next = true;
+    while began.elapsed() < time {
+        let misery = if stop_next {
+            Misery::Stopped
+        } else {
+            if waiting.is_empty() {
+                waiting = MISERIES[1..].to_vec();
+            }
+            let at = dice.between(0, waiting.len() as u64 - 1) as usize;
+            waiting.swap_remove(at)
+        };
+        stop_next = !stop_next;
+        let left = time.saturating_sub(began.elapsed()).as_millis() as u64;
+        let lasts = Duration::from_millis(dice.between(50, longest).min(left.max(50)));
+        let pause = Duration::from_millis(dice.between(0, 3_000));
+        tell(format!("{:7.1} s  {misery:?} for {:.2} s", began.elapsed().as_secs_f64(), lasts.as_secs_f64()));
+        match misery {
+            Misery::Stopped | Misery::FullQueue => {
+                let process = &snmpd.as_ref().ok_or("no snmpd")?.process;
+                process.signal(Signal::SIGSTOP);
+                let queued = if misery == Misery::FullQueue { fill(&socket) } else { Vec::new() };
+                wait::observe(lasts);
+                process.signal(Signal::SIGCONT);
+                drop(queued);
+            }
+            Misery::Killed => {
+                drop(snmpd.take());
+                wait::observe(lasts);
+                snmpd = Some(Snmpd::start(&link.nodes[0], None));
+            }
+            Misery::NoBridge => {
+                if let Some(bridge) = daemons[0].child("bridge") {
+                    let _ = kill(bridge, Signal::SIGKILL);
+                }
+                wait::observe(lasts);
+            }
+            Misery::Hostile(how) => {
+                drop(snmpd.take());
+                let master = Master::start(&socket, how.manners());
+                wait::observe(lasts);
+                drop(master);
+                snmpd = Some(Snmpd::start(&link.nodes[0], None));
+            }
+        }
+        wait::observe(pause);
+    }
+    let kept = Kept::since(from, &link, stalls);
+    // Two rounds of the longest time between attempts to connect.
+    if !answers(&manager, Duration::from_secs(40)) {
+        return Err(format!("{kept}\nafterwards SNMP does not answer within 40 s; R1 said:\n{}", daemons[0].log()));
+    }
+    drop(snmpd);
+    Ok(kept)
+}
+
+impl Hostility {
+    fn manners(self) -> Manners {
+        match self {
+            Hostility::NeverAnswers => Manners::NeverAnswers,
+            Hostility::OneByteASecond => Manners::OneByteASecond,
+            Hostility::NeverReads => Manners::NeverReads,
+            Hostility::SilentAfterOpen => Manners::SilentAfterOpen,
+            Hostility::Truncated => Manners::Truncated,
+            Hostility::Endless => Manners::Endless,
+        }
+    }
+}
+
+/// Connects until nobody could connect any more without waiting.
+fn fill(socket: &Path) -> Vec<UnixStream> {
+    let mut queued = Vec::new();
+    while queued.len() < 5_000
+        && let Some(stream) = connect(&socket.to_path_buf())
+    {
+        queued.push(stream);
+    }
+    queued
+}
+
+/// `None`: it would have to wait.
+fn connect(socket: &PathBuf) -> Option<UnixStream> {
+    let ours = Socket::new(Domain::UNIX, Type::STREAM, None).ok()?;
+    ours.set_nonblocking(true).ok()?;
+    ours.connect(&SockAddr::unix(socket).ok()?).ok()?;
+    Some(ours.into())
+}
