@@ -17,6 +17,7 @@ pub mod conf;
 pub mod control;
 pub mod level;
 pub mod mib;
+pub mod snmp;
 pub mod store;
 pub mod vrrp;
 pub mod wire;

@@ -94,6 +94,11 @@ impl Daemon {
         for (option, file) in ["-f", "-p", "-r", "-c", "-b"].into_iter().zip(&files) {
             words.extend([option, file]);
         }
+        // Nothing of a test is to be found on the host.
+        let state = file("state");
+        if program == Program::Keepwatch {
+            words.extend(["--state-dir", state.as_str()]);
+        }
         if let Some(agentx) = options.agentx {
             words.extend(["-x", "-A", agentx]);
         }

@@ -28,11 +28,17 @@ impl Snmpd {
     /// As [`start`](Self::start), with the AgentX master listening at `agentx`, as net-snmp writes it.
     #[track_caller]
     pub fn start_at(node: &Node, traps_to: Option<&str>, agentx: &str) -> Snmpd {
-        let directory = node.directory();
         let sink = traps_to.map(|to| format!("trapcommunity public\ntrap2sink {to}\n")).unwrap_or_default();
         let configuration = format!(
             "agentaddress udp:161\nrocommunity public\nrwcommunity private\nmaster agentx\nagentXSocket {agentx}\n{sink}"
         );
+        Snmpd::start_with(node, &configuration, agentx, SYS_UPTIME)
+    }
+
+    /// With a configuration of one's own; it is there when it answers to a question after `visible`.
+    #[track_caller]
+    pub fn start_with(node: &Node, configuration: &str, agentx: &str, visible: &str) -> Snmpd {
+        let directory = node.directory();
         let file = directory.join("snmpd.conf");
         std::fs::write(&file, configuration).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let file = file.to_string_lossy().into_owned();
@@ -41,7 +47,7 @@ impl Snmpd {
         let process = node.spawn("snmpd", command);
         let snmpd = Snmpd { process, agentx: agentx.to_owned() };
         let manager = Manager::on(node, "127.0.0.1");
-        let answers = wait::within(Duration::from_secs(20), || manager.get(&[SYS_UPTIME]).ok());
+        let answers = wait::within(Duration::from_secs(20), || manager.get(&[visible]).ok());
         assert!(answers.is_some(), "snmpd does not answer; it said:\n{}", snmpd.process.log());
         snmpd
     }
@@ -102,6 +108,15 @@ impl Manager {
         (said(&output), output.status.code().unwrap_or(-1))
     }
 
+    /// What a tool prints with options of one's own instead of a community.
+    pub fn output(&self, tool: &str, options: &[&str], words: &[&str]) -> String {
+        let mut command = vec![tool];
+        command.extend(options);
+        command.extend(["-m", "", "-One", &self.agent]);
+        command.extend(words);
+        said(&run(self.environment(self.node.command(&command))))
+    }
+
     /// Name of an object in KEEPALIVED-MIB, with what follows it.
     pub fn name_of(&self, oid: &str) -> String {
         let mut command = self.node.command(&["snmptranslate", "-m", "KEEPALIVED-MIB", "-Os", oid]);
@@ -114,7 +129,10 @@ impl Manager {
         command.extend(options);
         command.push(&self.agent);
         command.extend(words);
-        let mut command = self.node.command(&command);
+        self.environment(self.node.command(&command))
+    }
+
+    fn environment(&self, mut command: Command) -> Command {
         command.env("MIBDIRS", mib_directories()).env("SNMP_PERSISTENT_DIR", persistent(&self.directory, "tools"));
         command.env("SNMPCONFPATH", &self.directory);
         command
@@ -141,16 +159,23 @@ impl TrapCollector {
     /// Listens on UDP port 162 of all addresses of `node`.
     #[track_caller]
     pub fn start(node: &Node) -> TrapCollector {
+        TrapCollector::start_at(node, "162", "authCommunity log,execute,net public\n")
+    }
+
+    /// At another address or port, with whom it believes.
+    #[track_caller]
+    pub fn start_at(node: &Node, address: &str, configuration: &str) -> TrapCollector {
+        let name = format!("snmptrapd-{}", address.replace(':', "-"));
         let directory = node.directory();
-        let file = directory.join("snmptrapd.conf");
-        let configuration = "authCommunity log,execute,net public\ndoNotLogTraps no\n";
+        let file = directory.join(format!("{name}.conf"));
+        let configuration = format!("{configuration}doNotLogTraps no\n");
         std::fs::write(&file, configuration).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let file = file.to_string_lossy().into_owned();
-        let words =
-            ["snmptrapd", "-f", "-n", "-C", "-c", &file, "-m", "", "-One", "-Le", "-F", "TRAP\t%v\n", "udp:162"];
+        let listen = format!("udp:{address}");
+        let words = ["snmptrapd", "-f", "-n", "-C", "-c", &file, "-m", "", "-One", "-Le", "-F", "TRAP\t%v\n", &listen];
         let mut command = node.command(&words);
-        command.env("SNMP_PERSISTENT_DIR", persistent(&directory, "snmptrapd"));
-        let process = node.spawn("snmptrapd", command);
+        command.env("SNMP_PERSISTENT_DIR", persistent(&directory, &name));
+        let process = node.spawn(&name, command);
         process.wait_for_log("NET-SNMP version", Duration::from_secs(20));
         TrapCollector { process }
     }

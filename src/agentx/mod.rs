@@ -6,7 +6,7 @@
 pub mod session;
 pub mod set;
 
-pub use session::{Action, Event, Log, LogLevel, Session, Settings, Stats, Wanted};
+pub use session::{Action, Event, Log, LogLevel, Phase, Session, SessionStatus, Settings, Stats, Wanted};
 pub use set::Token;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod answer;
 mod queue;
+mod status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,11 +14,13 @@ use std::time::Duration;
 use super::set::{Asked, Sets, Step, Token};
 use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
+use crate::conf::model::QueueSettings;
 use crate::mib::trap::Trap;
 use crate::mib::view::View;
 use crate::wire::agentx::{Body, ByteOrder, CloseReason, DecodeError, ErrorStatus, Pdu, Subtree, decode};
 use crate::wire::oid::Oid;
 use queue::TrapQueue;
+pub use status::{Phase, SessionStatus};
 
 /// What happened. `Connected`, `Bytes`, `Closed` and `WriteStalled` are about the transport of the last
 /// [`Action::Connect`]; after [`Action::Disconnect`] nothing more may come from it.
@@ -123,8 +126,12 @@ pub struct Stats {
     pub failed: u64,
     pub requests: u64,
     pub traps_sent: u64,
+    /// Those that it refused.
+    pub traps_refused: u64,
     /// Traps for which the queue had no room.
     pub traps_dropped: u64,
+    /// Traps that waited too long.
+    pub traps_expired: u64,
     /// Traps that were sent, and the session ended before their answer: the master may have them or not.
     pub traps_unanswered: u64,
     /// Responses that nobody asked for.
@@ -145,6 +152,7 @@ pub struct Session {
     attempts: u32,
     random: u64,
     stats: Stats,
+    seen: status::Seen,
     /// Bytes of answers that the event at hand has caused.
     answered: usize,
 }
@@ -213,7 +221,7 @@ enum Status {
     Wanted,
     Asked,
     Granted,
-    Refused { retry_at: Instant },
+    Refused { retry_at: Instant, error: ErrorStatus },
 }
 
 type Actions = Vec<Action>;
@@ -252,6 +260,7 @@ impl Session {
             attempts: 0,
             random,
             stats: Stats::default(),
+            seen: status::Seen::default(),
             answered: 0,
         }
     }
@@ -336,6 +345,7 @@ impl Session {
             }
         }
         if matches!(self.state, State::Idle) {
+            self.seen.since = Some(now);
             self.attempts = 0;
             self.connect(now, &mut actions);
         }
@@ -363,6 +373,7 @@ impl Session {
             actions.push(Action::Disconnect);
         }
         self.forget(State::Idle, now, &mut actions);
+        self.seen.since = Some(now);
         self.items.clear();
         actions
     }
@@ -377,6 +388,11 @@ impl Session {
         actions
     }
 
+    /// Bounds of the queue of notifications; what is too much now, is dropped.
+    pub fn limit(&mut self, queue: QueueSettings) {
+        self.traps.limit(queue);
+    }
+
     /// When to call [`handle`](Self::handle) with [`Event::Wake`] if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {
@@ -388,7 +404,7 @@ impl Session {
                 Some((_, oldest)) => oldest.deadline,
                 None => {
                     let retry = self.items.values().filter_map(|status| match status {
-                        Status::Refused { retry_at } => Some(*retry_at),
+                        Status::Refused { retry_at, .. } => Some(*retry_at),
                         Status::Wanted | Status::Asked | Status::Granted => None,
                     });
                     retry.fold(live.last_heard + self.settings.ping_interval, Instant::min)
@@ -400,7 +416,7 @@ impl Session {
 
     pub fn stats(&self) -> Stats {
         let up = matches!(&self.state, State::Open(live) if live.up);
-        Stats { up, traps_dropped: self.traps.dropped(), ..self.stats }
+        Stats { up, traps_dropped: self.traps.dropped(), traps_expired: self.traps.expired(), ..self.stats }
     }
 
     fn has_transport(&self) -> bool {
@@ -420,6 +436,7 @@ impl Session {
         // The root of the module stands for the subagent: we have no number of our own.
         let id = Oid::new(crate::mib::ROOT);
         let body = Body::Open { timeout: 0, id, description: self.settings.description.clone().into_bytes() };
+        self.seen.last_out = Some((now, status::name(&body)));
         let (order, packet) = (ByteOrder::Network, OPEN_PACKET);
         let pdu = Pdu { order, session: 0, transaction: 0, packet, context: None, body };
         actions.push(Action::Send(pdu.encode()));
@@ -464,7 +481,7 @@ impl Session {
         let room = WINDOW.saturating_sub(live.outstanding.len());
         let due = |status: &Status| match status {
             Status::Wanted => true,
-            Status::Refused { retry_at } => *retry_at <= now,
+            Status::Refused { retry_at, .. } => *retry_at <= now,
             Status::Asked | Status::Granted => false,
         };
         let ask: Vec<Item> = self
@@ -507,6 +524,7 @@ impl Session {
         }
         if !live.up {
             live.up = true;
+            self.seen.since = Some(now);
             let granted = self.items.values().filter(|status| **status == Status::Granted).count();
             let took = now.since(live.opened_at).as_millis();
             log(
@@ -520,7 +538,7 @@ impl Session {
     fn send_traps(&mut self, room: usize, now: Instant, actions: &mut Actions) {
         for _ in 0..room {
             let State::Open(live) = &self.state else { return };
-            let Some((trap, at)) = self.traps.pop() else { return };
+            let Some((trap, at)) = self.traps.pop(now) else { return };
             let varbinds = queue::varbinds(trap, live.uptime_at(at));
             self.stats.traps_sent += 1;
             self.request(Body::Notify(varbinds), About::Notify, now, actions);
@@ -535,6 +553,7 @@ impl Session {
         let deadline = now + self.settings.response_timeout;
         live.outstanding.insert(packet, Outstanding { about, deadline });
         let order = ByteOrder::Network;
+        self.seen.last_out = Some((now, status::name(&body)));
         let pdu = Pdu { order, session: live.session, transaction: 0, packet, context: None, body };
         actions.push(Action::Send(pdu.encode()));
     }
@@ -571,6 +590,7 @@ impl Session {
 
     /// One PDU of the master's.
     fn take(&mut self, pdu: Pdu, view: &dyn View, now: Instant, actions: &mut Actions) {
+        self.seen.last_in = Some((now, status::name(&pdu.body)));
         if let State::Opening { .. } = self.state {
             return self.take_first(pdu, now, actions);
         }
@@ -688,10 +708,11 @@ impl Session {
                     live.refused.0 += 1;
                     live.refused.1.get_or_insert((item.oid().clone(), error));
                     let (first, longest) = self.settings.refused_retry;
-                    Status::Refused { retry_at: now + doubled(first, live.refused_rounds, longest) }
+                    Status::Refused { retry_at: now + doubled(first, live.refused_rounds, longest), error }
                 };
             }
             About::Notify if error != ErrorStatus::NO_ERROR => {
+                self.stats.traps_refused += 1;
                 log(actions, LogLevel::Warn, format!("the AgentX master refused a notification: {}", error.name()));
             }
             About::Notify | About::Ping | About::Removal => {}
@@ -717,6 +738,8 @@ impl Session {
 
     fn respond(&mut self, asked: Asked, answer: answer::Answer, actions: &mut Actions) {
         let State::Open(live) = &self.state else { return };
+        // What is answered later than it came is as old as that by at most a deadline.
+        self.seen.last_out = self.seen.last_in.map(|(at, _)| (at, "Response"));
         let bytes = answer.into_pdu(live.session, asked).encode();
         self.answered += bytes.len();
         actions.push(Action::Send(bytes));
@@ -749,6 +772,10 @@ impl Session {
             self.attempts = 0;
         }
         self.stats.failed += 1;
+        self.seen.last_error = Some(why.to_owned());
+        if was_up || matches!(self.state, State::Open(_)) {
+            self.seen.since = Some(now);
+        }
         let pause = self.pause();
         // A master that is not there is worth one line, not one every three seconds.
         let level = if was_up || self.attempts == 0 { LogLevel::Warn } else { LogLevel::Debug };

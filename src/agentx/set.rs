@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// All transactions of one session, and what is left to take back of those of earlier ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sets {
     transactions: BTreeMap<Key, Transaction>,
     /// Sessions that are over: a master that comes back may use its numbers again.
@@ -46,7 +46,7 @@ pub struct Sets {
 /// How many sessions were over when it began, and its number there.
 type Key = (u64, u32);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Transaction {
     /// Commands not yet sent, with the positions of their variables.
     waiting: VecDeque<(Command, u16)>,
@@ -68,7 +68,7 @@ struct Transaction {
     forget: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct InFlight {
     token: Token,
     command: Command,
@@ -96,6 +96,11 @@ impl Sets {
     pub const MAX: usize = 64;
     /// Variables of one transaction. An SNMP message has no room for more that can be set.
     pub const VARIABLES_MAX: usize = 4096;
+
+    /// With tokens behind this number, for those who share an owner of commands with others.
+    pub fn with_tokens_from(first: u64) -> Self {
+        Sets { last_token: first, ..Sets::default() }
+    }
 
     /// TestSet: every variable, or the error and the position (from 1) of the first that cannot be set.
     pub fn test(

@@ -15,11 +15,14 @@ pub struct Check {
     /// Name of the node for @ID lines
     #[arg(short = 'i', long)]
     config_id: Option<String>,
+    /// keepwatch's own settings (YAML); without it keepwatch.yaml beside the configuration file, if it is there
+    #[arg(long, value_name = "FILE")]
+    settings: Option<String>,
 }
 
 impl Check {
     pub fn run(self) -> ExitCode {
-        let options = conf::Options { config_id: self.config_id, ..conf::Options::default() };
+        let options = conf::Options { config_id: self.config_id, settings: self.settings, ..conf::Options::default() };
         let loaded = conf::load(&self.file, &options, &conf::Disk, &HostWithoutOurs::look());
         print!("{}", loaded.render());
         for directive in &loaded.config.not_built {

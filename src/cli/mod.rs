@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod explain;
+mod snmp;
 mod weight;
 
 use std::process::ExitCode;
@@ -31,6 +32,11 @@ enum Command {
     Drain(weight::Drain),
     /// Give a real server its configured weight back
     Ready(weight::Ready),
+    /// Show the AgentX session, the receivers of notifications, and the SNMP responder
+    ///
+    /// Exits with 0 when all is as configured, 1 when something is not (no session, refused registrations, a receiver that
+    /// is away, a port that is taken), 4 when refused, 5 when no daemon answers.
+    Snmp(snmp::Snmp),
     /// Show or set the weight of a real server
     Weight(weight::Weight),
 }
@@ -42,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Directive(directive) => directive.run(),
         Command::Drain(drain) => drain.run(),
         Command::Ready(ready) => ready.run(),
+        Command::Snmp(snmp) => snmp.run(),
         Command::Weight(weight) => weight.run(),
     }
 }

@@ -1,12 +1,18 @@
 //! How configuration files are reached: a small trait, so that tests need no disk.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 /// What can be asked of a file system.
 pub trait Files {
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// The first `most` octets.
+    fn read_some(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(path)?;
+        bytes.truncate(most);
+        Ok(bytes)
+    }
     /// Names that match a pattern without `{a,b}`, sorted.
     fn glob(&self, pattern: &str) -> Vec<String>;
     fn canonicalize(&self, path: &str) -> io::Result<String>;
@@ -37,6 +43,12 @@ pub struct Disk;
 impl Files for Disk {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn read_some(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {

@@ -2,7 +2,8 @@
 //!
 //! [`load`] is the way in. The steps, each with its module: [`files`] and [`lex`] read lines, `expand` resolves
 //! includes, conditions and parameters, `parse` checks lines against the table in [`keywords`], `build` makes the
-//! model. Every step goes on after a mistake, so one run shows them all. [`diff`] compares two models at reload.
+//! model. Every step goes on after a mistake, so one run shows them all. [`yaml`] reads what Keepalived has no words for.
+//! [`diff`] compares two models at reload.
 
 mod build;
 pub mod diag;
@@ -15,6 +16,7 @@ mod lex;
 pub mod model;
 mod parse;
 mod values;
+pub mod yaml;
 
 pub use diag::{Class, Diagnostic, Severity, Sources, Span};
 pub use files::{Disk, Files};
@@ -37,6 +39,8 @@ pub struct Options {
     pub agent_socket: Option<String>,
     /// `-s`: network namespace; beats `net_namespace`.
     pub namespace: Option<String>,
+    /// `--settings`; without it `keepwatch.yaml` beside the configuration file, if it is there.
+    pub settings: Option<String>,
     /// Seed of `${_RANDOM}` unless `random_seed` gives one.
     pub random_seed: u64,
 }
@@ -66,12 +70,17 @@ impl Loaded {
 
 /// Reads a configuration. Never fails: what could not be read is told by the diagnostics.
 pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> Loaded {
-    let expanded = expand::Expander::new(files, host, options).run(path);
+    let mut expanded = expand::Expander::new(files, host, options).run(path);
     let (nodes, complaints) = parse::parse(&expanded.items, &expanded.sources);
-    let built = build::build(&nodes, &expanded.sources, options, files, host);
+    let mut built = build::build(&nodes, &expanded.sources, options, files, host);
+    let (settings, mistakes) = yaml::load(options.settings.as_deref(), path, files, &mut expanded.sources);
+    built.config.settings = settings;
+    let advice = yaml::advice(&built.config, &expanded.sources);
     let mut diagnostics = expanded.diagnostics;
     diagnostics.extend(complaints);
     diagnostics.extend(built.diagnostics);
+    diagnostics.extend(mistakes);
+    diagnostics.extend(advice);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.line, diagnostic.span.column));
     diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;

@@ -4,12 +4,14 @@
 //! snapshot; a write is a [`Command`] to the owner, and answered when readers can see it.
 
 mod select;
+pub mod snmp;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use self::select::Selector;
+use self::snmp::SnmpReport;
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{ServerConfig, ServerRow, ServiceRow};
 use crate::conf::model::ServerKey;
@@ -45,6 +47,8 @@ pub enum Request {
         service: Option<String>,
         weight: u32,
     },
+    /// The session with the master agent, the receivers of notifications, the responder.
+    Snmp,
     /// Back to the configured weight.
     ResetWeight {
         server: String,
@@ -67,6 +71,9 @@ pub enum Response {
         statistics_interval_ms: u64,
         /// When they were read, or before: the host's monotonic clock, nanoseconds.
         statistics_at_ns: u64,
+    },
+    Snmp {
+        snmp: Box<SnmpReport>,
     },
     Error {
         code: Code,
@@ -158,6 +165,8 @@ pub enum Step {
     Answer(Response),
     /// To be carried out by its owner; then [`settled`] has the answer.
     NeedsCommand(Command),
+    /// The bridge itself knows.
+    NeedsSnmp,
 }
 
 /// Decides over a request. `may_write`: whether the peer may change anything.
@@ -169,6 +178,9 @@ fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Ste
     let writes = matches!(request, Request::SetWeight { .. } | Request::ResetWeight { .. });
     if writes && !may_write {
         return Err(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
+    }
+    if matches!(request, Request::Snmp) {
+        return Ok(Step::NeedsSnmp);
     }
     if snapshot.generations.checks.generation == 0 {
         return Err(error(
@@ -202,6 +214,7 @@ fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Ste
             let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
             Ok(Step::NeedsCommand(Command::SetWeight { server, weight: *weight }))
         }
+        Request::Snmp => Ok(Step::NeedsSnmp),
         Request::ResetWeight { server, service } => {
             let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
             Ok(Step::NeedsCommand(Command::ResetWeight { server }))

@@ -34,8 +34,14 @@ pub(crate) fn global() -> Global {
     }
 }
 
+/// KEEPALIVED-MIB and its traps.
 pub(crate) fn snmp() -> Snmp {
-    Snmp { vrrp: true, checker: true, rfcv2: true, rfcv3: true, traps: true, socket: None }
+    Snmp { vrrp: true, checker: true, traps: true, ..Snmp::default() }
+}
+
+/// Everything there is: `-x` and `enable_traps`.
+pub(crate) fn snmp_all() -> Snmp {
+    Snmp { rfcv2: true, rfcv3: true, ..snmp() }
 }
 
 pub(crate) fn instance(name: &str) -> Instance {
@@ -167,10 +173,12 @@ pub(crate) fn rows(global: Global) -> Vec<(RowKey, Row)> {
         let key = RowKey::TrackedInterface { instance: "VI_1".into(), interface: interface.to_owned() };
         (key, Row::TrackedInterface(row))
     };
+    let advertised = [[1, 1, 1, 15], [192, 168, 1, 1]].map(|octets| Ipv4Addr::from(octets).into()).to_vec();
+    let instance = InstanceRow { advertised, ..instance_row(1, instance("VI_1")) };
     vec![
         (RowKey::Global, Row::Global(Box::new(global))),
         (RowKey::Router, Row::Router(RouterCounters::default())),
-        (RowKey::Instance("VI_1".into()), Row::Instance(Box::new(instance_row(1, instance("VI_1"))))),
+        (RowKey::Instance("VI_1".into()), Row::Instance(Box::new(instance))),
         address(1, [1, 1, 1, 15], ("eth0", 10)),
         address(2, [192, 168, 1, 1], ("eth1", 11)),
         tracked("eth0", 10),

@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::bus::msg::{Command, Generation, Reply, Source};
+use crate::control::snmp::SnmpReport;
 use crate::control::{Code, Request, Response, Step, error, handle, settled};
 use crate::store::Snapshot;
 
@@ -108,6 +109,7 @@ impl Drop for ControlSocket {
 pub enum Ask {
     Look(oneshot::Sender<Arc<Snapshot>>),
     Carry(Command, oneshot::Sender<Reply>),
+    Snmp(oneshot::Sender<Box<SnmpReport>>),
 }
 
 /// The bridge's end of all connections.
@@ -259,6 +261,14 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
     let command = match handle(request, &snapshot, may_write) {
         Step::Answer(response) => return response,
         Step::NeedsCommand(command) => command,
+        Step::NeedsSnmp => {
+            let (tell, told) = oneshot::channel();
+            let asked = ask.send(Ask::Snmp(tell)).await.is_ok();
+            return match told.await {
+                Ok(snmp) if asked => Response::Snmp { snmp },
+                Ok(_) | Err(_) => stopping(),
+            };
+        }
     };
     drop(snapshot);
     let (tell, told) = oneshot::channel();
@@ -331,6 +341,7 @@ mod tests {
             while let Some(ask) = asks.recv().await {
                 match (ask, reply.clone()) {
                     (Ask::Look(tell), _) => drop(tell.send(snapshot())),
+                    (Ask::Snmp(tell), _) => drop(tell),
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::de::DeserializeOwned;
@@ -31,6 +32,10 @@ pub enum ToChild {
     AgentX { attempt: u64, error: Option<i32> },
     /// To the bridge with the listening control socket.
     Control,
+    /// An answer to [`ToSupervisor::Listen`]: with a socket, or an errno.
+    Listening { address: SocketAddr, error: Option<i32> },
+    /// An answer to [`ToSupervisor::OpenState`]: with the file, open for reading and writing, or an errno.
+    State { error: Option<i32> },
     /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.
@@ -38,7 +43,7 @@ pub enum ToChild {
 }
 
 /// Child to supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToSupervisor {
     /// This configuration is in force here.
     Ready { config: ConfigGeneration },
@@ -47,6 +52,10 @@ pub enum ToSupervisor {
     /// The bridge has no right to open the master agent's Unix socket itself. The number comes back: an answer to a
     /// question that was given up meanwhile is none. Of several questions at once only the last is answered.
     ConnectAgentX { attempt: u64 },
+    /// Nor to bind ports below 1024: of the responder's addresses, this one.
+    Listen { address: SocketAddr },
+    /// Nor to keep anything on disk: the file of the SNMP engine.
+    OpenState,
 }
 
 /// Signals that children act on, passed on by the supervisor.
@@ -70,6 +79,8 @@ pub struct Sheet {
     pub net_namespace: Option<String>,
     pub instance: Option<String>,
     pub use_pid_dir: bool,
+    /// Where the SNMP responder listens; the bridge gets no other socket.
+    pub listen: Vec<SocketAddr>,
 }
 
 /// How many messages may wait for a child that does not read.

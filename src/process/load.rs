@@ -89,6 +89,7 @@ fn load(options: &Options) -> Loaded {
         snmp_all: options.snmp,
         agent_socket: options.snmp_agent_socket.clone(),
         namespace: options.namespace.clone(),
+        settings: options.settings.clone(),
         random_seed: clock::wall().0,
     };
     conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
@@ -124,6 +125,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
         use_pid_dir: config.global.use_pid_dir,
+        listen: config.settings.snmp.responder.iter().flat_map(|responder| responder.listen.clone()).collect(),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes = postcard::to_extend(config, bytes).map_err(std::io::Error::other)?;

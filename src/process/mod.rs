@@ -20,5 +20,6 @@ pub mod pidfile;
 pub mod role;
 pub mod runner;
 mod scheduling;
+mod statefile;
 pub mod supervisor;
 pub mod vrrp;

@@ -27,6 +27,12 @@ pub struct Options {
     /// Configuration file (a glob pattern)
     #[arg(short = 'f', long, value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
     pub use_file: String,
+    /// keepwatch's own settings (YAML); without it keepwatch.yaml beside the configuration file, if it is there
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<String>,
+    /// Directory of what is kept over restarts: SNMP engine id and boots
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/keepwatch")]
+    pub state_dir: PathBuf,
     /// Only run VRRP, no checker
     #[arg(short = 'P', long)]
     pub vrrp: bool,
@@ -232,6 +238,10 @@ impl Options {
         if !self.use_file.starts_with('/') {
             self.use_file = here.join(&self.use_file).to_string_lossy().into_owned();
         }
+        if let Some(settings) = self.settings.as_mut().filter(|path| !path.starts_with('/')) {
+            *settings = here.join(&*settings).to_string_lossy().into_owned();
+        }
+        self.state_dir = here.join(&self.state_dir);
         for path in [&mut self.pid, &mut self.vrrp_pid, &mut self.checkers_pid, &mut self.bfd_pid].into_iter().flatten()
         {
             *path = here.join(&*path);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -20,11 +21,12 @@ use super::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor, User
 use super::options::Options;
 use super::pidfile::{self, PidFile};
 use super::role::{Role, exit};
+use super::statefile;
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant};
 use crate::sys::poll::{Poller, Ready, Signals, Token};
 use crate::sys::seqpacket::Seqpacket;
-use crate::sys::{connect, memfd};
+use crate::sys::{connect, memfd, udp};
 
 /// A child that lived this long is started again at once; others wait, twice as long each time.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
@@ -380,6 +382,7 @@ impl Supervisor {
         let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
         let mut connect_agentx = None;
         let mut dumped = false;
+        let mut asked = vec![];
         let _ = child.channel.flush();
         // One that never stops talking has its turn again when the others had theirs.
         for _ in 0..MESSAGES_PER_TURN {
@@ -387,6 +390,7 @@ impl Supervisor {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX { attempt }, _))) => connect_agentx = Some(attempt),
                 Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
+                Ok(Some((message @ (ToSupervisor::Listen { .. } | ToSupervisor::OpenState), _))) => asked.push(message),
                 Ok(None) => break,
                 Err(error) => {
                     if !matches!(error, ChannelError::Gone) {
@@ -405,6 +409,13 @@ impl Supervisor {
         }
         if dumped {
             self.dumped();
+        }
+        for message in asked {
+            match message {
+                ToSupervisor::Listen { address } => self.listen(role, address),
+                ToSupervisor::OpenState => self.open_state(role),
+                ToSupervisor::Ready { .. } | ToSupervisor::Dumped | ToSupervisor::ConnectAgentX { .. } => {}
+            }
         }
         self.announce();
     }
@@ -441,6 +452,34 @@ impl Supervisor {
                 let error = Some(error.raw_os_error().unwrap_or(libc::EIO));
                 self.tell(role, &ToChild::AgentX { attempt, error }, None);
             }
+        }
+    }
+
+    /// Binds a port of the SNMP responder, where the daemon's network is. Only those that the configuration names.
+    fn listen(&mut self, role: Role, address: SocketAddr) {
+        let named = self.config.as_ref().is_some_and(|config| config.sheet.listen.contains(&address));
+        let socket = if named { udp::bound(address) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) };
+        self.answer(role, socket, |error| ToChild::Listening { address, error });
+    }
+
+    /// Opens the file in which the bridge keeps its SNMP engine.
+    fn open_state(&mut self, role: Role) {
+        let instance = self.config.as_ref().and_then(|config| config.sheet.instance.clone());
+        let namespace = self.options.namespace.clone().or_else(|| {
+            let sheet = self.config.as_ref().map(|config| &config.sheet);
+            sheet.and_then(|sheet| sheet.net_namespace.clone())
+        });
+        let path = statefile::path(&self.options.state_dir, instance.as_deref(), namespace.as_deref());
+        let file = statefile::open(&path).inspect_err(|error| {
+            warn!("cannot keep the SNMP engine in {}: {error}", path.display());
+        });
+        self.answer(role, file, |error| ToChild::State { error });
+    }
+
+    fn answer(&mut self, role: Role, fd: io::Result<OwnedFd>, message: impl FnOnce(Option<i32>) -> ToChild) {
+        match fd {
+            Ok(fd) => self.tell(role, &message(None), Some(fd)),
+            Err(error) => self.tell(role, &message(Some(error.raw_os_error().unwrap_or(libc::EIO))), None),
         }
     }
 

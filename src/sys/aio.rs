@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::task::{Context, Poll};
 
 use tokio::io::unix::AsyncFd;
 
@@ -32,6 +33,17 @@ pub async fn readable(fd: &AsyncFd<Owned>) {
     match fd.readable().await {
         Ok(mut guard) => guard.retain_ready(),
         Err(_) => std::future::pending().await,
+    }
+}
+
+/// As [`readable`], for those who look at several at once.
+pub fn poll_readable(fd: &AsyncFd<Owned>, context: &mut Context<'_>) -> Poll<()> {
+    match fd.poll_read_ready(context) {
+        Poll::Ready(Ok(mut guard)) => {
+            guard.retain_ready();
+            Poll::Ready(())
+        }
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
     }
 }
 

@@ -14,3 +14,4 @@ pub mod poll;
 pub mod privileges;
 pub mod raw;
 pub mod seqpacket;
+pub mod udp;

@@ -10,5 +10,6 @@ pub mod icmp;
 pub mod ip;
 pub mod ndisc;
 pub mod oid;
+pub mod snmp;
 pub mod value;
 pub mod vrrp;

@@ -25,6 +25,10 @@ const fn event(title: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Event(title), why }
 }
 
+const fn stream(title: &'static str, stream: &'static str, why: &'static str) -> NotYet {
+    NotYet { at: At::Stream(title, stream), why }
+}
+
 const fn request(begin: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Request(begin), why }
 }
@@ -255,8 +259,12 @@ const SYNC_TRACKING_NOT_YET: &[NotYet] = &[
     request("--- effective", TRACKERS_RUN),
     event("chk_fatal fails: the whole group G_ONE goes to FAULT", TRACKERS_RUN),
     event("chk_fatal passes again", TRACKERS_RUN),
+    stream("start", "G_ONE", "with scripts to wait for, the instances leave init one by one and the group after them"),
+    stream("start", "G_TWO", VI_D_LAST),
+    stream("eth2 back", "G_TWO", VI_D_LAST),
 ];
 
+const VI_D_LAST: &str = "with the weight of its process VI_D has the lowest priority and is the last to be ready";
 const TRACKERS_RUN: &str = "scripts and files are not run and read yet, and give no weight";
 
 /// 04-routes-rules.
@@ -421,7 +429,14 @@ const VMAC_UNICAST_REWRITES: &[Rewrite] = &[
         why: "a SET of 255 is in force when it is answered",
     },
 ];
-const VMAC_UNICAST_NOT_YET: &[NotYet] = &[];
+const VMAC_UNICAST_NOT_YET: &[NotYet] = &[
+    object(".2.3.1.10.1", VMACS),
+    object(".2.3.1.10.2", VMACS),
+    object(".2.6.1.8.1", VMACS),
+    object(".2.6.1.8.2", VMACS),
+];
+
+const VMACS: &str = "VMACs are not built yet: the instance is on its interface";
 
 /// 07-v3-rfc6527.
 pub static V3_RFC6527: Scenario = Scenario {
@@ -471,6 +486,12 @@ const V3_RFC6527_DIFFERENCES: &[Difference] = &[
     is(".1.3.6.1.2.1.207.1.1.2.1.2.11.8.1.4.10.52.0.101", "INTEGER: 1", B8),
 ];
 const V3_RFC6527_REWRITES: &[Rewrite] = &[
+    Rewrite {
+        request: "$ snmpset .1.3.6.1.2.1.207.1.1.2.1.2.10.51.1.10.51.0.100",
+        from: "get: .1.3.6.1.2.1.207.1.1.2.1.2.10.51.1.10.51.0.100 = INTEGER: 1",
+        to: "get: .1.3.6.1.2.1.207.1.1.2.1.2.10.51.1.10.51.0.100 = No Such Instance currently exists at this OID",
+        why: B8,
+    },
     Rewrite { request: "--- router counters", from: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 0", to: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 1", why: B25 },
     Rewrite { request: "--- router counters", from: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 0", to: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 1", why: B25 },
 ];

@@ -59,6 +59,8 @@ pub enum At {
     Object(&'static str),
     /// Notifications of this event.
     Event(&'static str),
+    /// Those of one stream of it.
+    Stream(&'static str, &'static str),
     /// The answer to this request.
     Request(&'static str),
 }

@@ -219,7 +219,7 @@ impl Stage {
     fn until_all_came(&self) {
         let (title, before) = self.events.borrow().last().cloned().unwrap_or_default();
         let due = self.want.borrow().iter().find(|it| it.event == title).map_or(0, |it| it.traps.len());
-        let waits = |it: &&NotYet| matches!(it.at, super::At::Event(event) if event == title);
+        let waits = |it: &&NotYet| matches!(it.at, super::At::Event(event) | super::At::Stream(event, _) if event == title);
         let limit = if self.scenario.not_yet.iter().any(|it| waits(&it)) { EVENT / 2 } else { EVENT };
         let arrived = || self.traps.traps().len().saturating_sub(before);
         wait::within(limit, || (arrived() >= due).then_some(()));

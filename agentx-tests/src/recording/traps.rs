@@ -1,6 +1,6 @@
 //! Notifications, event by event, against `traps.txt`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{At, NEEDED_NO_MORE, NotYet};
@@ -85,16 +85,28 @@ pub fn differing(want: &[Chapter], have: &[Chapter], streams: &Streams, not_yet:
     for (number, chapter) in want.iter().enumerate() {
         let have = have.get(number).filter(|it| it.event == chapter.event);
         let have = have.map(|it| it.traps.as_slice()).unwrap_or_default();
-        if by_stream(&chapter.traps, streams) == by_stream(have, streams) {
-            continue;
+        let (by_want, by_have) = (by_stream(&chapter.traps, streams), by_stream(have, streams));
+        let either: BTreeSet<&String> = by_want.keys().chain(by_have.keys()).collect();
+        let differs = |stream: &&String| by_want.get(*stream) != by_have.get(*stream);
+        let mut differing = false;
+        for stream in either.into_iter().filter(differs) {
+            let waits = |it: &NotYet| match it.at {
+                At::Event(event) => event == chapter.event,
+                At::Stream(event, of) => event == chapter.event && of == stream,
+                At::Object(_) | At::Request(_) => false,
+            };
+            match not_yet.iter().position(waits) {
+                Some(at) => waited[at] = true,
+                None => differing = true,
+            }
         }
-        if let Some(at) = not_yet.iter().position(|it| matches!(it.at, At::Event(event) if event == chapter.event)) {
-            waited[at] = true;
+        if !differing {
             continue;
         }
         wrong.push(format!("{}\n  want{}\n  have{}", chapter.event, shown(&chapter.traps), shown(have)));
     }
-    let events = not_yet.iter().zip(waited).filter(|(it, waited)| matches!(it.at, At::Event(_)) && !waited);
+    let of_traps = |at: At| matches!(at, At::Event(_) | At::Stream(..));
+    let events = not_yet.iter().zip(waited).filter(|(it, waited)| of_traps(it.at) && !waited);
     wrong.extend(events.map(|(it, _)| format!("{:?}: {NEEDED_NO_MORE}", it.at)));
     wrong
 }
@@ -104,7 +116,9 @@ fn by_stream(traps: &[Trap], streams: &Streams) -> BTreeMap<String, Vec<Trap>> {
     for trap in traps {
         let first = trap.varbinds.first().map_or("", String::as_str);
         let stream = streams.iter().find(|(text, _)| first.contains(text)).map_or(first, |(_, stream)| *stream);
-        all.entry(stream.to_owned()).or_default().push(trap.clone());
+        // Octets end in a space, in one tool's output or the other's.
+        let varbinds = trap.varbinds.iter().map(|varbind| varbind.trim_end().to_owned()).collect();
+        all.entry(stream.to_owned()).or_default().push(Trap { oid: trap.oid.clone(), varbinds });
     }
     all
 }
@@ -152,5 +166,12 @@ mod tests {
         let not_yet = [NotYet { at: At::Event("start"), why: "" }];
         assert_eq!(differing(&recorded, &other, &[], &not_yet), Vec::<String>::new());
         assert_eq!(differing(&recorded, &recorded, &[], &not_yet).len(), 1);
+        let streams: &Streams = &[("\"A\"", "A"), ("\"B\"", "B")];
+        for (stream, count) in [("B", 0), ("A", 2)] {
+            let lost = [NotYet { at: At::Stream("start", stream), why: "" }];
+            let mut without_b = recorded.clone();
+            without_b[0].traps.pop();
+            assert_eq!(differing(&recorded, &without_b, streams, &lost).len(), count, "{stream}");
+        }
     }
 }

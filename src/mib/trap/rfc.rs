@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn told(edge: &Edge) -> Vec<String> {
-        told_with(edge, |_| {})
+        told_with(edge, |global| global.snmp = fixture::snmp_all())
     }
 
     const KEEPALIVED: &str = ".1.3.6.1.4.1.9586.100.5.2.10.0.2";

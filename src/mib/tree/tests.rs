@@ -16,9 +16,19 @@ fn oid(below_root: &str) -> Oid {
     format!("1.3.6.1.4.1.9586.100.5.{below_root}").parse().unwrap()
 }
 
+/// Of KEEPALIVED-MIB.
 fn walk(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
+    walk_from(Oid::new(ROOT), tree, snapshot)
+}
+
+/// Of all modules.
+fn walk_all(tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
+    walk_from(Oid::default(), tree, snapshot)
+}
+
+fn walk_from(start: Oid, tree: &Tree, snapshot: &Snapshot) -> Vec<VarBind> {
     let mut found: Vec<VarBind> = vec![];
-    let mut name = Oid::new(ROOT);
+    let mut name = start;
     while let Some(next) = tree.next(fixture::look(snapshot), &name, false, &Oid::default()) {
         assert!(next.name > name, "{} after {name}", next.name);
         name = next.name.clone();
@@ -40,8 +50,8 @@ fn a_walk_of_the_seed_shows_what_keepalived_shows_but_for_its_bugs() {
 
 #[test]
 fn what_a_walk_finds_a_get_finds() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
-    for varbind in walk(&tree, &snapshot) {
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
+    for varbind in walk_all(&tree, &snapshot) {
         assert_eq!(tree.get(fixture::look(&snapshot), &varbind.name), varbind.value, "{}", varbind.name);
         let at = tree.next(fixture::look(&snapshot), &varbind.name, true, &Oid::default());
         assert_eq!(at, Some(varbind));
@@ -50,7 +60,7 @@ fn what_a_walk_finds_a_get_finds() {
 
 #[test]
 fn columns_ascend_and_every_value_has_the_type_of_its_column() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
     assert!(tree.objects.is_sorted_by(|(a, _), (b, _)| a < b));
     for (at, (oid, object)) in tree.objects.iter().enumerate() {
         let syntax = match object {
@@ -150,15 +160,15 @@ fn only_what_is_switched_on_and_has_a_process_is_served() {
     assert_eq!(rfc(true, false, &[Source::Vrrp]), [v2]);
     assert_eq!(rfc(false, true, &[Source::Vrrp]), [v3]);
     assert_eq!(rfc(true, true, &[Source::Checks]), [""; 0]);
-    assert_eq!(told(fixture::snmp(), &[Source::Vrrp]), [global, vrrp, v2, v3]);
+    assert_eq!(told(fixture::snmp_all(), &[Source::Vrrp]), [global, vrrp, v2, v3]);
     let registered = Tree::new(&Snmp { rfcv3: true, ..Snmp::default() }, &Source::ALL).registrations();
     assert!(!registered.is_empty() && registered.iter().all(|oid| oid.to_string().starts_with(".1.3.6.1.2.1.207.")));
 }
 
 #[test]
 fn before_the_first_batch_there_are_objects_without_instances() {
-    let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), Snapshot::default());
-    assert_eq!(walk(&tree, &snapshot), []);
+    let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), Snapshot::default());
+    assert_eq!(walk_all(&tree, &snapshot), []);
     assert_eq!(tree.get(fixture::look(&snapshot), &oid("1.1.0")), Value::NoSuchInstance);
 }
 
@@ -273,6 +283,23 @@ fn optional_columns_appear_with_what_they_show() {
 
 /// Names in and around what is served.
 fn name() -> impl Strategy<Value = Oid> {
+    prop_oneof![name_of_keepalived(), name_of_rfc()]
+}
+
+fn name_of_rfc() -> impl Strategy<Value = Oid> {
+    let part = prop_oneof![
+        Just(vec![68]),
+        Just(vec![68, 1, 3, 1]),
+        Just(vec![68, 1, 4, 1, 2]),
+        Just(vec![207, 1, 1, 1, 1]),
+        Just(vec![207, 1, 1, 2, 1, 2, 12]),
+        Just(vec![207, 1, 2])
+    ];
+    (part, proptest::collection::vec(prop_oneof![0_u32..14, Just(u32::MAX)], 0..4))
+        .prop_map(|(part, rest)| Oid::new(&[1, 3, 6, 1, 2, 1]).with(&part).with(&rest))
+}
+
+fn name_of_keepalived() -> impl Strategy<Value = Oid> {
     let part =
         prop_oneof![Just(vec![]), Just(vec![1, 3]), Just(vec![2, 3, 1]), Just(vec![2, 4, 1]), Just(vec![2, 6, 1])];
     (part, proptest::collection::vec(prop_oneof![0_u32..13, 18_u32..40, Just(u32::MAX)], 0..4))
@@ -326,12 +353,12 @@ proptest! {
     fn getnext_finds_what_a_search_through_the_whole_walk_finds(
         start in name(), include in any::<bool>(), end in proptest::option::of(name()),
     ) {
-        let (tree, snapshot) = (Tree::new(&fixture::snmp(), &[Source::Vrrp]), seed());
+        let (tree, snapshot) = (Tree::new(&fixture::snmp_all(), &[Source::Vrrp]), seed());
         let end = end.unwrap_or_default();
         let fits = |found: &VarBind| {
             (found.name > start || include && found.name == start) && (end.is_empty() || found.name < end)
         };
-        let expected = walk(&tree, &snapshot).into_iter().find(fits);
+        let expected = walk_all(&tree, &snapshot).into_iter().find(fits);
         prop_assert_eq!(tree.next(fixture::look(&snapshot), &start, include, &end), expected);
     }
 }

@@ -12,7 +12,8 @@ pub(super) static NEXT_HOP: Table<Hop> = Table {
     name: "vrrpRouteNextHopTable",
     entry: &[2, 11, 1],
     index: &["vrrpInstanceIndex", "vrrpRouteIndex", "vrrpRouteNextHopIndex"],
-    help: "Each `nexthop` of a route, or the gateways of `via` and `or`, by their places.",
+    help: "Each `nexthop` of a route, or the gateways of `via` and `or`, by their places. vrrpRouteNextHopEncapType(10) is \
+           not-accessible in the module: which of the columns behind it there are tells the type.",
     rows: |snapshot| &snapshot.vrrp.next_hops,
     columns: &[
         Column::shown(
@@ -58,13 +59,6 @@ pub(super) static NEXT_HOP: Table<Hop> = Table {
             encap::REALM,
             "Source of `realms`; no instance when unset or 0.",
             |row| encap::realm_source(hop(row)?.realms),
-        ),
-        Column::shown(
-            10,
-            "vrrpRouteNextHopEncapType",
-            encap::TYPE,
-            "`encap`: mpls(1), ip(2), ila(3) or ip6(4); no instance without one, nor of the columns that follow. (Keepalived serves none of these for next hops.)",
-            |row| encap::kind(hop(row)?.encap.as_ref()),
         ),
         Column::shown(
             11,

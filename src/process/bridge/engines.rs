@@ -13,6 +13,7 @@ use crate::bus::frame;
 use crate::bus::msg::{Command, Edge, Refusal, Reply, Source, ToBridge, ToEngine};
 use crate::clock;
 use crate::mib::trap;
+use crate::snmp::responder::Responder;
 use crate::store::Applied;
 use crate::sys::aio::{self, Owned};
 use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
@@ -153,6 +154,7 @@ impl Bridge {
             ToBridge::Feed(feed) => match self.store.apply(source, feed) {
                 Ok(Applied::Committed { generation, edges }) => {
                     self.tell_session(Event::StoreAt(source, generation));
+                    self.show_agent(source, generation);
                     self.control.shown(source, generation);
                     edges.iter().for_each(|edge| self.notify(edge));
                     if !edges.is_empty() {
@@ -171,7 +173,12 @@ impl Bridge {
                 let asked = self.engines.requests.get(&request).filter(|(asked, _)| *asked == source).copied();
                 if let Some((_, token)) = asked {
                     self.engines.requests.remove(&request);
-                    self.tell_session(Event::CommandReply { token, reply });
+                    // Session and responder count their tokens in ranges of their own.
+                    if token.0 >= Responder::TOKENS_FROM {
+                        self.tell_agent(token, reply);
+                    } else {
+                        self.tell_session(Event::CommandReply { token, reply });
+                    }
                 } else {
                     let shown = self.store.snapshot().generations.of(source).generation;
                     self.control.replied(source, request, &reply, shown);
@@ -187,6 +194,7 @@ impl Bridge {
 
     fn notify(&mut self, edge: &Edge) {
         for trap in trap::for_edge(edge, &self.store.snapshot()) {
+            self.notify_direct(&trap);
             let actions = self.session.notify(trap, clock::now());
             self.carry_out(actions);
         }

@@ -5,7 +5,10 @@
 //! stopped, slow or hostile meets a deadline or a bound here, and costs nothing elsewhere.
 
 mod agent;
+mod direct;
 mod engines;
+mod report;
+mod respond;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -14,7 +17,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
+use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
+use self::respond::Agent;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -90,6 +95,10 @@ struct Bridge {
     awaited: Option<u64>,
     attempts: u64,
     control: Control,
+    direct: Direct,
+    agent: Agent,
+    /// The SNMP engine is being read from disk.
+    counting: Option<JoinHandle<Counted>>,
     started: Instant,
     leaving: Option<Instant>,
 }
@@ -101,6 +110,8 @@ enum Woken {
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
     Asked(Ask),
+    Datagrams(Vec<Datagram>),
+    Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
 
@@ -113,7 +124,8 @@ impl Bridge {
         user: u32,
     ) -> std::io::Result<Bridge> {
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
-        let seed = clock::now().nanos() ^ u64::from(std::process::id());
+        let started = clock::now();
+        let seed = started.nanos() ^ u64::from(std::process::id());
         let mut bridge = Bridge {
             options,
             channel,
@@ -129,7 +141,10 @@ impl Bridge {
             awaited: None,
             attempts: 0,
             control: Control::new(user),
-            started: clock::now(),
+            direct: Direct::new(started, seed),
+            agent: Agent::default(),
+            counting: None,
+            started,
             leaving: None,
         };
         bridge.configure(&config);
@@ -153,6 +168,11 @@ impl Bridge {
                     self.connected(result);
                 }
                 Woken::Asked(ask) => self.asked(ask),
+                Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
+                Woken::Counted(counted) => {
+                    self.counting = None;
+                    self.engine_counted(counted);
+                }
                 Woken::Time => {}
             }
             let now = clock::now();
@@ -162,10 +182,12 @@ impl Bridge {
             if self.session.deadline().is_some_and(|at| at <= now) {
                 self.tell_session(Event::Wake);
             }
+            self.wake_direct(now);
+            self.wake_agent(now);
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
             if let Some(latest) = self.leaving
-                && (now >= latest || self.link.as_ref().is_none_or(Link::is_empty))
+                && (now >= latest || self.link.as_ref().is_none_or(Link::is_empty) && self.direct.sender.is_idle())
             {
                 return exit::OK;
             }
@@ -173,12 +195,11 @@ impl Bridge {
     }
 
     async fn wait(&mut self) -> Woken {
-        let deadline = [self.session.deadline(), self.link.as_ref().and_then(Link::stall_deadline), self.leaving]
-            .into_iter()
-            .flatten()
-            .min();
+        let stall = self.link.as_ref().and_then(Link::stall_deadline);
+        let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
+        let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
         let (link, engines) = (self.link.as_ref(), &self.engines);
-        let connecting = self.connecting.as_mut();
+        let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         tokio::select! {
             biased;
             () = aio::readable(&self.channel_ready) => Woken::Channel,
@@ -189,12 +210,20 @@ impl Bridge {
                 Woken::Connected(result.unwrap_or_else(|error| Err(std::io::Error::other(error))))
             }
             ask = self.control.asked() => Woken::Asked(ask),
+            sockets = self.direct.readable() => Woken::Datagrams(sockets),
+            counted = async { match counting { Some(task) => task.await, None => std::future::pending().await } } => Woken::Counted(counted),
             () = sleep_until(deadline) => Woken::Time,
         }
     }
 
     /// What a configuration means here: which engines there are, and which parts of the MIB are shown.
     fn configure(&mut self, config: &Config) {
+        self.configure_objects(config);
+        self.configure_direct(&config.settings.snmp);
+        self.configure_agent();
+    }
+
+    fn configure_objects(&mut self, config: &Config) {
         let wanted = self.options.engines(config);
         if wanted != self.wanted {
             self.wanted = wanted;
@@ -250,6 +279,14 @@ impl Bridge {
                     error!("the control socket cannot be used: {error}");
                 }
             }
+            (ToChild::Listening { address, error: None }, Some(fd)) => self.listening(address, Ok(fd)),
+            (ToChild::Listening { address, error }, _) => {
+                self.listening(address, Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
+            }
+            (ToChild::State { error: None }, Some(fd)) => self.state_opened(Ok(fd)),
+            (ToChild::State { error }, _) => {
+                self.state_opened(Err(std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO))));
+            }
             (ToChild::AgentX { attempt, error }, fd) => {
                 // One that was given up meanwhile would be a second connection: it closes with its descriptor.
                 if self.awaited.take_if(|awaited| *awaited == attempt).is_some() {
@@ -283,6 +320,7 @@ impl Bridge {
             // One that has gone meanwhile needs no answer.
             Ask::Look(tell) => drop(tell.send(self.store.snapshot())),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
+            Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
         }
     }
 

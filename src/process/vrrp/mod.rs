@@ -342,7 +342,15 @@ impl Driver {
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
             }
-            (ToChild::Signal(_) | ToChild::Peer(_) | ToChild::AgentX { .. } | ToChild::Control, _) => {}
+            (
+                ToChild::Signal(_)
+                | ToChild::Peer(_)
+                | ToChild::AgentX { .. }
+                | ToChild::Listening { .. }
+                | ToChild::State { .. }
+                | ToChild::Control,
+                _,
+            ) => {}
             (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {
                 error!("the supervisor said {message:?} at the wrong time");
             }

@@ -154,6 +154,8 @@ pub struct ErrorStatus(pub u16);
 impl ErrorStatus {
     pub const NO_ERROR: Self = ErrorStatus(0);
     pub const TOO_BIG: Self = ErrorStatus(1);
+    pub const NO_SUCH_NAME: Self = ErrorStatus(2);
+    pub const BAD_VALUE: Self = ErrorStatus(3);
     pub const GEN_ERR: Self = ErrorStatus(5);
     pub const NO_ACCESS: Self = ErrorStatus(6);
     pub const WRONG_TYPE: Self = ErrorStatus(7);
@@ -161,6 +163,7 @@ impl ErrorStatus {
     pub const RESOURCE_UNAVAILABLE: Self = ErrorStatus(13);
     pub const COMMIT_FAILED: Self = ErrorStatus(14);
     pub const UNDO_FAILED: Self = ErrorStatus(15);
+    pub const AUTHORIZATION_ERROR: Self = ErrorStatus(16);
     pub const NOT_WRITABLE: Self = ErrorStatus(17);
     pub const OPEN_FAILED: Self = ErrorStatus(256);
     pub const NOT_OPEN: Self = ErrorStatus(257);

@@ -1,14 +1,13 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [promise] [ipvs] [--kills N] [--seconds N] [--services N] [--minutes N]`;
-//! without words all of them. Takeover: how late the backup's
-//! first advert is over the RFC's master down interval, counted from the killed master's last advert, by the
-//! kernel's time stamps on the wire. Memory: all processes under the seed's configuration with snmpd. CPU: 250
-//! instances at 0.1 s, the host where all are master and the one where all are backup. Lookup: what one GETNEXT costs in
-//! small and large tables, without a network. SNMP: walks through the same snmpd, and those of a subagent that answers at
-//! once, which is what snmpd itself takes. Promise: the longest gap between adverts at 0.1 s while the AgentX master
-//! misbehaves in every way, from `$KEEPWATCH_SEED` or a new seed. IPVS: many virtual servers with checks, in a virtual
-//! machine where this kernel has no IPVS.
+//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [promise] [ipvs] [--kills N] [--seconds N] [--services N]
+//! [--minutes N]`; without words all of them. Takeover: how late the backup's first advert is over the RFC's master down
+//! interval, counted from the killed master's last advert, by the kernel's time stamps on the wire. Memory: all
+//! processes under the seed's configuration with snmpd. CPU: 250 instances at 0.1 s, the host where all are master and
+//! the one where all are backup. Lookup: what one GETNEXT costs in small and large tables, without a network. SNMP: walks
+//! through the same snmpd, and those of a subagent that answers at once, which is what snmpd itself takes. Promise: the
+//! longest gap between adverts at 0.1 s while the AgentX master misbehaves in every way, from `$KEEPWATCH_SEED` or a new
+//! seed. IPVS: many virtual servers with checks, in a virtual machine where this kernel has no IPVS.
 
 mod ipvs;
 mod lookup;
