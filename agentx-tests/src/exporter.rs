@@ -122,7 +122,9 @@ fn metrics(configuration: &str) -> Vec<(String, String)> {
     for line in configuration.lines() {
         if let Some(text) = line.strip_prefix("  - name: ") {
             name = Some(text.to_owned());
-        } else if let (Some(oid), Some(of)) = (line.strip_prefix("    oid: "), name.take_if(|_| line.starts_with("    oid: "))) {
+        } else if let (Some(oid), Some(of)) =
+            (line.strip_prefix("    oid: "), name.take_if(|_| line.starts_with("    oid: ")))
+        {
             all.push((of, format!(".{oid}")));
         }
     }
@@ -137,6 +139,9 @@ mod tests {
     fn names_and_columns_are_read_from_a_generated_configuration() {
         let text = "keepalived:\n  walk:\n  - 1.3.6.1\n  metrics:\n  - name: a\n    oid: 1.3.6.1.1\n    type: gauge\n    \
                     indexes:\n    - labelname: x\n  - name: b\n    oid: 1.3.6.1.2\n";
-        assert_eq!(metrics(text), [("a".to_owned(), ".1.3.6.1.1".to_owned()), ("b".to_owned(), ".1.3.6.1.2".to_owned())]);
+        assert_eq!(
+            metrics(text),
+            [("a".to_owned(), ".1.3.6.1.1".to_owned()), ("b".to_owned(), ".1.3.6.1.2".to_owned())]
+        );
     }
 }

@@ -41,7 +41,8 @@ fn each_of_them_names_tests_that_exist() {
     assert_eq!(rows.keys().copied().collect::<Vec<_>>(), (1..=BUGS).collect::<Vec<_>>());
     let mut wrong = Vec::new();
     for (bug, cells) in rows {
-        let names: Vec<&str> = cells.iter().flatten().flat_map(|cell| cell.split(", ")).filter(|it| !it.is_empty()).collect();
+        let names: Vec<&str> =
+            cells.iter().flatten().flat_map(|cell| cell.split(", ")).filter(|it| !it.is_empty()).collect();
         if names.is_empty() {
             wrong.push(format!("B{bug} names no test"));
         }
@@ -66,7 +67,8 @@ fn is_a_test(before: &str) -> bool {
 /// Path and text of every source file of ours.
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut directories = ["src", "tests", "agentx-tests/src", "agentx-tests/tests"].map(|name| root.join(name)).to_vec();
+    let mut directories =
+        ["src", "tests", "agentx-tests/src", "agentx-tests/tests"].map(|name| root.join(name)).to_vec();
     let mut found = Vec::new();
     while let Some(directory) = directories.pop() {
         let entries = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));

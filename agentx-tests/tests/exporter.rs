@@ -97,8 +97,12 @@ fn the_module_is_that_of_the_exporter_s_own_example() {
         println!("NOT COMPARED: {EXAMPLE} is not installed");
         return;
     };
-    let module: Vec<&str> =
-        example.lines().skip_while(|line| *line != "  keepalived:").skip(1).take_while(|line| line.starts_with("    ")).collect();
+    let module: Vec<&str> = example
+        .lines()
+        .skip_while(|line| *line != "  keepalived:")
+        .skip(1)
+        .take_while(|line| line.starts_with("    "))
+        .collect();
     let walked: Vec<&str> =
         module.iter().filter_map(|line| line.strip_prefix("      - ")?.split_whitespace().next()).collect();
     assert_eq!(walked, TABLES);

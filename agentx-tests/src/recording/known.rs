@@ -111,7 +111,7 @@ const B28: &str = "B28: the virtual MAC address of the standard";
 const VI_1_RFC_DIFFERENCES: &[Difference] = &[
     is(".1.3.6.1.2.1.68.1.3.1.2.12.1", "Hex-STRING: 00 00 5E 00 01 01", B28),
     is(".1.3.6.1.2.1.68.1.3.1.7.12.1", "IpAddress: 10.99.0.1", B27),
-    is(".1.3.6.1.2.1.207.1.1.1.1.5.12.1", "Hex-STRING: 00 00 5E 00 01 01", B28),
+    is(".1.3.6.1.2.1.207.1.1.1.1.5.12.1.1", "Hex-STRING: 00 00 5E 00 01 01", B28),
     absent(".1.3.6.1.2.1.207.1.1.2.1.2.12.1.1.1.1.1.15", B8),
     is(".1.3.6.1.2.1.207.1.1.2.1.2.12.1.1.4.1.1.1.15", "INTEGER: 1", B8),
     absent(".1.3.6.1.2.1.207.1.1.2.1.2.12.1.1.192.168.1.1", B8),
@@ -145,7 +145,6 @@ const FWMARK_QUORUM_DIFFERENCES: &[Difference] = &[
     is(".3.4.1.63.5.2", "Gauge32: 0", B7),
 ];
 
-
 /// A recorded file of a scenario.
 macro_rules! recorded {
     ($scenario:literal, $file:literal) => {
@@ -164,7 +163,13 @@ pub static SYNC_TRACKING: Scenario = Scenario {
         Link { name: "eth2", index: 12, mac: "02:00:00:00:03:12", addresses: &["10.0.2.1/24"], peers: &[] },
         Link { name: "eth3", index: 13, mac: "02:00:00:00:03:13", addresses: &["10.0.3.1/24"], peers: &[] },
         Link { name: "eth4", index: 14, mac: "02:00:00:00:03:14", addresses: &["10.0.4.1/24"], peers: &[] },
-        Link { name: "bfd0", index: 15, mac: "02:00:00:00:03:15", addresses: &["10.99.0.1/24"], peers: &["10.99.0.2/24"] },
+        Link {
+            name: "bfd0",
+            index: 15,
+            mac: "02:00:00:00:03:15",
+            addresses: &["10.99.0.1/24"],
+            peers: &["10.99.0.2/24"],
+        },
     ],
     walk: recorded!("03-sync-tracking", "walk-numeric.txt"),
     differences: &[SYNC_TRACKING_DIFFERENCES],
@@ -244,8 +249,18 @@ const SYNC_TRACKING_DIFFERENCES: &[Difference] = &[
     is(".2.21.1.5.1", "INTEGER: 3", "B19: `param_match initial`"),
 ];
 const SYNC_TRACKING_REWRITES: &[Rewrite] = &[
-    Rewrite { request: "$ snmpget .1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13", from: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13 = No Such Instance currently exists at this OID", to: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13 = STRING: \"eth3\"", why: B4 },
-    Rewrite { request: "$ snmpgetnext .1.3.6.1.4.1.9586.100.5.2.4.1.1.4.1", from: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.1 = STRING: \"eth3\"", to: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.10 = STRING: \"eth0\"", why: B4 },
+    Rewrite {
+        request: "$ snmpget .1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13",
+        from: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13 = No Such Instance currently exists at this OID",
+        to: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.13 = STRING: \"eth3\"",
+        why: B4,
+    },
+    Rewrite {
+        request: "$ snmpgetnext .1.3.6.1.4.1.9586.100.5.2.4.1.1.4.1",
+        from: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.1 = STRING: \"eth3\"",
+        to: ".1.3.6.1.4.1.9586.100.5.2.4.1.1.5.10 = STRING: \"eth0\"",
+        why: B4,
+    },
 ];
 const SYNC_TRACKING_NOT_YET: &[NotYet] = &[
     object(".2.3.1.8.1", TRACKERS_RUN),
@@ -283,11 +298,7 @@ pub static ROUTES_RULES: Scenario = Scenario {
     rewrites: ROUTES_RULES_REWRITES,
     traps: recorded!("04-routes-rules", "traps.txt"),
     fewer: &[],
-    streams: &[
-        ("\"VI_R1\"", "VI_R1"),
-        ("\"VI_R2\"", "VI_R2"),
-        ("\"VI_R3\"", "VI_R3"),
-    ],
+    streams: &[("\"VI_R1\"", "VI_R1"), ("\"VI_R2\"", "VI_R2"), ("\"VI_R3\"", "VI_R3")],
     sysor: recorded!("04-routes-rules", "sysor.txt"),
     not_yet: ROUTES_RULES_NOT_YET,
 };
@@ -353,8 +364,20 @@ pub static VMAC_UNICAST: Scenario = Scenario {
     peer: None,
     arguments: &["-x"],
     links: &[
-        Link { name: "eth0", index: 10, mac: "02:00:00:00:07:10", addresses: &["10.31.0.1/24", "2001:db8:31::1/64"], peers: &[] },
-        Link { name: "eth1", index: 11, mac: "02:00:00:00:07:11", addresses: &["10.32.0.1/24"], peers: &["10.32.0.2/24"] },
+        Link {
+            name: "eth0",
+            index: 10,
+            mac: "02:00:00:00:07:10",
+            addresses: &["10.31.0.1/24", "2001:db8:31::1/64"],
+            peers: &[],
+        },
+        Link {
+            name: "eth1",
+            index: 11,
+            mac: "02:00:00:00:07:11",
+            addresses: &["10.32.0.1/24"],
+            peers: &["10.32.0.2/24"],
+        },
         Link { name: "eth2", index: 12, mac: "02:00:00:00:07:12", addresses: &["10.33.0.2/24"], peers: &[] },
     ],
     walk: recorded!("05-vmac-unicast", "walk-numeric.txt"),
@@ -416,12 +439,42 @@ const VMAC_UNICAST_DIFFERENCES: &[Difference] = &[
     is(".1.3.6.1.2.1.207.1.1.2.1.2.12.35.1.4.10.33.0.200", "INTEGER: 1", B8),
 ];
 const VMAC_UNICAST_REWRITES: &[Rewrite] = &[
-    Rewrite { request: "--- before", from: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.1 = INTEGER: 0", to: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.1 = INTEGER: 1", why: B18 },
-    Rewrite { request: "--- before", from: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.4 = INTEGER: 0", to: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.4 = INTEGER: 1", why: B18 },
-    Rewrite { request: "$ snmpget .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100", from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = INTEGER: 1", to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = No Such Instance currently exists at this OID", why: B8 },
-    Rewrite { request: "$ snmpget .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100", from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = No Such Instance currently exists at this OID", to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = INTEGER: 1", why: B8 },
-    Rewrite { request: "$ snmpgetnext .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100", from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.101 = INTEGER: 1", to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.32.2.16.32.1.13.184.0.49.0.0.0.0.0.0.0.0.1.0 = INTEGER: 1", why: B8 },
-    Rewrite { request: "$ snmpgetnext .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1", from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = INTEGER: 1", to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = INTEGER: 1", why: B8 },
+    Rewrite {
+        request: "--- before",
+        from: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.1 = INTEGER: 0",
+        to: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.1 = INTEGER: 1",
+        why: B18,
+    },
+    Rewrite {
+        request: "--- before",
+        from: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.4 = INTEGER: 0",
+        to: ".1.3.6.1.4.1.9586.100.5.2.3.1.27.4 = INTEGER: 1",
+        why: B18,
+    },
+    Rewrite {
+        request: "$ snmpget .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100",
+        from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = INTEGER: 1",
+        to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = No Such Instance currently exists at this OID",
+        why: B8,
+    },
+    Rewrite {
+        request: "$ snmpget .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100",
+        from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = No Such Instance currently exists at this OID",
+        to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = INTEGER: 1",
+        why: B8,
+    },
+    Rewrite {
+        request: "$ snmpgetnext .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100",
+        from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.101 = INTEGER: 1",
+        to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.32.2.16.32.1.13.184.0.49.0.0.0.0.0.0.0.0.1.0 = INTEGER: 1",
+        why: B8,
+    },
+    Rewrite {
+        request: "$ snmpgetnext .1.3.6.1.2.1.207.1.1.2.1.2.10.31.1",
+        from: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.10.31.0.100 = INTEGER: 1",
+        to: ".1.3.6.1.2.1.207.1.1.2.1.2.10.31.1.4.10.31.0.100 = INTEGER: 1",
+        why: B8,
+    },
     Rewrite {
         request: "--- effective (2)",
         from: ".1.3.6.1.4.1.9586.100.5.2.3.1.8.4 = INTEGER: 100",
@@ -444,8 +497,20 @@ pub static V3_RFC6527: Scenario = Scenario {
     peer: Some(recorded!("07-v3-rfc6527", "peer.conf")),
     arguments: &[],
     links: &[
-        Link { name: "eth0", index: 10, mac: "02:00:00:00:09:10", addresses: &["10.51.0.1/24", "2001:db8:51::1/64"], peers: &["10.51.0.2/24"] },
-        Link { name: "eth1", index: 11, mac: "02:00:00:00:09:11", addresses: &["10.52.0.1/24"], peers: &["10.52.0.2/24"] },
+        Link {
+            name: "eth0",
+            index: 10,
+            mac: "02:00:00:00:09:10",
+            addresses: &["10.51.0.1/24", "2001:db8:51::1/64"],
+            peers: &["10.51.0.2/24"],
+        },
+        Link {
+            name: "eth1",
+            index: 11,
+            mac: "02:00:00:00:09:11",
+            addresses: &["10.52.0.1/24"],
+            peers: &["10.52.0.2/24"],
+        },
     ],
     walk: recorded!("07-v3-rfc6527", "walk-numeric.txt"),
     differences: &[V3_RFC6527_DIFFERENCES],
@@ -454,11 +519,7 @@ pub static V3_RFC6527: Scenario = Scenario {
     rewrites: V3_RFC6527_REWRITES,
     traps: recorded!("07-v3-rfc6527", "traps.txt"),
     fewer: V3_RFC6527_FEWER,
-    streams: &[
-        (".10.51.1 ", "W4"),
-        (".10.51.2 ", "W6"),
-        (".11.8.1 ", "V2_TOO"),
-    ],
+    streams: &[(".10.51.1 ", "W4"), (".10.51.2 ", "W6"), (".11.8.1 ", "V2_TOO")],
     sysor: recorded!("07-v3-rfc6527", "sysor.txt"),
     not_yet: V3_RFC6527_NOT_YET,
 };
@@ -492,11 +553,20 @@ const V3_RFC6527_REWRITES: &[Rewrite] = &[
         to: "get: .1.3.6.1.2.1.207.1.1.2.1.2.10.51.1.10.51.0.100 = No Such Instance currently exists at this OID",
         why: B8,
     },
-    Rewrite { request: "--- router counters", from: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 0", to: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 1", why: B25 },
-    Rewrite { request: "--- router counters", from: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 0", to: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 1", why: B25 },
+    Rewrite {
+        request: "--- router counters",
+        from: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 0",
+        to: ".1.3.6.1.2.1.207.1.2.3.0 = Counter64: 1",
+        why: B25,
+    },
+    Rewrite {
+        request: "--- router counters",
+        from: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 0",
+        to: ".1.3.6.1.2.1.207.1.2.5.1.4.10.51.1 = Counter64: 1",
+        why: B25,
+    },
 ];
-const V3_RFC6527_FEWER: &[Fewer] =
-    &[Fewer { event: "W4: TTL 254, three packets", of: ".10.51.1 ", kept: 1, why: B10 }];
+const V3_RFC6527_FEWER: &[Fewer] = &[Fewer { event: "W4: TTL 254, three packets", of: ".10.51.1 ", kept: 1, why: B10 }];
 const B10: &str = "B10: one error of one instance is told once in 10 s";
 const V3_RFC6527_NOT_YET: &[NotYet] = &[];
 
@@ -506,8 +576,20 @@ pub static V2_RFC2787: Scenario = Scenario {
     peer: Some(recorded!("08-v2-rfc2787", "peer.conf")),
     arguments: &[],
     links: &[
-        Link { name: "eth0", index: 10, mac: "02:00:00:00:0b:10", addresses: &["10.61.0.1/24"], peers: &["10.61.0.2/24"] },
-        Link { name: "eth1", index: 11, mac: "02:00:00:00:0b:11", addresses: &["10.62.0.1/24"], peers: &["10.62.0.2/24"] },
+        Link {
+            name: "eth0",
+            index: 10,
+            mac: "02:00:00:00:0b:10",
+            addresses: &["10.61.0.1/24"],
+            peers: &["10.61.0.2/24"],
+        },
+        Link {
+            name: "eth1",
+            index: 11,
+            mac: "02:00:00:00:0b:11",
+            addresses: &["10.62.0.1/24"],
+            peers: &["10.62.0.2/24"],
+        },
     ],
     walk: recorded!("08-v2-rfc2787", "walk-numeric.txt"),
     differences: &[V2_RFC2787_DIFFERENCES],
@@ -516,11 +598,7 @@ pub static V2_RFC2787: Scenario = Scenario {
     rewrites: V2_RFC2787_REWRITES,
     traps: recorded!("08-v2-rfc2787", "traps.txt"),
     fewer: V2_RFC2787_FEWER,
-    streams: &[
-        (".10.61 ", "A_PASS"),
-        (".10.60 ", "B_NONE"),
-        (".11.62 ", "C_AH"),
-    ],
+    streams: &[(".10.61 ", "A_PASS"), (".10.60 ", "B_NONE"), (".11.62 ", "C_AH")],
     sysor: recorded!("08-v2-rfc2787", "sysor.txt"),
     not_yet: V2_RFC2787_NOT_YET,
 };
@@ -536,16 +614,66 @@ const V2_RFC2787_DIFFERENCES: &[Difference] = &[
     is(".1.3.6.1.2.1.68.1.3.1.7.10.61", "IpAddress: 10.61.0.1", B27),
 ];
 const V2_RFC2787_REWRITES: &[Rewrite] = &[
-    Rewrite { request: "", from: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 1", to: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 0", why: AH },
-    Rewrite { request: "", from: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 3", to: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 1", why: AH },
-    Rewrite { request: "--- statistics", from: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 0", to: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 1", why: B25 },
-    Rewrite { request: "--- statistics", from: ".1.3.6.1.2.1.68.2.4.1.3.10.61 = Counter32: 0", to: ".1.3.6.1.2.1.68.2.4.1.3.10.61 = Counter32: 1", why: B25 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.2.10.60 = Hex-STRING: 02 00 00 00 0B 10", to: ".1.3.6.1.2.1.68.1.3.1.2.10.60 = Hex-STRING: 00 00 5E 00 01 3C", why: B28 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.2.10.61 = Hex-STRING: 02 00 00 00 0B 10", to: ".1.3.6.1.2.1.68.1.3.1.2.10.61 = Hex-STRING: 00 00 5E 00 01 3D", why: B28 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.2.11.62 = Hex-STRING: 02 00 00 00 0B 11", to: ".1.3.6.1.2.1.68.1.3.1.2.11.62 = Hex-STRING: 00 00 5E 00 01 3E", why: B28 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.2.11.63 = Hex-STRING: 02 00 00 00 0B 11", to: ".1.3.6.1.2.1.68.1.3.1.2.11.63 = Hex-STRING: 00 00 5E 00 01 3F", why: B28 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.7.10.60 = IpAddress: 0.0.0.0", to: ".1.3.6.1.2.1.68.1.3.1.7.10.60 = IpAddress: 10.61.0.1", why: B27 },
-    Rewrite { request: "--- operations", from: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.2", to: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.1", why: B27 },
+    Rewrite {
+        request: "",
+        from: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 1",
+        to: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 0",
+        why: AH,
+    },
+    Rewrite {
+        request: "",
+        from: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 3",
+        to: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 1",
+        why: AH,
+    },
+    Rewrite {
+        request: "--- statistics",
+        from: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 0",
+        to: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 1",
+        why: B25,
+    },
+    Rewrite {
+        request: "--- statistics",
+        from: ".1.3.6.1.2.1.68.2.4.1.3.10.61 = Counter32: 0",
+        to: ".1.3.6.1.2.1.68.2.4.1.3.10.61 = Counter32: 1",
+        why: B25,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.2.10.60 = Hex-STRING: 02 00 00 00 0B 10",
+        to: ".1.3.6.1.2.1.68.1.3.1.2.10.60 = Hex-STRING: 00 00 5E 00 01 3C",
+        why: B28,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.2.10.61 = Hex-STRING: 02 00 00 00 0B 10",
+        to: ".1.3.6.1.2.1.68.1.3.1.2.10.61 = Hex-STRING: 00 00 5E 00 01 3D",
+        why: B28,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.2.11.62 = Hex-STRING: 02 00 00 00 0B 11",
+        to: ".1.3.6.1.2.1.68.1.3.1.2.11.62 = Hex-STRING: 00 00 5E 00 01 3E",
+        why: B28,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.2.11.63 = Hex-STRING: 02 00 00 00 0B 11",
+        to: ".1.3.6.1.2.1.68.1.3.1.2.11.63 = Hex-STRING: 00 00 5E 00 01 3F",
+        why: B28,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.7.10.60 = IpAddress: 0.0.0.0",
+        to: ".1.3.6.1.2.1.68.1.3.1.7.10.60 = IpAddress: 10.61.0.1",
+        why: B27,
+    },
+    Rewrite {
+        request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.2",
+        to: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.1",
+        why: B27,
+    },
 ];
 const V2_RFC2787_FEWER: &[Fewer] = &[
     Fewer { event: "start", of: ".11.62 ", kept: 0, why: AH },

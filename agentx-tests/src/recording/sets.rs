@@ -131,7 +131,9 @@ fn commands(line: &str) -> Vec<String> {
         Some((format!("${name}"), each, body.strip_suffix("; done")?))
     });
     let Some((name, each, body)) = looped else { return vec![line.to_owned()] };
-    each.split(' ').flat_map(|value| body.split("; ").map(|command| command.replace(&name, value)).collect::<Vec<_>>()).collect()
+    each.split(' ')
+        .flat_map(|value| body.split("; ").map(|command| command.replace(&name, value)).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Words of a shell command, with names replaced; double quotes group.
@@ -215,8 +217,10 @@ mod tests {
     #[test]
     fn loops_and_names_of_a_script_are_replaced() {
         let names = [("R".to_owned(), ".1".to_owned()), ("R2".to_owned(), ".2".to_owned())];
-        let all: Vec<Vec<String>> =
-            commands("for i in 10.60 11.62; do GET $R.$i; GET $R2.$i; done").iter().map(|it| words(it, &names)).collect();
+        let all: Vec<Vec<String>> = commands("for i in 10.60 11.62; do GET $R.$i; GET $R2.$i; done")
+            .iter()
+            .map(|it| words(it, &names))
+            .collect();
         assert_eq!(all, [["GET", ".1.10.60"], ["GET", ".2.10.60"], ["GET", ".1.11.62"], ["GET", ".2.11.62"]]);
         assert_eq!(words("snap \"two words\" get $R", &names), ["snap", "two words", "get", ".1"]);
     }

@@ -87,8 +87,7 @@ impl Stage {
         let traps = TrapCollector::start(&node);
         let snmpd = Snmpd::start(&node, Some("127.0.0.1:162"));
         let configuration = scenario.configuration.replace(PLACE, &place);
-        let peer_daemon =
-            scenario.peer.map(|text| Daemon::start(&peer, Program::Keepalived, text, Options::default()));
+        let peer_daemon = scenario.peer.map(|text| Daemon::start(&peer, Program::Keepalived, text, Options::default()));
         let agentx = snmpd.agentx();
         let mut more = vec!["-A", agentx.as_str()];
         more.extend(scenario.arguments);
@@ -219,7 +218,8 @@ impl Stage {
     fn until_all_came(&self) {
         let (title, before) = self.events.borrow().last().cloned().unwrap_or_default();
         let due = self.want.borrow().iter().find(|it| it.event == title).map_or(0, |it| it.traps.len());
-        let waits = |it: &&NotYet| matches!(it.at, super::At::Event(event) | super::At::Stream(event, _) if event == title);
+        let waits =
+            |it: &&NotYet| matches!(it.at, super::At::Event(event) | super::At::Stream(event, _) if event == title);
         let limit = if self.scenario.not_yet.iter().any(|it| waits(&it)) { EVENT / 2 } else { EVENT };
         let arrived = || self.traps.traps().len().saturating_sub(before);
         wait::within(limit, || (arrived() >= due).then_some(()));
@@ -267,8 +267,7 @@ impl Link {
         for (at, name, addresses) in ends {
             for address in addresses {
                 let nodad = address.contains(':').then_some("nodad");
-                let words: Vec<&str> =
-                    ["address", "add", address, "dev", name].into_iter().chain(nodad).collect();
+                let words: Vec<&str> = ["address", "add", address, "dev", name].into_iter().chain(nodad).collect();
                 at.ip(&words);
             }
         }

@@ -143,7 +143,10 @@ mod tests {
     #[test]
     fn columns_get_the_number_of_their_row_and_scalars_do_not() {
         let recorded = chapters(RECORDED);
-        assert_eq!(recorded.iter().map(|it| (it.event.as_str(), it.traps.len())).collect::<Vec<_>>(), [("start", 2), ("end", 0)]);
+        assert_eq!(
+            recorded.iter().map(|it| (it.event.as_str(), it.traps.len())).collect::<Vec<_>>(),
+            [("start", 2), ("end", 0)]
+        );
         let rows = BTreeMap::from([("\"A\"".to_owned(), 7)]);
         let right = with_rows(&recorded[0].traps[0], &rows);
         assert_eq!(right.varbinds, [".1.2.7 = STRING: \"A\"", ".1.4.7 = INTEGER: 1", ".1.2.0 = STRING: \"lab\""]);
@@ -158,8 +161,7 @@ mod tests {
         assert_eq!(differing(&recorded, &other, &[("\"A\"", "group"), ("\"B\"", "group")], &[]).len(), 1);
         other[0].traps.pop();
         assert_eq!(differing(&recorded, &other, &[], &[]).len(), 1);
-        let (fewer, complaints) =
-            without(recorded.clone(), &[Fewer { event: "start", of: "\"B\"", kept: 0, why: "" }]);
+        let (fewer, complaints) = without(recorded.clone(), &[Fewer { event: "start", of: "\"B\"", kept: 0, why: "" }]);
         assert_eq!((fewer[0].traps.len(), complaints.len()), (1, 0));
         let (_, complaints) = without(recorded.clone(), &[Fewer { event: "start", of: "\"B\"", kept: 1, why: "" }]);
         assert_eq!(complaints.len(), 1);

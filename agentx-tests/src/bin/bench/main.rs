@@ -127,7 +127,9 @@ fn promise(time: Duration) -> bool {
     println!("{kept}");
     match kept.broken() {
         Some(broken) => println!("NOT KEPT: {broken}"),
-        None => println!("kept: no takeover, no gap above {} ms that is not the machine's", promise::GAP_MAX.as_millis()),
+        None => {
+            println!("kept: no takeover, no gap above {} ms that is not the machine's", promise::GAP_MAX.as_millis())
+        }
     }
     kept.broken().is_none()
 }
