@@ -108,7 +108,7 @@ fn v3() -> impl Strategy<Value = V3Message> {
         |(message_id, max_size, reportable, security, (flags, data))| V3Message {
             message_id: message_id as i32,
             max_size,
-            flags: flags | u8::from(reportable) * flag::REPORTABLE,
+            flags: flags | (u8::from(reportable) * flag::REPORTABLE),
             security,
             data,
         },
