@@ -1,7 +1,9 @@
 //! The AgentX session against a real snmpd that comes late, goes away, comes back, listens on TCP or has another subagent;
 //! and against masters that do not accept, or are slow.
 
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -169,4 +171,19 @@ fn a_master_agent_that_is_slow_or_forgets_us_never_has_two_sessions_of_ours() {
         assert_eq!(daemon.stop(), 0);
         daemon.remove_pid_files();
     }
+}
+
+#[test]
+fn a_socket_that_only_root_may_open_is_opened_for_a_bridge_that_is_not_root() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    let snmpd = Snmpd::start(node, None);
+    std::fs::set_permissions(node.directory().join("agentx"), Permissions::from_mode(0o600)).unwrap();
+    let daemon = start(&link, &snmpd.agentx());
+    says_master(&Manager::on(node, "127.0.0.1"));
+    let bridge = daemon.wait_for_child("bridge", Duration::from_secs(5));
+    let status = std::fs::read_to_string(format!("/proc/{bridge}/status")).unwrap();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    assert!(field("Uid:").split_whitespace().all(|id| id != "0"), "{status}");
+    assert_eq!(field("CapEff:").trim_start_matches('0'), "", "{status}");
 }

@@ -7,13 +7,13 @@ use std::cell::OnceCell;
 use keepwatch::bus::msg::{Command, Refusal, Reply, Source};
 use keepwatch::clock::Instant;
 use keepwatch::conf::model::{
-    Access, AuthProtocol, Community, PrivacyProtocol, Priority, Responder as Settings, Secret, UsmUser,
+    Access, AuthProtocol, Community, Priority, PrivacyProtocol, Responder as Settings, Secret, UsmUser,
 };
 use keepwatch::mib::table::SetError;
 use keepwatch::mib::view::View;
 use keepwatch::snmp::client::Client;
 use keepwatch::snmp::responder::{Action, Origin, Responder};
-use keepwatch::snmp::usm::{Header, Lane, Level, LocalEngine, Salts, Usm};
+use keepwatch::snmp::usm::{Header, Lane, LocalEngine, Salts, Usm};
 use keepwatch::wire::oid::Oid;
 use keepwatch::wire::snmp::{DATAGRAM_MAX, Pdu, PduKind, Value, VarBind, decode, decode_scoped};
 use libfuzzer_sys::fuzz_target;
@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
                 let user = usize::from(level);
                 let mut usm = lab.usm.clone();
                 let level = usm.level(user);
-                let header = Header { message_id: 1, max_size: 484 + u32::from(*what) * 64, level, user, reportable: true };
+                let header =
+                    Header { message_id: 1, max_size: 484 + u32::from(*what) * 64, level, user, reportable: true };
                 let datagram = usm.seal(&header, scoped, START).expect("there is such a user");
                 serve(&mut lab.responder.clone(), &datagram);
             }
@@ -127,7 +128,7 @@ impl View for Numbers {
             Some([]) => 1,
             Some([number]) if include => *number,
             Some([number, ..]) => number.checked_add(1)?,
-            None if name[..] < [1, 3, 9] => 1,
+            None if name[..] < [1, 3, 9][..] => 1,
             None => return None,
         };
         let name = Oid::new(&[1, 3, 9, number.max(1)]);

@@ -733,6 +733,7 @@ impl Session {
         let body = Body::Response { uptime: 0, error, index: 0, varbinds: vec![] };
         let bytes = Pdu { body, ..pdu }.encode();
         self.answered += bytes.len();
+        self.seen.last_out = self.seen.last_in.map(|(at, _)| (at, "Response"));
         actions.push(Action::Send(bytes));
     }
 

@@ -131,9 +131,10 @@ fn agentx(out: &mut String, agentx: &AgentX, now: u64) {
     let queue = &agentx.queue;
     let _ = writeln!(
         out,
-        "  notifications  {} sent, {} unacknowledged, {} refused; {} of {} wait, {} dropped, {} expired",
+        "  notifications  {} sent, {} unacknowledged, {} never answered, {} refused; {} of {} wait, {} dropped, {} expired",
         agentx.notifications_sent,
         agentx.unacknowledged,
+        agentx.notifications_unanswered,
         agentx.notifications_refused,
         queue.length,
         queue.limit,
@@ -235,6 +236,7 @@ mod tests {
                 requests: 9000,
                 notifications_sent: 12,
                 notifications_refused: 0,
+                notifications_unanswered: 4,
             },
             traps_enabled: true,
             receivers: vec![
@@ -286,7 +288,7 @@ AgentX  up for 60 min
   master         /var/agentx/master, session 7
   registrations  43 of 44, 1 refused
     refused      .1.3.6.1.2.1.68.1.1 (duplicateRegistration)
-  notifications  12 sent, 1 unacknowledged, 0 refused; 0 of 256 wait, 0 dropped, 2 expired
+  notifications  12 sent, 1 unacknowledged, 4 never answered, 0 refused; 0 of 256 wait, 0 dropped, 2 expired
   requests       9000; 2 sessions opened, 1 failed
   last PDU in    GetNext 10 s ago
   last PDU out   Response 10 s ago

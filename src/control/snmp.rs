@@ -37,6 +37,8 @@ pub struct AgentX {
     pub requests: u64,
     pub notifications_sent: u64,
     pub notifications_refused: u64,
+    /// Sent, and the session ended before the master acknowledged them: it may have them or not.
+    pub notifications_unanswered: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,9 @@ use super::stats::{USM_STATS, UsmStat};
 use super::usm::{ENGINE_MAX, Envelope, Keys, Level, Salts, TIME_WINDOW_S, User, reported};
 use crate::clock::Instant;
 use crate::conf::model::UsmUser;
-use crate::wire::snmp::{Message, Pdu, PduKind, ScopedPdu, V3Message, decode_located};
+use crate::wire::snmp::{
+    DATAGRAM_MAX, Message, Pdu, PduKind, ScopedData, ScopedPdu, UsmParameters, V3Message, decode_located, flag,
+};
 
 /// One receiver, spoken to in the name of one user.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl Client {
         let Ok((Message::V3(message), auth_at)) = decode_located(datagram) else { return Heard::Ignored };
         let mine = |outstanding: &Outstanding| outstanding.message_id == message.message_id;
         let Some(at) = self.outstanding.iter().position(mine) else { return Heard::Ignored };
-        let signed = message.flags & crate::wire::snmp::flag::AUTH != 0;
+        let signed = message.flags & flag::AUTH != 0;
         let V3Message { security, data, flags, .. } = message;
         if security.engine_id.is_empty() {
             return Heard::Ignored;
@@ -111,7 +113,7 @@ impl Client {
             }
         }
         let Some(scoped) = peer.keys.open(&security, data) else { return Heard::Ignored };
-        let enough = if flags & crate::wire::snmp::flag::PRIVACY != 0 {
+        let enough = if flags & flag::PRIVACY != 0 {
             Level::AuthPriv
         } else if signed {
             Level::AuthNoPriv
@@ -180,16 +182,15 @@ fn stat(pdu: &Pdu) -> Option<u32> {
     }
 }
 
-fn plain(data: crate::wire::snmp::ScopedData) -> Option<ScopedPdu> {
+fn plain(data: ScopedData) -> Option<ScopedPdu> {
     match data {
-        crate::wire::snmp::ScopedData::Plain(scoped) => Some(scoped),
-        crate::wire::snmp::ScopedData::Encrypted(_) => None,
+        ScopedData::Plain(scoped) => Some(scoped),
+        ScopedData::Encrypted(_) => None,
     }
 }
 
 /// Nobody's message to an engine without a name: the Report that refuses it has the name (RFC 3414 section 4).
 fn discovery(message_id: i32, request_id: i32) -> Vec<u8> {
-    use crate::wire::snmp::{DATAGRAM_MAX, ScopedData, UsmParameters, flag};
     let pdu = Pdu::new(PduKind::Get, request_id, vec![]);
     Message::V3(V3Message {
         message_id,

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(hex(&key.privacy_key(&ENGINE).key), "6695febc9288e36282235fc7151f1284");
     }
 
-    /// Section 9.3 of RFC 7860's predecessor has these; net-snmp's `snmpget -3m` tells the same.
+    /// That the keys are right, too, net-snmp says in `tests/snmp.rs`.
     #[test]
     fn keys_of_sha_2_have_the_length_of_their_hash_and_digests_that_of_rfc_7860() {
         use AuthProtocol::*;

@@ -156,7 +156,7 @@ impl Keys {
         let auth = self.auth.as_ref().filter(|_| level >= Level::AuthNoPriv);
         // What is signed has zeros where the digest will be.
         security.auth = vec![0; auth.map_or(0, AuthKey::digest_len)];
-        let flags = level.flags() | u8::from(envelope.reportable) * flag::REPORTABLE;
+        let flags = level.flags() | (u8::from(envelope.reportable) * flag::REPORTABLE);
         let max_size = DATAGRAM_MAX as u32;
         let message = V3Message { message_id: envelope.message_id, max_size, flags, security, data };
         let (mut bytes, auth_at) = Message::V3(message).encode_located();

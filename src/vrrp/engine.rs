@@ -398,7 +398,7 @@ impl Engine {
         if own || !router.faults.is_empty() || !machine.started() || machine.state() == State::Fault {
             return;
         }
-        let followed = machine.master();
+        let (followed, held) = (machine.master(), machine.held());
         let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
         let advert = match verdict {
             Ok(advert) => advert,
@@ -417,7 +417,7 @@ impl Engine {
         self.drive(slot, Event::Advert(advert), now, out);
         self.follow_together(slot, now, out);
         let Some(router) = self.router(slot) else { return };
-        if router.machine.master() != followed {
+        if (router.machine.master(), router.machine.held()) != (followed, held) {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
         }
     }

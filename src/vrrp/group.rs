@@ -151,6 +151,7 @@ impl Engine {
         }
         let Some(router) = self.router_mut(slot) else { return false };
         router.machine.hold(now);
+        out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
         if now >= router.hold_quiet_until {
             router.hold_quiet_until = now + LOG_PAUSE;
             let name = &router.config.name;

@@ -223,6 +223,8 @@ fn a_member_that_hears_no_master_waits_while_another_hears_one_and_wakes_nobody(
         assert_eq!(sent(&hear(&mut bench, 52, 200, now)), []);
     }
     assert_eq!(states(&bench), [State::Backup; 2]);
+    let wanted = ["VI_1", "VI_2"].map(|name| bench.row(name).wanted);
+    assert_eq!(wanted, [State::Master, State::Backup], "vrrpInstanceWantedState, as Keepalived shows it");
     // Only VI_2 has a deadline left: three intervals and its skew after the last advert.
     assert_eq!(bench.engine.deadline(), Some(at_ms(59_500) + Duration::from_micros(3_609_375)));
     // Its master resigns: the skew alone, then both.
@@ -233,6 +235,19 @@ fn a_member_that_hears_no_master_waits_while_another_hears_one_and_wakes_nobody(
     assert_eq!(told(&out), names(&[("VI_2", State::Master), ("VI_1", State::Master), ("G", State::Master)]));
     let reasons = ["VI_1", "VI_2"].map(|name| bench.row(name).reason);
     assert_eq!(reasons, [Reason::MasterNoResponse, Reason::MasterResigned]);
+}
+
+#[test]
+fn readers_learn_when_a_member_begins_and_ceases_to_wait() {
+    let (mut bench, _) = started(&pair());
+    hear(&mut bench, 52, 200, at_ms(3_000));
+    let told = |out: &[Output]| out.contains(&Output::Changed(RowKey::Instance("VI_1".into())));
+    let at = Instant::ZERO + Duration::from_micros(3_609_375);
+    assert!(told(&bench.say_at(Input::Wake, at)));
+    assert_eq!(bench.row("VI_1").wanted, State::Master);
+    assert!(told(&hear(&mut bench, 51, 200, after(at, 10))));
+    assert_eq!(bench.row("VI_1").wanted, State::Backup);
+    assert!(!told(&hear(&mut bench, 51, 200, after(at, 1010))), "nothing new");
 }
 
 #[test]

@@ -304,6 +304,11 @@ impl Machine {
         self.held_at = Some(now);
     }
 
+    /// Whether it would be master if its group let it.
+    pub fn held(&self) -> bool {
+        matches!(self.state, State::Backup(backup) if self.held_at.is_some_and(|at| at >= self.takes_over_at(&backup)))
+    }
+
     /// The group may have changed: what was refused is tried again.
     pub fn release(&mut self) {
         self.held_at = None;

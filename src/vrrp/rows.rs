@@ -160,6 +160,8 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
     let wanted = match (state, router.config.initial_state) {
         (State::Init, InitialState::Master) => State::Master,
         (State::Init, InitialState::Backup) => State::Backup,
+        // Ready, and its sync group is not.
+        (State::Backup, _) if machine.held() => State::Master,
         (state, _) => state,
     };
     let link = router.link.and_then(|index| host.link(index));

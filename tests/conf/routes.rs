@@ -352,6 +352,32 @@ fn rules_without_a_preference_are_numbered_down_in_each_family_through_the_whole
 }
 
 #[test]
+fn names_are_looked_up_where_the_file_says() {
+    let text = "global_defs {\niproute_etc_dir /opt/etc\niproute_usr_dir /opt/usr\n}\n\
+                static_routes {\n10.9.0.0/24 dev eth0 table ours\n10.8.0.0/24 dev eth0 table theirs\n}\n";
+    let memory = Memory::default().with("k.conf", text).with("/opt/etc/rt_tables", "7 ours\n");
+    let memory = memory.with("/opt/usr/rt_tables", "8 ours\n9 theirs\n").with("/etc/iproute2/rt_tables", "10 ours\n");
+    let loaded = conf::load("k.conf", &Options::default(), &memory, &TwoInterfaces);
+    let tables: Vec<_> = loaded.config.static_routes.iter().map(|route| route.table).collect();
+    assert_eq!(tables, [Some(7), Some(9)], "{}", loaded.render());
+}
+
+#[test]
+fn a_mistake_in_a_line_is_told_once() {
+    for (line, code) in [
+        ("blackhol 10.9.0.0/24 dev eth0", "unknown-option"),
+        ("10.9.0.x/24 dev eth0 10.8.0.0/24", "address"),
+        ("10.9.0.0/24 encap ip id x ttl 5 dev eth0", "number"),
+        ("10.9.0.0/24 dev eth0 mtu x metric y", "number"),
+        ("10.9.0.0/24 dev eth0 via", "missing-value"),
+    ] {
+        let loaded = read("static_routes", line);
+        assert_eq!((codes(&loaded), loaded.config.static_routes.len()), (vec![code], 0), "{line}");
+    }
+    assert!(read("static_routes", "blackhol 10.9.0.0/24 dev eth0").render().contains("did you mean `blackhole`?"));
+}
+
+#[test]
 fn a_vrf_is_one_that_the_host_does_not_deny() {
     assert_eq!(route("10.9.0.0/24 dev eth0 vrf eth1").table, None);
     assert_eq!(codes(&read("static_routes", "10.9.0.0/24 dev eth0 vrf eth0")), ["no-vrf"]);
@@ -516,7 +542,7 @@ fn what_the_recording_does_not_show_follows_the_module() {
     let only = columns("static_routes", "10.9.0.0/24 no_track nexthop via 192.0.2.1 dev eth0", "7.1", &[5, 6, 10]);
     assert_eq!(only, ["-", "Hex-STRING: C0 00 02 01 ", "INTEGER: 2"]);
     let vrf = columns("static_rules", "preference 5 l3mdev", "8.1", &[2, 3, 6, 23, 32]);
-    assert_eq!(vrf, ["STRING: \"\"", "-", "Gauge32: 0", "INTEGER: 1", "INTEGER: 1"]);
+    assert_eq!(vrf, ["\"\"", "-", "Gauge32: 0", "INTEGER: 1", "INTEGER: 1"]);
     let group = columns("static_rules", "preference 0 suppress_ifgroup 0 table main", "8.1", &[6, 25, 27]);
     assert_eq!(group, ["Gauge32: 254", "Gauge32: 0", "STRING: \"default\""]);
     // Protocols that the enumeration has, and one that it has not.
@@ -598,12 +624,83 @@ fn the_widest_route_fits_a_frame() {
 
 /// Words of lines, and values that fit some of them.
 const WORDS: &[&str] = &[
-    "10.9.0.0/24", "2001:db8::/64", "default", "default6", "blackhole", "to", "inet", "inet6", "src", "from", "via", "gw", "or",
-    "as", "tos", "table", "protocol", "scope", "metric", "dev", "onlink", "encap", "expires", "mtu", "lock", "hoplimit", "rtt",
-    "realms", "features", "ecn", "quickack", "congctl", "pref", "low", "vrf", "no_track", "track_group", "nexthop", "weight", "ip",
-    "ip6", "mpls", "ila", "id", "dst", "ttl", "100/200", "1:2:3:4", "192.0.2.1", "2001:db8::1", "eth0", "5", "1s", "main", "link",
-    "bird", "x", "preference", "not", "fwmark", "5/6", "suppress_ifgroup", "iif", "tunnel-id", "uidrange", "1-2", "l3mdev",
-    "ipproto", "udp", "sport", "goto", "nop", "unreachable", "type", "4294967296", "-1", "\u{1F600}",
+    "10.9.0.0/24",
+    "2001:db8::/64",
+    "default",
+    "default6",
+    "blackhole",
+    "to",
+    "inet",
+    "inet6",
+    "src",
+    "from",
+    "via",
+    "gw",
+    "or",
+    "as",
+    "tos",
+    "table",
+    "protocol",
+    "scope",
+    "metric",
+    "dev",
+    "onlink",
+    "encap",
+    "expires",
+    "mtu",
+    "lock",
+    "hoplimit",
+    "rtt",
+    "realms",
+    "features",
+    "ecn",
+    "quickack",
+    "congctl",
+    "pref",
+    "low",
+    "vrf",
+    "no_track",
+    "track_group",
+    "nexthop",
+    "weight",
+    "ip",
+    "ip6",
+    "mpls",
+    "ila",
+    "id",
+    "dst",
+    "ttl",
+    "100/200",
+    "1:2:3:4",
+    "192.0.2.1",
+    "2001:db8::1",
+    "eth0",
+    "5",
+    "1s",
+    "main",
+    "link",
+    "bird",
+    "x",
+    "preference",
+    "not",
+    "fwmark",
+    "5/6",
+    "suppress_ifgroup",
+    "iif",
+    "tunnel-id",
+    "uidrange",
+    "1-2",
+    "l3mdev",
+    "ipproto",
+    "udp",
+    "sport",
+    "goto",
+    "nop",
+    "unreachable",
+    "type",
+    "4294967296",
+    "-1",
+    "\u{1F600}",
 ];
 
 proptest! {

@@ -44,6 +44,8 @@ fn a_directive_that_is_said_to_have_an_effect_changes_the_configuration() {
         "no_virtual_ipaddress",
         "script_user",
         "enable_script_security",
+        "iproute_etc_dir",
+        "iproute_usr_dir",
     ];
     let mut without = Vec::new();
     for row in keywords::rows().filter(|row| row.effect == Effect::Built && !elsewhere.contains(&row.keyword)) {

@@ -707,7 +707,7 @@ impl World {
             if self.random.permille(100) {
                 self.settle();
                 self.agree();
-                if self.random.permille(100) {
+                if self.random.permille(25) {
                     self.agree_in_everything();
                 }
             }

@@ -28,7 +28,6 @@ impl Parser<'_> {
     /// False when the line is dropped, with a report.
     pub(super) fn route(&mut self, row: &'static Row, words: &[Word], line: &mut Line) -> bool {
         let mut at = 0;
-        let mut good = true;
         while let Some(word) = words.get(at) {
             at += 1;
             let rest = words.get(at..).unwrap_or_default();
@@ -40,8 +39,8 @@ impl Parser<'_> {
                 "encap" => {
                     let (used, option) = self.encap(word, rest);
                     at += used;
-                    good &= option.is_some();
-                    line.options.extend(option);
+                    let Some(option) = option else { return false };
+                    line.options.push(option);
                 }
                 "inet" | "inet6" => {
                     line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
@@ -59,18 +58,23 @@ impl Parser<'_> {
                         return false;
                     };
                     at += 1;
-                    good &= self.destination(row, destination, line);
+                    if !self.destination(row, destination, line) {
+                        return false;
+                    }
                 }
                 text => {
                     let option = keywords::find(PATH, text).filter(|(row, _)| !row.keyword.starts_with('<'));
                     let Some((option, _)) = option else {
-                        let address = values::address(text.split('/').next().unwrap_or_default()).is_ok();
-                        if line.first().is_some() && !address {
+                        let before_another = rest.first().is_some_and(|next| is_network(&next.text));
+                        if !is_network(text) && (line.first().is_some() || before_another) {
                             let known = keywords::block(PATH).iter().map(|row| row.keyword);
-                            self.unknown_option(row.keyword, word, known.filter(|word| !word.starts_with('<')));
+                            let known = known.filter(|word| !word.starts_with('<')).chain(TYPES.iter().copied());
+                            self.unknown_option(row.keyword, word, known);
                             return false;
                         }
-                        good &= self.destination(row, word, line);
+                        if !self.destination(row, word, line) {
+                            return false;
+                        }
                         continue;
                     };
                     let (used, values, fine) = self.row_values(PATH, option, word, rest);
@@ -84,14 +88,14 @@ impl Parser<'_> {
             }
         }
         if line.first().is_none()
-            && let Some(first) = words.first().filter(|_| good)
+            && let Some(first) = words.first()
         {
             self.diagnostics.push(
                 Diagnostic::error("route-destination", first.span, "the route has no destination")
                     .hint("write a prefix or `default` first"),
             );
         }
-        good && line.first().is_some()
+        line.first().is_some()
     }
 
     fn destination(&mut self, row: &'static Row, word: &Word, line: &mut Line) -> bool {
@@ -271,6 +275,12 @@ impl Parser<'_> {
 
 /// A row must fit a frame between our processes, whatever its next hops say.
 const HOPS_MAX: usize = 128;
+
+/// Whether a word may be a destination.
+fn is_network(text: &str) -> bool {
+    matches!(text, "default" | "any" | "all" | "default6")
+        || values::address(text.split('/').next().unwrap_or_default()).is_ok()
+}
 
 /// A type by its number in the kernel.
 fn is_number(text: &str) -> bool {

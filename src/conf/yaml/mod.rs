@@ -240,8 +240,7 @@ impl Reader<'_> {
                 } else {
                     "aes128 is known; DES is not: it is broken"
                 };
-                self.complain(&node.path, format!("there is no protocol `{word}` here"))
-                    .map(|it| it.hint = Some(hint.to_owned()));
+                self.advise(&node.path, format!("there is no protocol `{word}` here"), hint);
             }
             found
         });
@@ -303,7 +302,7 @@ impl Reader<'_> {
             self.complain(&node.path, "SNMPv1 has no informs; use v2c or v3");
         }
         let address = address?;
-        if address.port() == 0 || address.ip().is_unspecified() {
+        if address.ip().is_unspecified() {
             let path = fields.get("address").map_or(&fields.node.path, |node| &node.path);
             self.complain(path, format!("nothing can be sent to {address}"));
         }
@@ -379,7 +378,7 @@ impl Reader<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "users are listed under `users` of `snmp`".to_owned(),
         };
-        self.complain(&node.path, format!("there is no user `{name}`")).map(|it| it.hint = Some(hint));
+        self.advise(&node.path, format!("there is no user `{name}`"), hint);
         None
     }
 
@@ -480,8 +479,13 @@ impl Reader<'_> {
         let word = self.word(node)?;
         let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(&word);
         let found = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)).or_else(|_| word.parse::<SocketAddr>());
-        if let Ok(found) = found {
-            return Some(found);
+        match found {
+            Ok(found) if found.port() > 0 => return Some(found),
+            Ok(_) => {
+                self.complain(&node.path, "port 0 is none");
+                return None;
+            }
+            Err(_) => {}
         }
         let looks_like_a_name = word.chars().any(|c| c.is_ascii_alphabetic()) && word.parse::<Ipv6Addr>().is_err();
         let complaint = self.complain(
@@ -563,7 +567,7 @@ impl Reader<'_> {
                     (None, None) => format!("known here: {}", known.join(", ")),
                 };
                 let path = path();
-                self.complain(&path, format!("there is no setting `{key}`{inside}")).map(|it| it.hint = Some(hint));
+                self.advise(&path, format!("there is no setting `{key}`{inside}"), hint);
             } else if found.iter().any(|(name, _)| name == key) {
                 let path = path();
                 self.complain(&path, format!("`{key}` is given twice"));
@@ -592,6 +596,13 @@ impl Reader<'_> {
         let span = self.span_of(tree::place(self.text, path));
         self.diagnostics.push(Diagnostic::error("settings", span, message));
         self.diagnostics.last_mut()
+    }
+
+    /// The same, with what to do about it.
+    fn advise(&mut self, path: &Path, message: String, hint: impl Into<String>) {
+        if let Some(diagnostic) = self.complain(path, message) {
+            diagnostic.hint = Some(hint.into());
+        }
     }
 
     fn span_of(&self, place: Option<(u32, u32)>) -> Span {

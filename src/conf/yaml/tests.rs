@@ -125,7 +125,7 @@ snmp:
         ("11:16", "expected an address as 192.0.2.1, 192.0.2.1:162 or [2001:db8::1]:162, found `nms.example.com`"),
         ("16:15", "SNMPv1 has no informs; use v2c or v3"),
         ("18:13", "there is no user `osp`"),
-        ("19:16", "nothing can be sent to 192.0.2.3:0"),
+        ("19:16", "port 0 is none"),
         ("21:37", "expected v1, v2c or v3, found `v4`"),
         ("21:63", "expected true or false, found `maybe`"),
         ("2:19", "expected a number from 1 to 65536, found `0`"),

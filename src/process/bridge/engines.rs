@@ -103,9 +103,13 @@ impl Bridge {
                 self.control.restarted(source);
                 self.engines.buses.insert(source, Bus { socket: Seqpacket::from_fd(fd), ready });
                 // What the old process was asked, nobody will answer, and what it did ended with it.
-                let of_the_old = |_: &u64, (asked, _): &mut (Source, Token)| *asked == source;
-                let orphans: Vec<_> = self.engines.requests.extract_if(.., of_the_old).collect();
-                for (_, (_, token)) in orphans {
+                let mut orphans = vec![];
+                self.engines.requests.retain(|_, (asked, token)| {
+                    let old = *asked == source;
+                    orphans.extend(old.then_some(*token));
+                    !old
+                });
+                for token in orphans {
                     self.tell_session(Event::CommandReply { token, reply: Reply::Refused(Refusal::NoSuchInstance) });
                 }
                 // It may have spoken already.

@@ -96,6 +96,7 @@ impl Bridge {
             requests: status.stats.requests,
             notifications_sent: status.stats.traps_sent,
             notifications_refused: status.stats.traps_refused,
+            notifications_unanswered: status.stats.traps_unanswered,
         }
     }
 }

@@ -258,3 +258,67 @@ async fn a_master_that_asks_and_never_reads_is_not_read_any_further() {
         assert_eq!(lab.bridge.session.stats().failed, 1, "or it was left for asking so much at once");
     }
 }
+
+#[tokio::test]
+async fn the_responder_answers_from_the_store_and_a_set_goes_to_its_owner_and_is_answered_when_it_can_be_read() {
+    use std::net::UdpSocket;
+
+    use crate::conf::model::{Community, Responder, Secret};
+    use crate::process::lifecycle::ToSupervisor;
+    use crate::sys::udp;
+    use crate::wire::snmp::{Message, Pdu, PduKind, Value, VarBind, decode};
+
+    let mut config = both();
+    config.global.snmp = fixture::snmp();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let community = Community { name: Secret("private".to_owned()), write: true, networks: vec![] };
+    config.settings.snmp.responder =
+        Some(Responder { listen: vec![address], communities: vec![community], users: vec![] });
+    let mut lab = lab(config);
+    let mut asked = vec![];
+    while let Some((message, _)) = lab._supervisor.receive::<ToSupervisor>().unwrap() {
+        asked.push(message);
+    }
+    assert!(asked.contains(&ToSupervisor::Listen { address }) && asked.contains(&ToSupervisor::OpenState));
+    let socket = UdpSocket::from(udp::bound(address).unwrap());
+    let agent = socket.local_addr().unwrap();
+    lab.bridge.listening(address, Ok(socket.into()));
+    lab.bridge.state_opened(Ok(tempfile::tempfile().unwrap().into()));
+    let counted = lab.bridge.counting.take().expect("the engine is counted").await;
+    lab.bridge.engine_counted(counted);
+    let mut vrrp = lab.filled(Source::Vrrp);
+
+    let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let name = || "1.3.6.1.4.1.9586.100.5.2.3.1.7.1".parse().unwrap();
+    let ask = |kind, value| {
+        let pdu = Pdu::new(kind, 7, vec![VarBind::new(name(), value)]);
+        let bytes = Message::V2c { community: b"private".to_vec(), pdu }.encode();
+        manager.send_to(&bytes, agent).unwrap();
+    };
+    let answer = || {
+        let mut buffer = [0; 1500];
+        let (length, from) = manager.recv_from(&mut buffer).ok()?;
+        let Ok(Message::V2c { pdu, .. }) = decode(&buffer[..length]) else { panic!("an answer") };
+        Some((from, pdu.error_status, pdu.varbinds[0].value.clone()))
+    };
+    ask(PduKind::Get, Value::Null);
+    let sockets = lab.bridge.direct.readable().await;
+    sockets.into_iter().for_each(|socket| lab.bridge.read_datagrams(socket));
+    let (from, error, value) = answer().expect("an answer at once");
+    assert_eq!((from, error), (agent, 0));
+    assert!(matches!(value, Value::Integer(_)), "{value:?}");
+
+    ask(PduKind::Set, Value::Integer(120));
+    let sockets = lab.bridge.direct.readable().await;
+    sockets.into_iter().for_each(|socket| lab.bridge.read_datagrams(socket));
+    let [ToEngine::Command { request, command }] = &vrrp.heard()[..] else { panic!("one command") };
+    assert_eq!(command, &set_priority());
+    let reply = Reply::Done { undo: set_priority(), visible_at: 2 };
+    vrrp.say(vec![ToBridge::Reply { request: *request, reply }]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(answer(), None, "nobody could read it yet");
+    vrrp.batch(false, vec![], vec![]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(answer(), Some((agent, 0, Value::Integer(120))));
+}

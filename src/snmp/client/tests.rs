@@ -6,7 +6,6 @@ use super::*;
 use crate::snmp::stats::Stats;
 use crate::snmp::usm::{Lane, LocalEngine, Usm};
 use crate::wire::oid::Oid;
-use crate::wire::snmp::flag;
 
 use crate::conf::model::{AuthProtocol, PrivacyProtocol, Secret};
 

@@ -108,7 +108,7 @@ fn v3() -> impl Strategy<Value = V3Message> {
         |(message_id, max_size, reportable, security, (flags, data))| V3Message {
             message_id: message_id as i32,
             max_size,
-            flags: flags | u8::from(reportable) * flag::REPORTABLE,
+            flags: flags | (u8::from(reportable) * flag::REPORTABLE),
             security,
             data,
         },
@@ -185,7 +185,7 @@ proptest! {
     }
 }
 
-/// `snmpget -v2c -c public localhost sysUpTime.0`, as tcpdump shows it.
+/// `snmpget -v2c -c public localhost sysUpTime.0`. `tests/snmp.rs` compares whatever the tools send.
 const GET: &str = "30 29 02 01 01 04 06 70 75 62 6c 69 63 a0 1c 02 04 41 7d 36 e6 02 01 00 02 01 00 30 0e \
     30 0c 06 08 2b 06 01 02 01 01 03 00 05 00";
 

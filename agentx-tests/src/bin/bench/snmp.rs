@@ -126,17 +126,22 @@ impl Host {
     /// Seconds of one walk.
     fn time(&self, tool: &[&str]) -> f64 {
         let began = Instant::now();
-        let found = walk(&self.node, tool).lines().filter(|line| line.starts_with('.')).count();
+        let found = lines_of_walk(&self.node, tool);
         assert_eq!(found, self.rows.len(), "{tool:?}");
         began.elapsed().as_secs_f64()
     }
 }
 
-fn host() -> (Lab, Node) {
+pub fn host() -> (Lab, Node) {
     let lab = Lab::new();
     let (switch, node) = (lab.switch(), lab.node("R1"));
     lab.connect(&node, &switch, Nic { name: "eth0", addresses: &["10.0.255.1/16"], ..Nic::default() });
     (lab, node)
+}
+
+/// How many variables a walk of everything shows.
+pub fn lines_of_walk(node: &Node, tool: &[&str]) -> usize {
+    walk(node, tool).lines().filter(|line| line.starts_with('.')).count()
 }
 
 fn walk(node: &Node, tool: &[&str]) -> String {
@@ -167,7 +172,7 @@ fn row(line: &str) -> Option<VarBind> {
     Some(VarBind::new(name, value))
 }
 
-fn configuration(instances: u32) -> String {
+pub fn configuration(instances: u32) -> String {
     let mut text = "global_defs {\n router_id bench\n}\n".to_owned();
     for vrid in 1..=instances {
         let _ = write!(

@@ -73,7 +73,7 @@ fn locator(context: &mut Context<'_, '_, '_>, value: &Val) -> Option<u64> {
     let groups: Option<Vec<u16>> = text.split(':').map(group).collect();
     let locator = groups
         .filter(|groups| groups.len() == 4)
-        .map(|groups| groups.iter().fold(0, |locator, group| locator << 16 | u64::from(*group)));
+        .map(|groups| groups.iter().fold(0, |locator, group| (locator << 16) | u64::from(*group)));
     if locator.is_none() {
         context.report(
             Diagnostic::error("encap-locator", value.word.span, format!("expected an ILA locator, found `{text}`"))
