@@ -57,7 +57,7 @@ pub(super) static ROUTE: Table<RouteRow> = Table {
             "vrrpRouteSecondaryGateway",
             Syntax::INET_ADDRESS,
             "Gateway of the next hop of a route that has one only: `or` makes two, which are rows of vrrpRouteNextHopTable.",
-            |row| secondary(row),
+            secondary,
         ),
         Column::shown(
             7,

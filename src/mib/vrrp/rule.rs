@@ -128,7 +128,7 @@ pub(super) static RULE: Table<RuleRow> = Table {
             "vrrpRuleTarget",
             encap::unsigned("Unsigned32(0..4294967295)"),
             "Preference that `goto` leads to; no instance for other actions.",
-            |row| target(row),
+            target,
         ),
         Column::shown(
             23,
@@ -159,7 +159,7 @@ pub(super) static RULE: Table<RuleRow> = Table {
             "vrrpRuleSuppressGroup",
             Syntax::DISPLAY_STRING,
             "`suppress_ifgroup`, by name when the group has one; no instance when unset.",
-            |row| group(row),
+            group,
         ),
         Column::shown(
             28,
