@@ -1,6 +1,8 @@
 //! The SNMP engine against net-snmp's tools: a responder asked by `snmpget`, `snmpwalk` and `snmpset`, and notifications heard
 //! by `snmptrapd`. All over 127.0.0.1, as whoever runs the tests. Missing tools fail the tests; `make setup` installs them.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
@@ -61,13 +63,16 @@ impl View for Numbers {
     }
 }
 
+/// Datagrams as they came, and as our codec writes them.
+type Changed = Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>;
+
 /// A responder on a port of its own, and who carries its commands out.
 struct Agent {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// A datagram of net-snmp that did not come back from our codec as it was.
-    changed: Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>,
+    changed: Changed,
 }
 
 impl Agent {

@@ -239,7 +239,7 @@ impl World {
             mac: Some([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
         };
-        world.to_vrrp(Input::Link(link));
+        world.tell_vrrp(Input::Link(link));
         let address = HostAddress {
             interface: 12,
             address: pools::ip("10.99.0.1"),
@@ -247,8 +247,8 @@ impl World {
             secondary: false,
             tentative: false,
         };
-        world.to_vrrp(Input::HostAddress(address));
-        world.to_vrrp(Input::Wake);
+        world.tell_vrrp(Input::HostAddress(address));
+        world.tell_vrrp(Input::Wake);
         world.checks.say(check::io::Input::Table(vec![]));
         world.checks.say(check::io::Input::Wake);
         let wanted = Wanted { registrations: world.tree.registrations(), capabilities: world.tree.capabilities() };
@@ -264,7 +264,7 @@ impl World {
 
     // --- engines
 
-    fn to_vrrp(&mut self, input: Input<'_>) {
+    fn tell_vrrp(&mut self, input: Input<'_>) {
         let mut out = vec![];
         self.vrrp.handle(input, self.now, &mut out);
         self.of_vrrp(out);
@@ -326,7 +326,7 @@ impl World {
             }
             (1, _) => match self.side(source).asked.pop_front() {
                 Some(ToEngine::Command { request, command }) => match source {
-                    Source::Vrrp => self.to_vrrp(Input::Command { request, command }),
+                    Source::Vrrp => self.tell_vrrp(Input::Command { request, command }),
                     Source::Checks => self.checks.say(check::io::Input::Command { request, command }),
                 },
                 Some(ToEngine::Seen(generation)) => self.side(source).outbox.seen(generation),
@@ -335,7 +335,7 @@ impl World {
             },
             (2, Source::Vrrp) => {
                 if let Some((key, install)) = self.address_answers.pop_front() {
-                    self.to_vrrp(Input::AddressAnswer { key, install, error: None });
+                    self.tell_vrrp(Input::AddressAnswer { key, install, error: None });
                 }
             }
             (2, Source::Checks) => drop(self.checks.answer()),
@@ -599,7 +599,7 @@ impl World {
             let Some(due) = deadlines.into_iter().flatten().min().filter(|due| *due <= end) else { break };
             self.now = due.max(self.now);
             self.checks.now = self.now;
-            self.to_vrrp(Input::Wake);
+            self.tell_vrrp(Input::Wake);
             self.checks.say(check::io::Input::Wake);
             self.of_checks();
             self.event(Event::Wake);
