@@ -80,6 +80,17 @@ impl<R> Column<R> {
     ) -> Column<R> {
         Column { id, name, syntax, access: Access::ReadOnly, help, get, set: None }
     }
+
+    /// One that managers may create rows by, says the module; here it only shows something.
+    pub const fn created(
+        id: u32,
+        name: &'static str,
+        syntax: Syntax,
+        help: &'static str,
+        get: fn(&R) -> Option<Value>,
+    ) -> Column<R> {
+        Column { access: Access::ReadCreate, ..Column::shown(id, name, syntax, help, get) }
+    }
 }
 
 /// What a SET asks of the row's owner, or why it cannot.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::Builder;
 use super::global::Defaults;
-use super::instance::notify;
+use super::instance::{notify, tracked_already};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::model::{Instance, InstanceName, Priority, SyncGroup, TrackedInterface};
 use crate::conf::parse::Node;
@@ -126,11 +126,7 @@ fn tracked(builder: &mut Builder<'_>, node: &Node) -> Vec<TrackedInterface> {
         if word.is_undefined() || !builder.interface_known(name, word.span) {
             continue;
         }
-        if tracked.iter().any(|known| known.interface == name) {
-            builder.report(
-                Diagnostic::warning("duplicate-track", word.span, format!("{name} is tracked already"))
-                    .hint("delete one of the lines"),
-            );
+        if tracked_already(builder, &tracked, word) {
             continue;
         }
         let weight = match line.option("weight").and_then(|option| option.value()) {

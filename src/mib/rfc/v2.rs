@@ -99,8 +99,8 @@ static OPER: Clocked<InstanceRow> = Clocked {
             Column::shown(3, "vrrpOperState", STATE, "State now; a router in fault shows initialize(1).", |row| {
                 Some(state(row))
             }),
-            create(4, "vrrpOperAdminState", ADMIN_STATE, "Always up(1).", active),
-            create(
+            Column::created(4, "vrrpOperAdminState", ADMIN_STATE, "Always up(1).", active),
+            Column::created(
                 5,
                 "vrrpOperPriority",
                 Syntax::integer("Integer32(0..255)"),
@@ -122,35 +122,35 @@ static OPER: Clocked<InstanceRow> = Clocked {
                  0.0.0.0 before any.",
                 |row| Some(ip_address(master(row))),
             ),
-            create(
+            Column::created(
                 8,
                 "vrrpOperPrimaryIpAddr",
                 Syntax::IP_ADDRESS,
                 "Source address of own adverts; 0.0.0.0 when there is none.",
                 |row| Some(ip_address(row.primary)),
             ),
-            create(9, "vrrpOperAuthType", AUTH_TYPE, "`auth_type`.", |row| {
+            Column::created(9, "vrrpOperAuthType", AUTH_TYPE, "`auth_type`.", |row| {
                 Some(Value::Integer(match row.config.auth {
                     None => 1,
                     Some(Auth::Pass(_)) => 2,
                     Some(Auth::Ah(_)) => 3,
                 }))
             }),
-            create(
+            Column::created(
                 10,
                 "vrrpOperAuthKey",
                 Syntax { text: "OCTET STRING(SIZE(0..16))", base: Base::OctetString },
                 "Never shown: no instance, as in Keepalived.",
                 |_| None,
             ),
-            create(
+            Column::created(
                 11,
                 "vrrpOperAdvertisementInterval",
                 Syntax::integer("Integer32(1..255)"),
                 "`advert_int` in seconds.",
                 |row| Some(Value::Integer(i32::try_from(row.config.advert_interval.as_secs()).unwrap_or(i32::MAX))),
             ),
-            create(
+            Column::created(
                 12,
                 "vrrpOperPreemptMode",
                 Syntax::TRUTH_VALUE,
@@ -165,8 +165,8 @@ static OPER: Clocked<InstanceRow> = Clocked {
                  to that moment).",
                 |_| None,
             ),
-            create(14, "vrrpOperProtocol", PROTOCOL, "Always ip(1).", active),
-            create(15, "vrrpOperRowStatus", Syntax::ROW_STATUS, "Always active(1).", active),
+            Column::created(14, "vrrpOperProtocol", PROTOCOL, "Always ip(1).", active),
+            Column::created(15, "vrrpOperRowStatus", Syntax::ROW_STATUS, "Always active(1).", active),
         ],
     },
     clocks: &[(UP_TIME, |row, moment| Some(row.started.map_or(Value::TimeTicks(0), |started| moment.stamp(started))))],
@@ -244,16 +244,6 @@ static STATISTICS: Table<InstanceRow> = Table {
         }),
     ],
 };
-
-const fn create(
-    id: u32,
-    name: &'static str,
-    syntax: Syntax,
-    help: &'static str,
-    get: fn(&InstanceRow) -> Option<Value>,
-) -> Column<InstanceRow> {
-    Column { id, name, syntax, access: Access::ReadCreate, help, get, set: None }
-}
 
 const fn counter(
     id: u32,

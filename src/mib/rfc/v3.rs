@@ -89,7 +89,7 @@ static OPERATIONS: Clocked<InstanceRow> = Clocked {
                 "Own primary address while master, else the source of the last advert heard; zeros before any.",
                 |row| Some(address(master(row), row)),
             ),
-            create(
+            Column::created(
                 4,
                 "vrrpv3OperationsPrimaryIpAddr",
                 Syntax::INET_ADDRESS,
@@ -111,7 +111,7 @@ static OPERATIONS: Clocked<InstanceRow> = Clocked {
                 "State now; a router in fault shows initialize(1).",
                 |row| Some(state(row)),
             ),
-            create(
+            Column::created(
                 7,
                 "vrrpv3OperationsPriority",
                 Syntax { text: "Unsigned32(0..255)", base: Base::Unsigned },
@@ -125,21 +125,21 @@ static OPERATIONS: Clocked<InstanceRow> = Clocked {
                 "Number of advertised addresses.",
                 |row| Some(address_count(row)),
             ),
-            create(
+            Column::created(
                 9,
                 "vrrpv3OperationsAdvInterval",
                 Syntax::integer("TimeInterval(1..4095)"),
                 "`advert_int` in hundredths of a second, also of version 2.",
                 |row| Some(Value::Integer(i32::try_from(interval_ms(row) / 10).unwrap_or(i32::MAX))),
             ),
-            create(
+            Column::created(
                 10,
                 "vrrpv3OperationsPreemptMode",
                 Syntax::TRUTH_VALUE,
                 "false(2) with `nopreempt`, or what a SET of vrrpInstancePreempt put in its place.",
                 |row| Some(preempt(row)),
             ),
-            create(
+            Column::created(
                 11,
                 "vrrpv3OperationsAcceptMode",
                 Syntax::TRUTH_VALUE,
@@ -153,7 +153,7 @@ static OPERATIONS: Clocked<InstanceRow> = Clocked {
                 "Time since the router left init or fault last; 0 while there.",
                 |_| None,
             ),
-            create(13, "vrrpv3OperationsRowStatus", Syntax::ROW_STATUS, "Always active(1).", active),
+            Column::created(13, "vrrpv3OperationsRowStatus", Syntax::ROW_STATUS, "Always active(1).", active),
         ],
     },
     clocks: &[(UP_TIME, |row, moment| Some(row.started.map_or(Value::TimeTicks(0), |started| moment.since(started))))],
@@ -241,16 +241,6 @@ static STATISTICS: Table<InstanceRow> = Table {
         }),
     ],
 };
-
-const fn create(
-    id: u32,
-    name: &'static str,
-    syntax: Syntax,
-    help: &'static str,
-    get: fn(&InstanceRow) -> Option<Value>,
-) -> Column<InstanceRow> {
-    Column { id, name, syntax, access: Access::ReadCreate, help, get, set: None }
-}
 
 const fn counter(
     id: u32,

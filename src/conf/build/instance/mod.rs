@@ -15,7 +15,7 @@ use super::Builder;
 use super::global::{Defaults, version};
 use super::group::{Groups, Membership};
 use crate::conf::diag::{Class, Diagnostic, Span};
-use crate::conf::lex;
+use crate::conf::lex::{self, Word};
 use crate::conf::model::{
     Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum, Preempt,
     Priority, TrackedInterface, Transport, Version, Vrid,
@@ -460,11 +460,7 @@ impl<'a> Draft<'a> {
                 );
                 continue;
             }
-            if tracked.iter().any(|known| known.interface == name) {
-                builder.report(
-                    Diagnostic::warning("duplicate-track", word.span, format!("{name} is tracked already"))
-                        .hint("delete one of the lines"),
-                );
+            if tracked_already(builder, &tracked, word) {
                 continue;
             }
             let weight = line.option("weight");
@@ -608,4 +604,17 @@ pub fn notify(builder: &mut Builder<'_>, node: &Node) -> Notify {
 fn quoted(arguments: &[String]) -> String {
     let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''"))).collect();
     quoted.join(" ")
+}
+
+/// A second line of one interface is told and dropped.
+pub(super) fn tracked_already(builder: &mut Builder<'_>, tracked: &[TrackedInterface], word: &Word) -> bool {
+    let name = word.text.as_str();
+    let already = tracked.iter().any(|known| known.interface == name);
+    if already {
+        builder.report(
+            Diagnostic::warning("duplicate-track", word.span, format!("{name} is tracked already"))
+                .hint("delete one of the lines"),
+        );
+    }
+    already
 }
