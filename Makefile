@@ -33,8 +33,8 @@ setup-lint: setup
 build: setup ## the daemon and the tools, optimised
 	$(CARGO) build --release --workspace
 
-demo: build ## two routers and a load balancer, watched by SNMP: about four minutes (root)
-	$(SUDO) target/release/demo
+demo: build ## SNMP without snmpd, two routers, a load balancer: about four minutes; DEMO=walk for the shortest (root)
+	$(SUDO) target/release/demo $(DEMO)
 
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
 AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"

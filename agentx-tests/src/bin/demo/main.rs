@@ -1,11 +1,12 @@
-//! `make demo`: two routers fail over and a load balancer serves, with SNMP to watch both by.
+//! `make demo`: SNMP without snmpd, two routers that fail over, and a load balancer that serves, with SNMP to watch all by.
 //!
-//! `demo [failover] [balancer]`; without words both. The load balancer needs IPVS, and runs in a virtual machine where
+//! `demo [walk] [failover] [balancer]`; without words all. The load balancer needs IPVS, and runs in a virtual machine where
 //! this kernel has none. Exits with status 1 when something that should have happened did not. `--without-ipv6` leaves out
 //! what Debian's keepalived cannot do (`KEEPWATCHD=/usr/sbin/keepalived`): it drops the seed's IPv6 addresses.
 
 mod balancer;
 mod failover;
+mod walk;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,10 +20,10 @@ fn main() -> ExitCode {
     let (mut parts, mut with_ipv6) = (Vec::new(), true);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "failover" | "balancer" => parts.push(argument),
+            "walk" | "failover" | "balancer" => parts.push(argument),
             "--without-ipv6" => with_ipv6 = false,
             other => {
-                eprintln!("demo: `{other}` means nothing here\ndemo [failover] [balancer] [--without-ipv6]");
+                eprintln!("demo: `{other}` means nothing here\ndemo [walk] [failover] [balancer] [--without-ipv6]");
                 return ExitCode::from(2);
             }
         }
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
     janitor::clean_on_signals();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|one| one == part);
     let mut story = Story::default();
+    if wanted("walk") {
+        walk::tell(&mut story);
+    }
     if wanted("failover") {
         failover::tell(&mut story, with_ipv6);
     }
