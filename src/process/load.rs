@@ -63,7 +63,8 @@ pub fn test(options: &Options, complained: bool) -> i32 {
             let opened = std::fs::OpenOptions::new()
                 .append(true)
                 .create(true)
-                .mode(0o644)
+                // Lines of settings may hold secrets.
+                .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
                 .and_then(|mut file| file.write_all(text.as_bytes()));

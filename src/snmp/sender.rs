@@ -13,7 +13,7 @@ use super::client::{Client, Heard};
 use super::usm::{Lane as SaltLane, LocalEngine, Salts, Usm};
 use crate::clock::Instant;
 use crate::conf::model::{QueueSettings, Receiver, Retries, Security, SnmpSettings, UsmUser};
-use crate::mib::trap::Trap;
+use crate::mib::trap::{self, Trap};
 use crate::wire::snmp::{Message, Pdu, PduKind, TrapV1, V1Body, decode};
 
 /// What to do.
@@ -409,7 +409,8 @@ impl Lane {
 
     fn make_room(&mut self, most: usize) {
         while self.waiting.len() > most {
-            self.waiting.pop_front();
+            let needed_least = trap::least_needed(self.waiting.iter().map(|each| &*each.trap));
+            self.waiting.remove(needed_least.unwrap_or(0));
             self.counters.dropped += 1;
         }
     }

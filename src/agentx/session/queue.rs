@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use crate::clock::Instant;
 use crate::conf::model::QueueSettings;
-use crate::mib::trap::Trap;
+use crate::mib::trap::{self, Trap};
 use crate::wire::agentx::{Value, VarBind};
 use crate::wire::oid::Oid;
 
-/// A bounded queue. When it is full the oldest goes: what happened last matters most. What has waited too long goes, too:
+/// A bounded queue. When it is full the oldest goes, those of bad packets first: what happened last matters most. What has waited too long goes, too:
 /// nobody is helped by the news of last week.
 #[derive(Debug, Default)]
 pub(super) struct TrapQueue {
@@ -58,7 +58,8 @@ impl TrapQueue {
 
     fn make_room(&mut self, most: usize) {
         while self.waiting.len() > most {
-            self.waiting.pop_front();
+            let needed_least = trap::least_needed(self.waiting.iter().map(|(trap, _)| trap));
+            self.waiting.remove(needed_least.unwrap_or(0));
             self.dropped += 1;
         }
     }
@@ -114,6 +115,18 @@ mod tests {
         queue.limit(QueueSettings { length: 1, expires: Duration::from_secs(60) });
         assert_eq!(queue.dropped(), 3);
         assert_eq!(queue.pop(at(5)), Some((trap(4), at(4))));
+    }
+
+    #[test]
+    fn bad_packets_push_no_change_of_a_state_out() {
+        let bad = |number| Trap { oid: Oid::new(&[1, 3, 6, 1, 2, 1, 68, 0, 2]), ..trap(number) };
+        let mut queue = queue(3, 3600);
+        queue.push(trap(1), at(0));
+        (1..=10).for_each(|s| queue.push(bad(0), at(s)));
+        queue.push(trap(2), at(11));
+        let sent: Vec<Trap> = std::iter::from_fn(|| Some(queue.pop(at(12))?.0)).collect();
+        assert_eq!(sent, [trap(1), bad(0), trap(2)]);
+        assert_eq!(queue.dropped(), 9);
     }
 
     proptest! {

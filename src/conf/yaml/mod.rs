@@ -108,6 +108,17 @@ pub(super) fn advice(config: &Config, sources: &Sources) -> Vec<Diagnostic> {
             "the responder has nothing to show: enable_snmp_vrrp, enable_snmp_checker or -x switch its tables on",
         ));
     }
+    if !snmp.receivers.is_empty() && global.traps && !(global.vrrp || global.checker || global.rfcv2 || global.rfcv3) {
+        notes
+            .push(note("the receivers get nothing: enable_snmp_vrrp, enable_snmp_checker or -x switch the modules on"));
+    }
+    let Some(responder) = &snmp.responder else { return notes };
+    if responder.communities.is_empty() && responder.users.is_empty() {
+        notes.push(note("the responder answers nobody: list `communities` or `users`"));
+    }
+    if responder.communities.iter().any(|community| community.write && community.networks.is_empty()) {
+        notes.push(note("a community may write from everywhere: give it `networks`"));
+    }
     notes
 }
 
@@ -365,6 +376,9 @@ impl Reader<'_> {
         let fields = self.map(node, "snmp.responder.users")?;
         let user = self.required(&fields, "user").and_then(|node| self.known_user(node, users));
         let write = fields.get("write").and_then(|node| self.truth(node)).unwrap_or(false);
+        if write && users.iter().any(|known| Some(&known.name) == user.as_ref() && known.auth.is_none()) {
+            self.complain(&node.path, "a user without `auth` may not write: anybody could say to be that user");
+        }
         Some(Access { user: user?, write })
     }
 

@@ -21,9 +21,22 @@ fn bad(text: &str) -> String {
 
 const SAMPLE: &str = include_str!("../../../conf/keepwatch.yaml");
 
+/// The sample with its examples switched on.
+fn whole_sample() -> String {
+    SAMPLE
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| rest.starts_with("  ")).unwrap_or(line).to_owned() + "\n")
+        .collect()
+}
+
+#[test]
+fn the_sample_as_it_is_changes_nothing() {
+    assert_eq!(good(SAMPLE), SnmpSettings::default());
+}
+
 #[test]
 fn the_sample_is_good_and_sets_every_field_of_the_model() {
-    let SnmpSettings { queue, users, receivers, responder, engine_id } = good(SAMPLE);
+    let SnmpSettings { queue, users, receivers, responder, engine_id } = good(&whole_sample());
     assert_eq!(queue, QueueSettings::default(), "it documents the defaults");
     let [UsmUser { name, auth, privacy }] = &users[..] else { panic!("one user") };
     assert_eq!(name, "keepwatch");
@@ -55,7 +68,7 @@ fn the_sample_documents_every_key_that_is_known() {
         }
     }
     let mut found = BTreeSet::new();
-    collect(&tree::read(SAMPLE).unwrap(), "", &mut found);
+    collect(&tree::read(&whole_sample()).unwrap(), "", &mut found);
     let known: BTreeSet<String> = KEYS
         .iter()
         .flat_map(|(place, keys)| {
@@ -273,8 +286,8 @@ proptest! {
     }
 
     #[test]
-    fn a_sample_with_a_character_changed_is_read_or_told(at in 0..SAMPLE.len(), by in "[ -~\n]") {
-        let mut text = SAMPLE.to_owned();
+    fn a_sample_with_a_character_changed_is_read_or_told(at in 0..whole_sample().len(), by in "[ -~\n]") {
+        let mut text = whole_sample();
         text.replace_range(at..=at, &by);
         let (settings, diagnostics) = read(&text, 0);
         prop_assert!(diagnostics.is_empty() || settings == Settings::default());

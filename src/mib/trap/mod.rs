@@ -21,6 +21,21 @@ pub struct Trap {
     pub varbinds: Vec<VarBind>,
 }
 
+impl Trap {
+    /// Tells of a bad packet: strangers cause those, as many as they like.
+    pub fn is_of_a_packet(&self) -> bool {
+        rfc::is_of_a_packet(&self.oid)
+    }
+}
+
+/// Which of the notifications that wait goes when there is no room: the oldest that a stranger's packet caused, so that such
+/// packets push no change of a state out; else the oldest. `None`: there are none.
+pub fn least_needed<'a>(mut waiting: impl Iterator<Item = &'a Trap>) -> Option<usize> {
+    let first = waiting.next()?;
+    let of_a_packet = std::iter::once(first).chain(waiting).position(Trap::is_of_a_packet);
+    Some(of_a_packet.unwrap_or(0))
+}
+
 /// The notifications that tell of `edge`, in the order in which they are sent. None without `enable_traps`, and each only
 /// with its module's `enable_snmp_...`.
 ///

@@ -61,6 +61,11 @@ pub(super) fn v3(edge: &Edge, snmp: &Snmp) -> Option<Trap> {
     }
 }
 
+pub(super) fn is_of_a_packet(oid: &Oid) -> bool {
+    let is = |module: &Module, notification: &Notification| oid.below(module.root) == Some(notification.id);
+    is(&v2::MODULE, &v2::AUTH_FAILURE) || is(&v3::MODULE, &v3::PROTO_ERROR)
+}
+
 fn trap(module: &Module, notification: &Notification, varbinds: Vec<VarBind>) -> Trap {
     Trap { oid: name(module, notification.id), varbinds }
 }
