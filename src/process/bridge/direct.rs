@@ -290,14 +290,18 @@ impl Bridge {
     fn carry_out_direct(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send { receiver, to, bytes } => {
+                Action::Send { receiver, to, bytes, since } => {
                     let socket = self.direct.sending.get(usize::from(to.is_ipv6())).and_then(Option::as_ref);
                     let sent = match socket {
                         Some(socket) => udp::send(socket.get_ref(), &bytes, to, Local::default()),
                         None => Err(io::ErrorKind::NotConnected.into()),
                     };
-                    if let Err(error) = sent {
-                        self.direct.sender.failed(receiver, &error.to_string(), clock::now());
+                    match sent {
+                        Ok(()) => {}
+                        Err(error) if udp::is_busy(&error) => {
+                            self.direct.sender.busy(receiver, bytes, since, &error.to_string(), clock::now());
+                        }
+                        Err(error) => self.direct.sender.failed(receiver, &error.to_string(), clock::now()),
                     }
                 }
                 Action::Log(text) => warn!("{text}"),
