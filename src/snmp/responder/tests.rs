@@ -514,3 +514,22 @@ fn getbulk_in_version_3_keeps_to_what_the_manager_takes() {
         }
     }
 }
+
+#[test]
+fn other_settings_keep_counters_tokens_and_users_and_take_back_a_set_that_was_under_way() {
+    let mut agent = Agent::new();
+    let set = |value| message(2, "private", set(PRIORITY, Value::Integer(value)));
+    let [Action::Command { token: first, .. }] = agent.handle(&set(120))[..] else { panic!("a command") };
+    let settings =
+        model::Responder { listen: vec![], communities: vec![community("private", true, &[])], users: vec![] };
+    let engine = agent.responder.usm.engine.clone();
+    assert_eq!(agent.responder.configure(&settings, &[], engine, at(1)), []);
+    assert_eq!(agent.responder.stats().snmp(1), 1, "snmpInPkts");
+    // It was carried out late: the opposite follows, and nobody is told.
+    let undo = Command::SetPriority { instance: "VI_1".into(), priority: model::Priority::new(100).unwrap() };
+    let done = Reply::Done { undo: undo.clone(), visible_at: 2 };
+    let actions = agent.responder.reply(first, done, at(2));
+    let [Action::Command { token: second, command }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(command, &undo);
+    assert!(first < *second);
+}
