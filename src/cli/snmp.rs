@@ -67,7 +67,9 @@ fn is_well(snmp: &SnmpReport) -> bool {
     };
     let receivers = snmp.receivers.iter().all(|receiver| receiver.away_since.is_none());
     let sockets = snmp.responder.iter().flat_map(|responder| &responder.sockets).all(|socket| socket.open);
-    session && receivers && sockets
+    // Without an engine the responder has no users and answers nobody.
+    let engine = snmp.responder.is_none() || snmp.engine.is_some();
+    session && receivers && sockets && engine
 }
 
 /// For people. `now`: seconds since 1970.
@@ -314,6 +316,13 @@ Engine 80002572, boots 3, time 3600 s
         snmp.agentx.refused.clear();
         snmp.receivers.pop();
         assert!(!is_well(&snmp), "a port is taken");
+        if let Some(responder) = &mut snmp.responder {
+            responder.sockets.iter_mut().for_each(|socket| socket.open = true);
+        }
+        assert!(is_well(&snmp));
+        let engine = snmp.engine.take();
+        assert!(!is_well(&snmp), "the responder has not begun");
+        snmp.engine = engine;
         snmp.responder = None;
         assert!(is_well(&snmp));
         snmp.agentx.state = SessionState::Waiting;

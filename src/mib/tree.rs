@@ -106,6 +106,13 @@ impl Tree {
         found.filter(|found| end.is_empty() || found.name < *end)
     }
 
+    /// The scalar or column that the variable is of.
+    pub fn object(&self, name: &Oid) -> Option<Oid> {
+        let behind = self.objects.partition_point(|(oid, _)| oid <= name);
+        let (oid, _) = self.objects.get(behind.checked_sub(1)?)?;
+        name.below(oid).map(|_| oid.clone())
+    }
+
     /// What to ask the owner for, so that the variable has this value. First comes whether it can be written at all,
     /// then the type, then the value.
     pub fn test_set(&self, snapshot: &Snapshot, varbind: &VarBind) -> Result<Command, SetError> {

@@ -12,6 +12,10 @@ pub trait View {
     fn get(&self, name: &Oid) -> Value;
     /// The first variable behind `name`, or at it with `include`; before `end`, unless that is empty.
     fn next(&self, name: &Oid, include: bool, end: &Oid) -> Option<VarBind>;
+    /// The object that the variable is of, whose other variables have the same type. `None`: that is not known.
+    fn object(&self, _name: &Oid) -> Option<Oid> {
+        None
+    }
     /// What to ask the owner for, so that the variable has this value.
     fn test_set(&self, varbind: &VarBind) -> Result<Command, SetError>;
 }
@@ -30,6 +34,10 @@ impl View for Pinned<'_> {
 
     fn next(&self, name: &Oid, include: bool, end: &Oid) -> Option<VarBind> {
         self.tree.next(self.look, name, include, end)
+    }
+
+    fn object(&self, name: &Oid) -> Option<Oid> {
+        self.tree.object(name)
     }
 
     fn test_set(&self, varbind: &VarBind) -> Result<Command, SetError> {

@@ -133,6 +133,17 @@ impl Client {
         }
     }
 
+    /// Whoever is there next may be another engine.
+    pub fn forget_peer(&mut self) {
+        self.peer = None;
+        self.outstanding.clear();
+    }
+
+    /// For another client: where these salts are at, no two messages have the same.
+    pub fn into_salts(self) -> Salts {
+        self.salts
+    }
+
     /// The engine's id, once it is known.
     pub fn engine_id(&self) -> Option<&[u8]> {
         self.peer.as_ref().map(|peer| &peer.engine_id[..])

@@ -47,9 +47,14 @@ pub fn start(file: &[u8], configured: Option<&[u8]>, random: [u8; 8], clock: u64
             Start { kept: Kept { id: LocalEngine::make_id(random), boots: 1 }, notice: Some(notice) }
         }
         // Managers may have met this id before, with boots that nobody remembers: begin behind any number that starts of
-        // a daemon reach, and ahead of the last such beginning.
+        // a daemon reach, and ahead of the last such beginning. Who does not know the time draws a number: the same boots
+        // twice would be the same keys and salts twice.
         (kept, Some(id)) => {
-            let boots = u32::try_from(clock.saturating_sub(EPOCH)).unwrap_or(BOOTS_MAX).clamp(1, BOOTS_MAX - 1);
+            let [.., a, b, c] = random;
+            let boots = match clock.checked_sub(EPOCH) {
+                Some(since @ 1..) => u32::try_from(since).unwrap_or(BOOTS_MAX).min(BOOTS_MAX - 1),
+                Some(0) | None => u32::from_be_bytes([0, a, b, c]) + 1,
+            };
             let notice = kept.err().flatten().map(|why| format!("{why}; snmpEngineBoots goes on at {boots}"));
             Start { kept: Kept { id: id.to_vec(), boots }, notice }
         }
@@ -153,6 +158,12 @@ mod tests {
         let other = next(&first, Some(&[8; 5]));
         assert_eq!(other.kept.id, [8; 5]);
         assert!(next(&other, None).kept.id == other.kept.id, "it is kept when the setting goes");
+    }
+
+    #[test]
+    fn a_configured_id_at_a_host_without_a_clock_begins_at_boots_of_its_own_at_each_start() {
+        let boots = |random| start(b"", Some(&[7; 5]), random, 0).kept.boots;
+        assert_eq!([boots(RANDOM), boots([9; 8]), boots([0; 8]), boots([255; 8])], [0x06_0709, 0x09_090a, 1, 1 << 24]);
     }
 
     proptest! {

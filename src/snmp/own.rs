@@ -136,6 +136,10 @@ impl View for Merged<'_> {
         }
     }
 
+    fn object(&self, name: &Oid) -> Option<Oid> {
+        self.first.object(name).or_else(|| self.second.object(name))
+    }
+
     fn test_set(&self, varbind: &VarBind) -> Result<Command, SetError> {
         match self.first.get(&varbind.name) {
             Value::NoSuchObject => self.second.test_set(varbind),

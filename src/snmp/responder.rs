@@ -95,13 +95,9 @@ impl Responder {
 
     /// Hashes the users' pass phrases, which takes milliseconds for each.
     pub fn new(settings: &model::Responder, users: &[UsmUser], engine: LocalEngine) -> Self {
-        let right = |write| if write { Right::Write } else { Right::Read };
-        let access = |user: &UsmUser| {
-            settings.users.iter().filter(|access| access.user == user.name).map(|access| right(access.write)).max()
-        };
         Responder {
             communities: settings.communities.clone(),
-            access: users.iter().map(access).collect(),
+            access: rights(settings, users),
             usm: Usm::new(engine, users, Lane::Responder),
             system: System::default(),
             stats: Stats::default(),
@@ -109,6 +105,27 @@ impl Responder {
             pending: BTreeMap::new(),
             last_transaction: 0,
         }
+    }
+
+    /// Other settings, users or engine. Counters go on, and so do tokens and salts: neither is ever given twice. SETs without
+    /// an answer get none any more, and are taken back.
+    #[must_use = "a command that is not sent leaves a SET half undone"]
+    pub fn configure(
+        &mut self,
+        settings: &model::Responder,
+        users: &[UsmUser],
+        engine: LocalEngine,
+        now: Instant,
+    ) -> Vec<Action> {
+        let actions = self.abandon(now);
+        self.communities.clone_from(&settings.communities);
+        self.access = rights(settings, users);
+        if engine == self.usm.engine {
+            self.usm.set_users(users);
+        } else {
+            self.usm = Usm::new(engine, users, Lane::Responder);
+        }
+        actions
     }
 
     /// What the system group shows.
@@ -306,6 +323,15 @@ impl Responder {
         let empty = self.encode(&request.security, &mut request.pdu.response(vec![]), request.now);
         max_size.saturating_sub(empty.len() + LENGTHS)
     }
+}
+
+/// What each user may do.
+fn rights(settings: &model::Responder, users: &[UsmUser]) -> Vec<Option<Right>> {
+    let right = |write| if write { Right::Write } else { Right::Read };
+    let access = |user: &UsmUser| {
+        settings.users.iter().filter(|access| access.user == user.name).map(|access| right(access.write)).max()
+    };
+    users.iter().map(access).collect()
 }
 
 /// Whether an address is in a network; those of the other family are not.

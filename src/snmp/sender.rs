@@ -19,11 +19,13 @@ use crate::wire::snmp::{Message, Pdu, PduKind, TrapV1, V1Body, decode};
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Send to that receiver; say [`Sender::failed`] if the system refuses.
+    /// Send to that receiver; say [`Sender::failed`] if the system refuses, or [`Sender::busy`] if it has no room now.
     Send {
         receiver: usize,
         to: SocketAddr,
         bytes: Vec<u8>,
+        /// When it was to be sent first.
+        since: Instant,
     },
     Log(String),
 }
@@ -65,6 +67,10 @@ pub struct Sender {
     users: Vec<UsmUser>,
     queue: QueueSettings,
     lanes: Vec<Lane>,
+    /// Of clients that there are no more. Salts are never begun again: others may meet the same keys.
+    spare_salts: Vec<Salts>,
+    /// How many clients have had salts of their own.
+    salts_given: usize,
     random: u64,
 }
 
@@ -80,6 +86,10 @@ struct Lane {
     waiting: VecDeque<Waiting>,
     flight: Option<Flight>,
     away: Option<Away>,
+    /// Traps that the system had no room for, with the times of their first attempts; oldest first, ahead of `waiting`.
+    unsent: VecDeque<(Instant, Vec<u8>)>,
+    /// When `unsent` is tried again.
+    unsent_next: Option<Instant>,
     /// agent-addr of SNMPv1.
     local: Ipv4Addr,
     counters: Counters,
@@ -114,13 +124,25 @@ struct Away {
 /// First and longest pause before a receiver that was away is tried again.
 const AWAY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
+/// Pause before what the system had no room for is sent again.
+const BUSY: Duration = Duration::from_millis(10);
+
 type Actions = Vec<Action>;
 
 impl Sender {
     /// `seed` makes request ids that nobody can guess.
     pub fn new(started: Instant, seed: u64) -> Sender {
         let queue = QueueSettings::default();
-        Sender { started, usm: None, users: vec![], queue, lanes: vec![], random: seed }
+        Sender {
+            started,
+            usm: None,
+            users: vec![],
+            queue,
+            lanes: vec![],
+            spare_salts: vec![],
+            salts_given: 0,
+            random: seed,
+        }
     }
 
     /// Other settings. Receivers that are the same keep what waits for them, their counters and what they are asked.
@@ -129,8 +151,8 @@ impl Sender {
         self.queue = settings.queue;
         if self.users != settings.users {
             self.users = settings.users.clone();
-            if let Some(usm) = self.usm.take() {
-                self.usm = Some(Usm::new(usm.engine, &self.users, SaltLane::Notifications));
+            if let Some(usm) = &mut self.usm {
+                usm.set_users(&self.users);
             }
         }
         let mut old = std::mem::take(&mut self.lanes);
@@ -146,6 +168,7 @@ impl Sender {
             };
             self.lanes.push(lane);
         }
+        self.spare_salts.extend(old.into_iter().filter_map(|lane| lane.client).map(Client::into_salts));
         let length = self.queue.length;
         self.lanes.iter_mut().for_each(|lane| lane.make_room(length));
         self.pump(now)
@@ -155,7 +178,7 @@ impl Sender {
     #[must_use = "an action that is not carried out is a notification that is lost"]
     pub fn set_engine(&mut self, engine: LocalEngine, now: Instant) -> Actions {
         self.usm = Some(Usm::new(engine, &self.users, SaltLane::Notifications));
-        self.lanes.iter_mut().for_each(|lane| lane.client = None);
+        self.lanes.iter_mut().filter_map(|lane| lane.client.as_mut()).for_each(Client::forget_peer);
         self.pump(now)
     }
 
@@ -223,12 +246,26 @@ impl Sender {
     /// When to call [`wake`](Self::wake) if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let due = |lane: &Lane| match (&lane.flight, lane.away, lane.waiting.front()) {
+            _ if lane.unsent_next.is_some() => lane.unsent_next,
             (Some(flight), ..) => Some(flight.deadline),
             (None, Some(away), Some(_)) => Some(away.next),
             (None, _, Some(first)) => Some(first.at + self.queue.expires + Duration::from_millis(1)),
             (None, _, None) => None,
         };
         self.lanes.iter().filter_map(due).min()
+    }
+
+    /// The system has no room now for what was to be sent to that receiver: a trap is tried again in a moment.
+    pub fn busy(&mut self, receiver: usize, bytes: Vec<u8>, since: Instant, reason: &str, now: Instant) {
+        match self.lanes.get_mut(receiver) {
+            Some(lane) if lane.receiver.inform.is_none() && lane.unsent.len() < self.queue.length => {
+                lane.counters.sent = lane.counters.sent.saturating_sub(1);
+                lane.unsent.push_back((since, bytes));
+                lane.unsent_next = Some(now + BUSY);
+                lane.last_error = Some((now, reason.to_owned()));
+            }
+            _ => self.failed(receiver, reason, now),
+        }
     }
 
     /// What was to be sent to that receiver was refused by the system.
@@ -245,7 +282,9 @@ impl Sender {
 
     /// Whether nothing waits for an answer.
     pub fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.flight.is_none() && (lane.waiting.is_empty() || lane.away.is_some()))
+        self.lanes.iter().all(|lane| {
+            lane.unsent.is_empty() && lane.flight.is_none() && (lane.waiting.is_empty() || lane.away.is_some())
+        })
     }
 
     pub fn status(&mut self, now: Instant) -> Vec<ReceiverStatus> {
@@ -254,7 +293,7 @@ impl Sender {
         }
         let status = |lane: &Lane| ReceiverStatus {
             receiver: lane.receiver.clone(),
-            queued: lane.waiting.len(),
+            queued: lane.unsent.len() + lane.waiting.len(),
             outstanding: usize::from(lane.flight.is_some()),
             away_since: lane.away.map(|away| away.since),
             counters: lane.counters,
@@ -267,7 +306,13 @@ impl Sender {
     fn pump(&mut self, now: Instant) -> Actions {
         let mut actions = vec![];
         for at in 0..self.lanes.len() {
+            if let Some(lane) = self.lanes.get_mut(at) {
+                lane.send_again(at, now, &mut actions);
+            }
             while let Some(lane) = self.lanes.get_mut(at) {
+                if lane.unsent_next.is_some() {
+                    break;
+                }
                 if lane.flight.is_some() || lane.away.is_some_and(|away| now < away.next) {
                     break;
                 }
@@ -307,7 +352,7 @@ impl Sender {
         match bytes {
             Ok(bytes) => {
                 lane.counters.sent += 1;
-                actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes });
+                actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes, since: now });
             }
             Err(why) => {
                 lane.counters.dropped += 1;
@@ -343,14 +388,19 @@ impl Sender {
                 Message::V2c { community: community.0.clone().into_bytes(), pdu }.encode()
             }
             (Security::V3 { .. }, Some(user), Some(usm)) => {
-                let salts = || Salts::of_client(usm.engine.boots, at);
-                let client = lane.client.get_or_insert_with(|| Client::new(user, salts(), seed.unsigned_abs()));
+                let client = lane.client.get_or_insert_with(|| {
+                    let salts = self.spare_salts.pop().unwrap_or_else(|| {
+                        self.salts_given += 1;
+                        Salts::of_client(usm.engine.boots, self.salts_given)
+                    });
+                    Client::new(user, salts, seed.unsigned_abs())
+                });
                 client.message(pdu, now)
             }
             // The settings have no informs of SNMPv1, and no user that is missing.
             (Security::V1 { .. } | Security::V3 { .. }, ..) => return,
         };
-        actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes });
+        actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes, since: now });
     }
 
     /// No answer came in time.
@@ -371,7 +421,7 @@ impl Sender {
         }
         // It goes first when the receiver is there again, and that may be another one by then.
         lane.waiting.push_front(flight.what);
-        lane.client = None;
+        lane.client.iter_mut().for_each(Client::forget_peer);
         let pause = lane.away.map_or(AWAY.0, |away| (away.pause * 2).min(AWAY.1));
         if lane.away.is_none() {
             let text = format!("{} does not acknowledge informs; they wait", lane.receiver.address);
@@ -401,6 +451,8 @@ impl Lane {
             waiting: VecDeque::new(),
             flight: None,
             away: None,
+            unsent: VecDeque::new(),
+            unsent_next: None,
             local: Ipv4Addr::UNSPECIFIED,
             counters: Counters::default(),
             last_error: None,
@@ -420,6 +472,19 @@ impl Lane {
             self.waiting.pop_front();
             self.counters.expired += 1;
         }
+        while self.unsent.front().is_some_and(|(since, _)| now.since(*since) > expires) {
+            self.unsent.pop_front();
+            self.counters.expired += 1;
+        }
+    }
+
+    /// What the system had no room for, when it may have some again.
+    fn send_again(&mut self, at: usize, now: Instant, actions: &mut Actions) {
+        if self.unsent_next.take_if(|next| *next <= now).is_some() {
+            let to = self.receiver.address;
+            self.counters.sent += self.unsent.len() as u64;
+            actions.extend(self.unsent.drain(..).map(|(since, bytes)| Action::Send { receiver: at, to, bytes, since }));
+        }
     }
 
     /// A datagram from this receiver's address. False when it is not about what is under way here.
@@ -433,7 +498,7 @@ impl Lane {
             (Security::V3 { .. }, Some(client)) => match client.handle(datagram, now) {
                 Heard::Answer(pdu) => pdu,
                 Heard::Again(bytes) => {
-                    actions.push(Action::Send { receiver: at, to: self.receiver.address, bytes });
+                    actions.push(Action::Send { receiver: at, to: self.receiver.address, bytes, since: now });
                     return true;
                 }
                 Heard::Refused(why) => {

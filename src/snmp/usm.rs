@@ -248,6 +248,11 @@ impl Usm {
         Usm { engine, users, salts }
     }
 
+    /// Other users of the same engine; salts go on, as some of the keys may be the same.
+    pub fn set_users(&mut self, users: &[UsmUser]) {
+        self.users = users.iter().map(|user| User::new(user).at(&self.engine.id)).collect();
+    }
+
     /// The user's position in the list.
     pub fn user(&self, name: &[u8]) -> Option<usize> {
         self.users.iter().position(|keys| keys.name == name)

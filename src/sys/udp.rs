@@ -109,6 +109,11 @@ pub fn send(fd: &impl AsFd, bytes: &[u8], to: SocketAddr, from: Local) -> io::Re
     Ok(())
 }
 
+/// Whether [`send`] found no room, which there may be in a moment.
+pub fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
 fn socket_address(name: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = name.as_sockaddr_in().map(|name| SocketAddr::V4(SocketAddrV4::from(*name)));
     v4.or_else(|| name.as_sockaddr_in6().map(|name| SocketAddr::V6(SocketAddrV6::from(*name))))

@@ -18,7 +18,7 @@ use super::Bridge;
 use crate::clock::{self, Instant};
 use crate::conf::model::{Security, SnmpSettings};
 use crate::mib::trap::Trap;
-use crate::process::lifecycle::ToSupervisor;
+use crate::process::lifecycle::{Channel, ToSupervisor};
 use crate::snmp::engine::{self, Kept, STATE_MAX};
 use crate::snmp::sender::{Action, Sender};
 use crate::snmp::usm::LocalEngine;
@@ -65,8 +65,8 @@ enum EngineState {
 
 /// A start that was counted on disk.
 pub(super) struct Counted {
-    kept: Kept,
-    notices: Vec<String>,
+    pub(super) kept: Kept,
+    pub(super) notices: Vec<String>,
 }
 
 /// Which socket has something.
@@ -160,8 +160,10 @@ impl Bridge {
         }
         let needed = settings.responder.is_some() || settings.receivers.iter().any(|it| v3(&it.security));
         if needed && matches!(self.direct.engine, EngineState::Unknown) {
-            self.direct.engine = EngineState::Asked;
-            let _ = self.channel.send(&ToSupervisor::OpenState, None);
+            match self.channel.send(&ToSupervisor::OpenState, None) {
+                Ok(()) => self.direct.engine = EngineState::Asked,
+                Err(error) => error!("the SNMP engine cannot be asked for: {error}"),
+            }
         }
     }
 
@@ -206,9 +208,8 @@ impl Bridge {
             if !self.direct.listening.iter().any(|listening| listening.address == address) {
                 self.direct.last_number += 1;
                 let number = self.direct.last_number;
-                let listening = Listening { number, address, socket: None, error: None, retry_at: None };
-                self.direct.listening.push(listening);
-                let _ = self.channel.send(&ToSupervisor::Listen { address }, None);
+                let retry_at = ask_for_socket(&mut self.channel, address, clock::now());
+                self.direct.listening.push(Listening { number, address, socket: None, error: None, retry_at });
             }
         }
     }
@@ -223,6 +224,8 @@ impl Bridge {
                 info!("the SNMP responder listens at {address}");
                 (listening.socket, listening.error, listening.retry_at) = (Some(socket), None, None);
             }
+            // An answer to an earlier question: what is open stays.
+            Err(_) if listening.socket.is_some() => {}
             Err(error) => {
                 let text = error.to_string();
                 if listening.error.as_ref() != Some(&text) {
@@ -243,8 +246,7 @@ impl Bridge {
         }
         for listening in &mut self.direct.listening {
             if listening.retry_at.is_some_and(|at| at <= now) {
-                listening.retry_at = None;
-                let _ = self.channel.send(&ToSupervisor::Listen { address: listening.address }, None);
+                listening.retry_at = ask_for_socket(&mut self.channel, listening.address, now);
             }
         }
     }
@@ -290,14 +292,18 @@ impl Bridge {
     fn carry_out_direct(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send { receiver, to, bytes } => {
+                Action::Send { receiver, to, bytes, since } => {
                     let socket = self.direct.sending.get(usize::from(to.is_ipv6())).and_then(Option::as_ref);
                     let sent = match socket {
                         Some(socket) => udp::send(socket.get_ref(), &bytes, to, Local::default()),
                         None => Err(io::ErrorKind::NotConnected.into()),
                     };
-                    if let Err(error) = sent {
-                        self.direct.sender.failed(receiver, &error.to_string(), clock::now());
+                    match sent {
+                        Ok(()) => {}
+                        Err(error) if udp::is_busy(&error) => {
+                            self.direct.sender.busy(receiver, bytes, since, &error.to_string(), clock::now());
+                        }
+                        Err(error) => self.direct.sender.failed(receiver, &error.to_string(), clock::now()),
                     }
                 }
                 Action::Log(text) => warn!("{text}"),
@@ -306,8 +312,15 @@ impl Bridge {
     }
 }
 
+/// `Some`: the supervisor cannot be asked now, and when it is tried again.
+fn ask_for_socket(channel: &mut Channel, address: SocketAddr, now: Instant) -> Option<Instant> {
+    let error = channel.send(&ToSupervisor::Listen { address }, None).err()?;
+    warn!("nobody can be asked to listen at {address}: {error}");
+    Some(now + LISTEN_AGAIN)
+}
+
 /// Counts a start in the file, as far as there is one.
-fn count(file: Option<File>, configured: Option<&[u8]>, clock: u64, mut notices: Vec<String>) -> Counted {
+pub(super) fn count(file: Option<File>, configured: Option<&[u8]>, clock: u64, mut notices: Vec<String>) -> Counted {
     let mut random = [0; 8];
     if let Err(error) = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)) {
         notices.push(format!("no random numbers for the SNMP engine: {error}"));
@@ -321,7 +334,7 @@ fn count(file: Option<File>, configured: Option<&[u8]>, clock: u64, mut notices:
             bytes = b"?".to_vec();
         }
     }
-    let start = engine::start(&bytes, configured, random, clock);
+    let mut start = engine::start(&bytes, configured, random, clock);
     notices.extend(start.notice);
     if let Some(file) = &file {
         let text = start.kept.file();
@@ -329,7 +342,9 @@ fn count(file: Option<File>, configured: Option<&[u8]>, clock: u64, mut notices:
         let written =
             file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(length)).and_then(|()| file.sync_data());
         if let Err(error) = written {
-            notices.push(format!("the SNMP engine cannot be kept: {error}"));
+            notices.push(format!("the SNMP engine cannot be kept: {error}; it is another at each start"));
+            // The next start would count to the same boots, and use the same keys with the same salts.
+            start = engine::start(b"", configured, random, clock);
         }
     }
     Counted { kept: start.kept, notices }

@@ -1,6 +1,6 @@
 //! The side of the engines: one bus to each, rows and edges in, commands out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,8 @@ pub(super) struct Engines {
     buses: BTreeMap<Source, Bus>,
     /// Commands that were sent, by request number.
     requests: BTreeMap<u64, (Source, Token)>,
+    /// Commands that nobody will answer, and whose asker does not know it yet.
+    lost: VecDeque<Token>,
     next_request: u64,
     buffer: Vec<u8>,
 }
@@ -38,15 +40,14 @@ struct Bus {
 impl Default for Engines {
     fn default() -> Self {
         let buffer = vec![0; 2 * FRAME_MAX];
-        Engines { buses: BTreeMap::new(), requests: BTreeMap::new(), next_request: 0, buffer }
+        Engines { buses: BTreeMap::new(), requests: BTreeMap::new(), lost: VecDeque::new(), next_request: 0, buffer }
     }
 }
 
 impl Engines {
-    /// Waits until one has said something, or has gone.
+    /// Waits until one has said something, or has gone; when both have, either may be told.
     pub(super) async fn readable(&self) -> Source {
         tokio::select! {
-            biased;
             () = self.bus_readable(Source::Vrrp) => Source::Vrrp,
             () = self.bus_readable(Source::Checks) => Source::Checks,
         }
@@ -64,6 +65,11 @@ impl Engines {
         self.requests.keys().copied().collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> Vec<Token> {
+        self.lost.iter().copied().collect()
+    }
+
     /// Whether there is a process behind this one now.
     fn is_there(&self, source: Source) -> bool {
         self.buses.contains_key(&source)
@@ -75,22 +81,29 @@ impl Engines {
         const REQUESTS_MAX: usize = 1024;
         self.next_request += 1;
         if self.requests.len() >= REQUESTS_MAX {
-            self.requests.pop_first();
+            self.lost.extend(self.requests.pop_first().map(|(_, (_, token))| token));
         }
         self.requests.insert(self.next_request, (source, token));
         self.next_request
     }
 
-    fn say(&self, source: Source, message: &ToEngine) {
-        let Some(bus) = self.buses.get(&source) else { return };
+    /// Whether it is on its way there.
+    fn say(&self, source: Source, message: &ToEngine) -> bool {
+        let Some(bus) = self.buses.get(&source) else { return false };
         match frame::encode(message) {
-            Ok(bytes) => {
+            Ok(bytes) => match bus.socket.send(&bytes, &[]) {
+                Ok(Sent::Yes) => true,
                 // One that is gone says so to the next read, and a new one brings a new socket.
-                if matches!(bus.socket.send(&bytes, &[]), Ok(Sent::Full) | Err(_)) {
+                Ok(Sent::Gone) => false,
+                Ok(Sent::Full) | Err(_) => {
                     warn!("the {} process does not take commands now", source.name());
+                    false
                 }
+            },
+            Err(error) => {
+                error!("cannot speak to the {} process: {error}", source.name());
+                false
             }
-            Err(error) => error!("cannot speak to the {} process: {error}", source.name()),
         }
     }
 }
@@ -103,15 +116,13 @@ impl Bridge {
                 self.control.restarted(source);
                 self.engines.buses.insert(source, Bus { socket: Seqpacket::from_fd(fd), ready });
                 // What the old process was asked, nobody will answer, and what it did ended with it.
-                let mut orphans = vec![];
-                self.engines.requests.retain(|_, (asked, token)| {
+                let Engines { requests, lost, .. } = &mut self.engines;
+                requests.retain(|_, (asked, token)| {
                     let old = *asked == source;
-                    orphans.extend(old.then_some(*token));
+                    lost.extend(old.then_some(*token));
                     !old
                 });
-                for token in orphans {
-                    self.tell_session(Event::CommandReply { token, reply: Reply::Refused(Refusal::NoSuchInstance) });
-                }
+                self.refuse_lost();
                 // It may have spoken already.
                 self.read_engine(source);
             }
@@ -177,17 +188,28 @@ impl Bridge {
                 let asked = self.engines.requests.get(&request).filter(|(asked, _)| *asked == source).copied();
                 if let Some((_, token)) = asked {
                     self.engines.requests.remove(&request);
-                    // Session and responder count their tokens in ranges of their own.
-                    if token.0 >= Responder::TOKENS_FROM {
-                        self.tell_agent(token, reply);
-                    } else {
-                        self.tell_session(Event::CommandReply { token, reply });
-                    }
+                    self.tell_asker(token, reply);
                 } else {
                     let shown = self.store.snapshot().generations.of(source).generation;
                     self.control.replied(source, request, &reply, shown);
                 }
             }
+        }
+    }
+
+    /// Session and responder count their tokens in ranges of their own.
+    fn tell_asker(&mut self, token: Token, reply: Reply) {
+        if token.0 >= Responder::TOKENS_FROM {
+            self.tell_agent(token, reply);
+        } else {
+            self.tell_session(Event::CommandReply { token, reply });
+        }
+    }
+
+    /// Refuses what nobody will answer. What its asker then wants undone may be lost, too, and is refused here as well.
+    pub(super) fn refuse_lost(&mut self) {
+        while let Some(token) = self.engines.lost.pop_front() {
+            self.tell_asker(token, Reply::Refused(Refusal::NoSuchInstance));
         }
     }
 
@@ -210,15 +232,20 @@ impl Bridge {
         if self.engines.is_there(owner) {
             self.engines.next_request += 1;
             let request = self.engines.next_request;
-            self.control.sent(request, owner, reply);
-            self.engines.say(owner, &ToEngine::Command { request, command });
+            if self.engines.say(owner, &ToEngine::Command { request, command }) {
+                self.control.sent(request, owner, reply);
+            }
         }
     }
 
+    /// Not answered, the transaction meets its deadline. What cannot be sent is refused by [`Self::refuse_lost`], which the
+    /// asker need not be ready for here.
     pub(super) fn command(&mut self, token: Token, command: Command) {
         let owner = command.owner();
         let request = self.engines.ask(owner, token);
-        // Not answered, the transaction meets its deadline.
-        self.engines.say(owner, &ToEngine::Command { request, command });
+        if !self.engines.say(owner, &ToEngine::Command { request, command }) {
+            self.engines.requests.remove(&request);
+            self.engines.lost.push_back(token);
+        }
     }
 }

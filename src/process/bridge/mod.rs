@@ -184,6 +184,7 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
+            self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
             if let Some(latest) = self.leaving
@@ -200,18 +201,28 @@ impl Bridge {
         let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
         let (link, engines) = (self.link.as_ref(), &self.engines);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
+        // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
+        let (control, direct) = (&mut self.control, &self.direct);
+        let talkers = async {
+            tokio::select! {
+                // Who stands behind one that is rarely ready has its turns as well.
+                () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
+                source = engines.readable() => Woken::Engine(source),
+                () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
+                ask = control.asked() => Woken::Asked(ask),
+                sockets = direct.readable() => Woken::Datagrams(sockets),
+            }
+        };
         tokio::select! {
             biased;
+            // Our own supervisor, and what happens once.
             () = aio::readable(&self.channel_ready) => Woken::Channel,
-            source = engines.readable() => Woken::Engine(source),
-            () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
-            () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
             result = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
                 Woken::Connected(result.unwrap_or_else(|error| Err(std::io::Error::other(error))))
             }
-            ask = self.control.asked() => Woken::Asked(ask),
-            sockets = self.direct.readable() => Woken::Datagrams(sockets),
             counted = async { match counting { Some(task) => task.await, None => std::future::pending().await } } => Woken::Counted(counted),
+            woken = talkers => woken,
+            // What is due is looked at whoever has woken us.
             () = sleep_until(deadline) => Woken::Time,
         }
     }

@@ -29,6 +29,8 @@ struct Running {
     settings: model::Responder,
     users: Vec<UsmUser>,
     engine: LocalEngine,
+    /// Without this it only ends what it has begun.
+    serves: bool,
 }
 
 /// SETs under way whose answers leave from the right address; the kernel picks one for others.
@@ -40,7 +42,7 @@ impl Agent {
     }
 
     pub(super) fn stats(&self) -> Option<&Stats> {
-        self.running.as_ref().map(|running| running.responder.stats())
+        self.running.as_ref().filter(|running| running.serves).map(|running| running.responder.stats())
     }
 }
 
@@ -51,15 +53,26 @@ impl Bridge {
         let wanted = settings.responder.clone().zip(self.direct.engine().cloned());
         let users = settings.users.clone();
         let Some((settings, engine)) = wanted else {
-            self.agent.running = None;
+            if let Some(running) = &mut self.agent.running {
+                running.serves = false;
+                let actions = running.responder.abandon(clock::now());
+                self.carry_out_agent(actions, None);
+            }
             return;
         };
         let same =
             |running: &Running| running.settings == settings && running.users == users && running.engine == engine;
-        if !self.agent.running.as_ref().is_some_and(same) {
-            let responder = Responder::new(&settings, &users, engine.clone());
-            self.agent.running = Some(Running { responder, settings, users, engine });
-        }
+        let mut actions = vec![];
+        let responder = match self.agent.running.take() {
+            Some(running) if same(&running) => running.responder,
+            Some(Running { mut responder, .. }) => {
+                actions = responder.configure(&settings, &users, engine.clone(), clock::now());
+                responder
+            }
+            None => Responder::new(&settings, &users, engine.clone()),
+        };
+        self.agent.running = Some(Running { responder, settings, users, engine, serves: true });
+        self.carry_out_agent(actions, None);
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let system = System {
             description: format!("keepwatch {} on {host}", env!("CARGO_PKG_VERSION")),
@@ -75,7 +88,7 @@ impl Bridge {
 
     /// A datagram at the responder's socket of that number.
     pub(super) fn asked_over_udp(&mut self, socket: usize, datagram: &[u8], from: SocketAddr, at: Local) {
-        let Some(running) = &mut self.agent.running else { return };
+        let Some(running) = self.agent.running.as_mut().filter(|running| running.serves) else { return };
         let now = clock::now();
         let snapshot = self.store.snapshot();
         let moment = Moment { now, epoch: running.responder.epoch() };

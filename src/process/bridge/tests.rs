@@ -1,13 +1,19 @@
 //! The bridge between two engines that we play.
 
+use std::net::{SocketAddr, UdpSocket};
+
 use super::*;
 use crate::agentx::Token;
 use crate::bus::frame::{self, Packer};
 use crate::bus::msg::{Command, Edge, Feed, Generation, QuorumStatus, Reply, ToBridge, ToEngine};
 use crate::bus::rows::{Row, RowKey};
 use crate::clock::WallTime;
+use crate::conf::model::{Community, Responder, Secret};
 use crate::mib::fixture;
+use crate::snmp::engine::Kept;
 use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
+use crate::sys::udp;
+use crate::wire::snmp::{Message, Pdu, PduKind, Value, VarBind, decode as decode_snmp};
 
 /// A bridge, its supervisor's end, and the engines' ends of their sockets.
 struct Lab {
@@ -259,66 +265,192 @@ async fn a_master_that_asks_and_never_reads_is_not_read_any_further() {
     }
 }
 
-#[tokio::test]
-async fn the_responder_answers_from_the_store_and_a_set_goes_to_its_owner_and_is_answered_when_it_can_be_read() {
-    use std::net::UdpSocket;
+const ANYWHERE: &str = "127.0.0.1:0";
 
-    use crate::conf::model::{Community, Responder, Secret};
-    use crate::process::lifecycle::ToSupervisor;
-    use crate::sys::udp;
-    use crate::wire::snmp::{Message, Pdu, PduKind, Value, VarBind, decode};
-
+fn answering(communities: &[&str]) -> Config {
     let mut config = both();
     config.global.snmp = fixture::snmp();
-    let address = "127.0.0.1:0".parse().unwrap();
-    let community = Community { name: Secret("private".to_owned()), write: true, networks: vec![] };
-    config.settings.snmp.responder =
-        Some(Responder { listen: vec![address], communities: vec![community], users: vec![] });
-    let mut lab = lab(config);
-    let mut asked = vec![];
-    while let Some((message, _)) = lab._supervisor.receive::<ToSupervisor>().unwrap() {
-        asked.push(message);
+    let community = |name: &&str| Community { name: Secret((*name).to_owned()), write: true, networks: vec![] };
+    let communities = communities.iter().map(community).collect();
+    let listen = vec![ANYWHERE.parse().unwrap()];
+    config.settings.snmp.responder = Some(Responder { listen, communities, users: vec![] });
+    config
+}
+
+/// Who asks a responder.
+struct Manager {
+    socket: UdpSocket,
+    agent: SocketAddr,
+}
+
+impl Manager {
+    /// With a bridge whose responder has begun.
+    async fn new() -> (Lab, Manager) {
+        let address = ANYWHERE.parse().unwrap();
+        let mut lab = lab(answering(&["private"]));
+        let mut asked = vec![];
+        while let Some((message, _)) = lab._supervisor.receive::<ToSupervisor>().unwrap() {
+            asked.push(message);
+        }
+        assert!(asked.contains(&ToSupervisor::Listen { address }) && asked.contains(&ToSupervisor::OpenState));
+        let agent = UdpSocket::from(udp::bound(address).unwrap());
+        let at = agent.local_addr().unwrap();
+        lab.bridge.listening(address, Ok(agent.into()));
+        lab.bridge.state_opened(Ok(tempfile::tempfile().unwrap().into()));
+        let counted = lab.bridge.counting.take().expect("the engine is counted").await;
+        lab.bridge.engine_counted(counted);
+        let socket = UdpSocket::bind(ANYWHERE).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (lab, Manager { socket, agent: at })
     }
-    assert!(asked.contains(&ToSupervisor::Listen { address }) && asked.contains(&ToSupervisor::OpenState));
-    let socket = UdpSocket::from(udp::bound(address).unwrap());
-    let agent = socket.local_addr().unwrap();
-    lab.bridge.listening(address, Ok(socket.into()));
-    lab.bridge.state_opened(Ok(tempfile::tempfile().unwrap().into()));
-    let counted = lab.bridge.counting.take().expect("the engine is counted").await;
-    lab.bridge.engine_counted(counted);
-    let mut vrrp = lab.filled(Source::Vrrp);
 
-    let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
-    manager.set_nonblocking(true).unwrap();
-    let name = || "1.3.6.1.4.1.9586.100.5.2.3.1.7.1".parse().unwrap();
-    let ask = |kind, value| {
-        let pdu = Pdu::new(kind, 7, vec![VarBind::new(name(), value)]);
+    async fn ask(&self, lab: &mut Lab, kind: PduKind, value: Value) {
+        let name = "1.3.6.1.4.1.9586.100.5.2.3.1.7.1".parse().unwrap();
+        let pdu = Pdu::new(kind, 7, vec![VarBind::new(name, value)]);
         let bytes = Message::V2c { community: b"private".to_vec(), pdu }.encode();
-        manager.send_to(&bytes, agent).unwrap();
-    };
-    let answer = || {
-        let mut buffer = [0; 1500];
-        let (length, from) = manager.recv_from(&mut buffer).ok()?;
-        let Ok(Message::V2c { pdu, .. }) = decode(&buffer[..length]) else { panic!("an answer") };
-        Some((from, pdu.error_status, pdu.varbinds[0].value.clone()))
-    };
-    ask(PduKind::Get, Value::Null);
-    let sockets = lab.bridge.direct.readable().await;
-    sockets.into_iter().for_each(|socket| lab.bridge.read_datagrams(socket));
-    let (from, error, value) = answer().expect("an answer at once");
-    assert_eq!((from, error), (agent, 0));
-    assert!(matches!(value, Value::Integer(_)), "{value:?}");
+        self.socket.send_to(&bytes, self.agent).unwrap();
+        let sockets = lab.bridge.direct.readable().await;
+        sockets.into_iter().for_each(|socket| lab.bridge.read_datagrams(socket));
+    }
 
-    ask(PduKind::Set, Value::Integer(120));
-    let sockets = lab.bridge.direct.readable().await;
-    sockets.into_iter().for_each(|socket| lab.bridge.read_datagrams(socket));
+    /// Error and value.
+    fn answer(&self) -> Option<(i32, Value)> {
+        let mut buffer = [0; 1500];
+        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+        assert_eq!(from, self.agent);
+        let Ok(Message::V2c { pdu, .. }) = decode_snmp(&buffer[..length]) else { panic!("an answer") };
+        Some((pdu.error_status, pdu.varbinds[0].value.clone()))
+    }
+}
+
+#[tokio::test]
+async fn the_responder_answers_from_the_store_and_a_set_goes_to_its_owner_and_is_answered_when_it_can_be_read() {
+    let (mut lab, manager) = Manager::new().await;
+    let mut vrrp = lab.filled(Source::Vrrp);
+    manager.ask(&mut lab, PduKind::Get, Value::Null).await;
+    let (error, value) = manager.answer().expect("an answer at once");
+    assert!(error == 0 && matches!(value, Value::Integer(_)), "{error} {value:?}");
+
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(120)).await;
     let [ToEngine::Command { request, command }] = &vrrp.heard()[..] else { panic!("one command") };
     assert_eq!(command, &set_priority());
     let reply = Reply::Done { undo: set_priority(), visible_at: 2 };
     vrrp.say(vec![ToBridge::Reply { request: *request, reply }]);
     lab.bridge.read_engine(Source::Vrrp);
-    assert_eq!(answer(), None, "nobody could read it yet");
+    assert_eq!(manager.answer(), None, "nobody could read it yet");
     vrrp.batch(false, vec![], vec![]);
     lab.bridge.read_engine(Source::Vrrp);
-    assert_eq!(answer(), Some((agent, 0, Value::Integer(120))));
+    assert_eq!(manager.answer(), Some((0, Value::Integer(120))));
+}
+
+/// commitFailed.
+const FAILED: i32 = 14;
+
+#[tokio::test]
+async fn a_set_over_udp_that_nobody_will_carry_out_fails_at_once() {
+    let (mut lab, manager) = Manager::new().await;
+    let vrrp = lab.filled(Source::Vrrp);
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(120)).await;
+    drop(vrrp);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(manager.answer(), None, "it may have been heard");
+    let vrrp = lab.filled(Source::Vrrp);
+    assert_eq!(manager.answer(), Some((FAILED, Value::Integer(120))), "asked of the process before");
+    drop(vrrp);
+    lab.bridge.read_engine(Source::Vrrp);
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(121)).await;
+    lab.bridge.refuse_lost();
+    assert_eq!(manager.answer(), Some((FAILED, Value::Integer(121))), "there is no process");
+    // One that does not read.
+    let vrrp = lab.filled(Source::Vrrp);
+    while lab.bridge.engines.waiting().len() < 1000 && lab.bridge.engines.lost().is_empty() {
+        lab.bridge.command(Token(1), set_priority());
+    }
+    assert_eq!(lab.bridge.engines.lost(), [Token(1)], "what it was not told");
+    lab.bridge.refuse_lost();
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(122)).await;
+    lab.bridge.refuse_lost();
+    assert_eq!(manager.answer(), Some((FAILED, Value::Integer(122))));
+    drop(vrrp);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_set_from_before_a_reload_is_not_taken_for_one_to_a_set_behind_it() {
+    let (mut lab, manager) = Manager::new().await;
+    let vrrp = lab.filled(Source::Vrrp);
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(120)).await;
+    let [ToEngine::Command { request: first, .. }] = &vrrp.heard()[..] else { panic!("one command") };
+    lab.bridge.configure(&answering(&["public", "private"]));
+    manager.ask(&mut lab, PduKind::Set, Value::Integer(121)).await;
+    assert_eq!(vrrp.heard(), [], "the same object waits for what may have to be taken back");
+    let reply = Reply::Refused(crate::bus::msg::Refusal::NoSuchInstance);
+    vrrp.say(vec![ToBridge::Reply { request: *first, reply }]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(manager.answer(), None, "neither is answered by that");
+    let [ToEngine::Command { request: second, .. }] = &vrrp.heard()[..] else { panic!("now it is asked for") };
+    assert_ne!(first, second);
+    vrrp.say(vec![ToBridge::Reply { request: *second, reply: Reply::Done { undo: set_priority(), visible_at: 1 } }]);
+    lab.bridge.read_engine(Source::Vrrp);
+    assert_eq!(manager.answer(), Some((0, Value::Integer(121))));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_open_stays_when_an_earlier_question_is_answered_with_an_error() {
+    let (mut lab, manager) = Manager::new().await;
+    let _vrrp = lab.filled(Source::Vrrp);
+    lab.bridge.listening(ANYWHERE.parse().unwrap(), Err(std::io::Error::from_raw_os_error(libc::EADDRINUSE)));
+    assert!(lab.bridge.direct.listening[0].error.is_none());
+    manager.ask(&mut lab, PduKind::Get, Value::Null).await;
+    assert!(manager.answer().is_some());
+}
+
+#[tokio::test]
+async fn a_supervisor_that_cannot_be_asked_for_a_socket_is_asked_again_later() {
+    let mut lab = lab(both());
+    while lab.bridge.channel.send(&ToSupervisor::Dumped, None).is_ok() {}
+    lab.bridge.configure(&answering(&["private"]));
+    assert!(lab.bridge.direct.deadline().is_some());
+}
+
+#[tokio::test]
+async fn nobody_who_always_has_something_to_say_keeps_another_from_being_heard() {
+    let (mut lab, manager) = Manager::new().await;
+    let (mut vrrp, mut checks) = (lab.filled(Source::Vrrp), lab.filled(Source::Checks));
+    // What nobody reads stays readable.
+    vrrp.batch(false, vec![], vec![]);
+    checks.batch(false, vec![], vec![]);
+    manager.socket.send_to(b"x", manager.agent).unwrap();
+    let mut woken = [0; 3];
+    for _ in 0..400 {
+        match lab.bridge.wait().await {
+            Woken::Engine(Source::Vrrp) => woken[0] += 1,
+            Woken::Engine(Source::Checks) => woken[1] += 1,
+            Woken::Datagrams(_) => woken[2] += 1,
+            _ => {}
+        }
+    }
+    assert!(woken.iter().all(|turns| *turns > 0), "{woken:?}");
+}
+
+#[test]
+fn an_engine_that_cannot_be_kept_is_another_one_at_each_start() {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::direct::count;
+
+    let mut kept = tempfile::NamedTempFile::new().unwrap();
+    let before = Kept { id: vec![7; 8], boots: 3 };
+    kept.write_all(before.file().as_bytes()).unwrap();
+    let read_only = || Some(File::open(kept.path()).unwrap());
+    let now = 1_800_000_000;
+    let counted = count(read_only(), None, now, vec![]);
+    assert_eq!(counted.notices.len(), 1);
+    assert_ne!(counted.kept.id, before.id);
+    assert_ne!(counted.kept.id, count(read_only(), None, now, vec![]).kept.id);
+    let boots = |now| count(read_only(), Some(&[7; 8]), now, vec![]).kept.boots;
+    assert!(boots(now) > 1_000_000 && boots(now + 1) == boots(now) + 1);
+    let writable = || Some(File::options().read(true).write(true).open(kept.path()).unwrap());
+    assert_eq!(count(writable(), None, now, vec![]).kept, Kept { id: vec![7; 8], boots: 4 });
+    assert_eq!(count(writable(), None, now, vec![]).kept, Kept { id: vec![7; 8], boots: 5 });
 }

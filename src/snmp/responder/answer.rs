@@ -46,10 +46,14 @@ fn in_v1(status: ErrorStatus) -> ErrorStatus {
 /// SNMPv1 has no exceptions: one variable that is not there spoils the answer. It has no Counter64: GET does not see such a
 /// variable, and GETNEXT steps over it.
 fn v1_answer(request: &Pdu, kind: PduKind, view: &dyn View) -> Pdu {
+    let mut steps = V1_STEPS_MAX;
     let mut varbinds = Vec::with_capacity(request.varbinds.len());
     for (index, varbind) in (1..).zip(&request.varbinds) {
         let found = match kind {
-            PduKind::GetNext => next_in_v1(view, &varbind.name),
+            PduKind::GetNext => match next_in_v1(view, &varbind.name, &mut steps) {
+                Ok(found) => found,
+                Err(TooFar) => return error(request, true, ErrorStatus::GEN_ERR, index),
+            },
             _ => Some(VarBind::new(varbind.name.clone(), view.get(&varbind.name))),
         };
         let shown = |found: &VarBind| !found.value.is_exception() && !matches!(found.value, Value::Counter64(_));
@@ -61,12 +65,28 @@ fn v1_answer(request: &Pdu, kind: PduKind, view: &dyn View) -> Pdu {
     request.response(varbinds)
 }
 
-fn next_in_v1(view: &dyn View, name: &Oid) -> Option<VarBind> {
-    let mut found = view.next(name, false, &Oid::default())?;
-    while let Value::Counter64(_) = found.value {
-        found = view.next(&found.name, false, &Oid::default())?;
+/// Counter64s that one request may step over: far more than there are such columns, and done in milliseconds.
+const V1_STEPS_MAX: usize = 10_000;
+
+struct TooFar;
+
+/// The first variable behind `name` that SNMPv1 has a word for. Whole columns are stepped over at once.
+fn next_in_v1(view: &dyn View, name: &Oid, steps: &mut usize) -> Result<Option<VarBind>, TooFar> {
+    let mut found = view.next(name, false, &Oid::default());
+    while let Some(VarBind { name, value: Value::Counter64(_) }) = &found {
+        *steps = steps.checked_sub(1).ok_or(TooFar)?;
+        found = match view.object(name).and_then(|object| behind(&object)) {
+            Some(behind) => view.next(&behind, true, &Oid::default()),
+            None => view.next(name, false, &Oid::default()),
+        };
     }
-    Some(found)
+    Ok(found)
+}
+
+/// The first name that is neither this one nor below it.
+fn behind(object: &Oid) -> Option<Oid> {
+    let (last, parent) = object.split_last()?;
+    Some(Oid::new(parent).with(&[last.checked_add(1)?]))
 }
 
 fn next(view: &dyn View, name: &Oid) -> VarBind {

@@ -35,6 +35,14 @@ impl Responder {
         self.carry(steps, now)
     }
 
+    /// Nobody waits for answers any more: SETs under way are taken back.
+    #[must_use = "a command that is not sent leaves a SET half undone"]
+    pub fn abandon(&mut self, now: Instant) -> Vec<Action> {
+        self.pending.clear();
+        let steps = self.sets.clear(now);
+        self.carry(steps, now)
+    }
+
     /// Time passed: what has come to its deadline is answered.
     pub fn wake(&mut self, now: Instant) -> Vec<Action> {
         let steps = self.sets.wake(now);

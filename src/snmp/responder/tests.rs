@@ -185,6 +185,45 @@ fn version_1_walks_over_counter64_and_does_not_get_it() {
     assert_eq!(error(&answer), ("noSuchName", 1));
 }
 
+/// Counter64s without end, of which it says what column they are in or does not.
+struct Long(bool);
+
+impl View for Long {
+    fn get(&self, _: &Oid) -> Value {
+        Value::NoSuchObject
+    }
+    fn next(&self, name: &Oid, include: bool, _: &Oid) -> Option<VarBind> {
+        let rest = match name.below(&[1, 3, 9, 1]) {
+            Some(rest) => rest.first().copied().unwrap_or(0),
+            None if *name < Oid::new(&[1, 3, 9, 1]) => 0,
+            None => {
+                assert!(include);
+                return (*name == Oid::new(&[1, 3, 9, 2])).then(|| VarBind::new(name.clone(), Value::Integer(7)));
+            }
+        };
+        Some(VarBind::new(Oid::new(&[1, 3, 9, 1, rest + 1]), Value::Counter64(1)))
+    }
+    fn object(&self, name: &Oid) -> Option<Oid> {
+        name.below(&[1, 3, 9, 1]).filter(|_| self.0).map(|_| Oid::new(&[1, 3, 9, 1]))
+    }
+    fn test_set(&self, _: &VarBind) -> Result<Command, crate::mib::table::SetError> {
+        Err(crate::mib::table::SetError::NoAccess)
+    }
+}
+
+#[test]
+fn version_1_steps_over_a_column_at_once_and_not_over_variables_without_end() {
+    let mut agent = Agent::new();
+    let mut ask = |knows| {
+        let message = message(1, "public", request(PduKind::GetNext, &["1.3.6.1.2.1.1.4", "1.3.8"]));
+        let actions = agent.responder.handle(&message, agent.origin, &Long(knows), agent.now);
+        agent.sent(actions)
+    };
+    let answer = ask(true);
+    assert_eq!((answer.error_status, &answer.varbinds[1].value), (0, &Value::Integer(7)));
+    assert_eq!(error(&ask(false)), ("genErr", 2));
+}
+
 #[test]
 fn getbulk_interleaves_columns_and_stops_behind_the_end() {
     let mut agent = Agent::new();
@@ -474,4 +513,23 @@ fn getbulk_in_version_3_keeps_to_what_the_manager_takes() {
             assert!(!opened(&agent, actions).varbinds.is_empty());
         }
     }
+}
+
+#[test]
+fn other_settings_keep_counters_tokens_and_users_and_take_back_a_set_that_was_under_way() {
+    let mut agent = Agent::new();
+    let set = |value| message(2, "private", set(PRIORITY, Value::Integer(value)));
+    let [Action::Command { token: first, .. }] = agent.handle(&set(120))[..] else { panic!("a command") };
+    let settings =
+        model::Responder { listen: vec![], communities: vec![community("private", true, &[])], users: vec![] };
+    let engine = agent.responder.usm.engine.clone();
+    assert_eq!(agent.responder.configure(&settings, &[], engine, at(1)), []);
+    assert_eq!(agent.responder.stats().snmp(1), 1, "snmpInPkts");
+    // It was carried out late: the opposite follows, and nobody is told.
+    let undo = Command::SetPriority { instance: "VI_1".into(), priority: model::Priority::new(100).unwrap() };
+    let done = Reply::Done { undo: undo.clone(), visible_at: 2 };
+    let actions = agent.responder.reply(first, done, at(2));
+    let [Action::Command { token: second, command }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(command, &undo);
+    assert!(first < *second);
 }

@@ -369,3 +369,86 @@ proptest! {
         let _ = sender.handle(&bytes, from(1), T0);
     }
 }
+
+#[test]
+fn a_trap_that_the_system_has_no_room_for_is_sent_again_in_a_moment_and_before_later_ones() {
+    let mut sender = sender(vec![v2c(1, None)]);
+    let first = one(&sender.notify(&trap(1), T0), 1);
+    sender.busy(0, first.clone(), T0, "no buffer space", T0);
+    assert_eq!((counters(&mut sender, 0).sent, sender.is_idle()), (0, false));
+    assert_eq!(sent(&sender.notify(&trap(2), T0 + ms(5)), 1), [[0; 0]; 0]);
+    assert_eq!((sender.deadline(), sender.status(T0)[0].queued), (Some(T0 + ms(10)), 2));
+    let both = sent(&sender.wake(T0 + ms(10)), 1);
+    assert_eq!((&both[0], number(&pdu(&both[1]))), (&first, 2));
+    assert_eq!((counters(&mut sender, 0).sent, sender.deadline(), sender.is_idle()), (2, None, true));
+}
+
+#[test]
+fn a_trap_that_there_is_never_room_for_expires() {
+    let mut sender = sender(vec![v2c(1, None)]);
+    let mut actions = sender.notify(&trap(1), T0);
+    let mut now = T0;
+    let mut attempts = 0;
+    while let Some(Action::Send { receiver, bytes, since, .. }) = actions.pop() {
+        attempts += 1;
+        sender.busy(receiver, bytes, since, "no buffer space", now);
+        now = (now + ms(1000)).max(sender.deadline().unwrap());
+        actions = sender.wake(now);
+    }
+    assert!(attempts > 2);
+    assert_eq!((counters(&mut sender, 0).expired, counters(&mut sender, 0).sent), (1, 0));
+    assert_eq!((sender.deadline(), sender.is_idle()), (None, true));
+}
+
+/// Of each message that was sent encrypted.
+fn salts(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let salt = |bytes: &Vec<u8>| match decode(bytes).unwrap() {
+        Message::V3(message) => message.security.privacy,
+        other => panic!("{other:?}"),
+    };
+    messages.iter().map(salt).filter(|salt| !salt.is_empty()).collect()
+}
+
+#[test]
+fn no_salt_is_used_twice_though_receivers_go_away_and_settings_change() {
+    let mut sender = sender(vec![v3(1, INFORM)]);
+    let _ = sender.set_engine(engine(1, 4), T0);
+    let peer = Usm::new(engine(9, 2), &[user()], SaltLane::Responder);
+    let mut stats = Stats::default();
+    let mut all = vec![];
+    let mut now = T0;
+    let mut actions = sender.notify(&trap(1), now);
+    for turn in 0..40 {
+        for bytes in sent(&actions, 1) {
+            all.extend(salts(std::slice::from_ref(&bytes)));
+            let Ok((Message::V3(message), auth_at)) = decode_located(&bytes) else { panic!("a message") };
+            // It says who it is, and never acknowledges.
+            if let Err(Some(report)) = peer.open(&bytes, message, &auth_at, &mut stats, now) {
+                all.extend(salts(&sent(&sender.handle(&report, from(1), now), 1)));
+            }
+        }
+        if turn == 20 {
+            let _ = sender.configure(&settings(vec![]), now);
+            let _ = sender.configure(&settings(vec![v3(1, INFORM)]), now);
+            let _ = sender.notify(&trap(2), now);
+        }
+        now = sender.deadline().unwrap();
+        actions = sender.wake(now);
+    }
+    assert!(all.len() > 15, "{}", all.len());
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len());
+}
+
+#[test]
+fn traps_go_on_with_their_salts_when_users_change() {
+    let mut sender = sender(vec![v3(1, None)]);
+    let _ = sender.set_engine(engine(1, 4), T0);
+    let mut all = salts(&sent(&sender.notify(&trap(1), T0), 1));
+    let mut settings = settings(vec![v3(1, None)]);
+    settings.users.push(UsmUser { name: "other".to_owned(), auth: None, privacy: None });
+    let _ = sender.configure(&settings, T0);
+    all.extend(salts(&sent(&sender.notify(&trap(2), T0), 1)));
+    assert_eq!(all.len(), 2);
+    assert_ne!(all[0], all[1]);
+}
