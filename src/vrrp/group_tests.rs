@@ -491,6 +491,22 @@ fn a_reload_that_binds_a_healthy_instance_to_one_in_fault_and_parts_them_again()
 }
 
 #[test]
+fn a_member_in_fault_that_gets_another_identity_keeps_its_mates_in_fault() {
+    let (mut bench, at) = master(&pair());
+    let ms = at.nanos() / 1_000_000 + 100;
+    bench.say(Input::Link(link(ETH1, false)), ms);
+    let renumbered = with(|_, second| second.vrid = priority(60));
+    let out = bench.apply(&renumbered, ms + 100);
+    assert_eq!(told(&out), names(&[("VI_2", State::Fault)]), "it starts, and its mates stay what they are");
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Fault; 2], State::Fault));
+    // The other way round: what kept the group in fault went with the old identity.
+    let moved = with(|_, second| second.interface = Some("eth0".into()));
+    let out = bench.apply(&moved, ms + 200);
+    let backup = ["VI_1", "G", "VI_2"].map(|name| (name, State::Backup));
+    assert_eq!(told(&out), names(&backup));
+}
+
+#[test]
 fn groups_keep_their_numbers_in_the_order_of_the_file() {
     let mut config = grouped(two(), group(&["VI_1"]));
     let mut second = group(&["VI_2"]);

@@ -53,11 +53,12 @@ impl Engine {
         if self.phase == Phase::Running {
             self.join_groups();
             self.install_statics(out);
-            for slot in kept {
-                self.follow_up(slot, now, out);
-            }
+            // Those that stay look at the faults of their groups, which have new members.
             for slot in &added {
                 self.refresh(*slot, now, out);
+            }
+            for slot in kept {
+                self.follow_up(slot, now, out);
             }
         }
         self.settle(out);
