@@ -507,6 +507,26 @@ fn a_member_in_fault_that_gets_another_identity_keeps_its_mates_in_fault() {
 }
 
 #[test]
+fn a_group_that_a_reload_leaves_with_its_masters_only_is_master_and_says_so() {
+    // VI_1 is master and VI_2 follows one; they are bound, then VI_2 leaves.
+    let (mut bench, _) = started(&config(two()));
+    for second in 0..6 {
+        let now = at_ms(500 + second * 1000);
+        run_until(&mut bench, now);
+        hear(&mut bench, 52, 200, now);
+    }
+    assert_eq!(states(&bench), [State::Master, State::Backup]);
+    assert_eq!(told(&bench.apply(&pair(), 5_600)), vec![]);
+    assert_eq!(group_state(&bench), State::Backup);
+    let out = bench.apply(&grouped(two(), group(&["VI_1"])), 5_700);
+    assert_eq!(told(&out), names(&[("G", State::Master)]));
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Master, State::Backup], State::Master));
+    // With the other one instead of it.
+    let out = bench.apply(&grouped(two(), group(&["VI_2"])), 5_800);
+    assert_eq!(told(&out), names(&[("G", State::Backup)]));
+}
+
+#[test]
 fn groups_keep_their_numbers_in_the_order_of_the_file() {
     let mut config = grouped(two(), group(&["VI_1"]));
     let mut second = group(&["VI_2"]);

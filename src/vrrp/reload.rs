@@ -66,6 +66,10 @@ impl Engine {
             for slot in added {
                 self.launch(slot, now, out);
             }
+            // One that lost or won a member may be something else now, although no member moved.
+            for at in 0..self.groups.len() {
+                self.settle_group(at, now, out);
+            }
             self.announce(now, out);
         }
         self.settle(out);
