@@ -403,6 +403,34 @@ fn what_a_group_tracks_counts_for_every_member() {
     assert_eq!(told(&out), names(&[("VI_2", State::Backup), ("VI_1", State::Backup), ("G", State::Backup)]));
 }
 
+/// Keepalived 2.2.7 keeps one line: the group's, unless the instance's own has weight 0.
+#[test]
+fn an_interface_that_a_member_and_its_group_track_counts_once_and_the_groups_weight_goes_first() {
+    let tracking = |own, groups| {
+        let track = |weight| vec![TrackedInterface { interface: "eth1".into(), weight, reverse: false }];
+        let mut config = pair();
+        config.instances[0].tracked_interfaces = track(own);
+        config.instances[1].interface = Some("eth0".into());
+        config.sync_groups[0].tracked_interfaces = track(groups);
+        config
+    };
+    for (own, groups, down, up) in
+        [(-20, -20, [80, 80], [100, 100]), (-30, -20, [80, 80], [100, 100]), (-30, 20, [100, 100], [120, 120])]
+    {
+        let (mut bench, at) = master(&tracking(own, groups));
+        let effective = |bench: &Bench| ["VI_1", "VI_2"].map(|name| bench.row(name).effective_priority.get());
+        assert_eq!(effective(&bench), up, "own {own}, the group's {groups}");
+        assert_eq!(told(&bench.say_at(Input::Link(link(ETH1, false)), after(at, 100))), vec![]);
+        assert_eq!(effective(&bench), down, "own {own}, the group's {groups}");
+    }
+    for (own, groups, faults) in [(0, -20, [1, 0]), (-20, 0, [1, 1]), (0, 0, [1, 1])] {
+        let (mut bench, at) = master(&tracking(own, groups));
+        bench.say_at(Input::Link(link(ETH1, false)), after(at, 100));
+        assert_eq!(states(&bench), [State::Fault; 2]);
+        assert_eq!(["VI_1", "VI_2"].map(|name| bench.row(name).faults.len()), faults);
+    }
+}
+
 #[test]
 fn a_set_of_a_priority_acts_on_that_member_only() {
     let (mut bench, at) = master(&pair());
