@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::engine_tests::{
     Bench, ETH0, ETH1, OURS, PEER, VIP, address, advert_of, at_ms, config, instance, link, logs,
 };
@@ -571,4 +573,56 @@ fn groups_keep_their_numbers_in_the_order_of_the_file() {
     assert_eq!([index(&bench, "G"), index(&bench, "H")], [2, 1]);
     assert!(out.contains(&Output::Changed(RowKey::SyncGroup("H".to_owned()))));
     assert_eq!(told(&out), vec![]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Link(u32, bool),
+    Hear(u8, u8),
+    Run(u64),
+    Apply(usize),
+    Shutdown,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (prop_oneof![Just(ETH0), Just(ETH1)], any::<bool>()).prop_map(|(index, up)| Step::Link(index, up)),
+        6 => (51..=52u8, prop_oneof![Just(0), Just(50), Just(150)]).prop_map(|(vrid, strength)| Step::Hear(vrid, strength)),
+        6 => (1..8_000u64).prop_map(Step::Run),
+        4 => (0..6usize).prop_map(Step::Apply),
+        1 => Just(Step::Shutdown),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_a_group_counts_is_what_its_members_are(steps in proptest::collection::vec(step(), 1..40)) {
+        let renumbered = with(|_, second| second.vrid = priority(60));
+        let mut alone = pair();
+        alone.instances.truncate(1);
+        alone.sync_groups[0].members.truncate(1);
+        let parts = [&["VI_1"][..], &["VI_2"]].map(|members| grouped(two(), group(members)));
+        let [first, second] = parts;
+        let configs = [pair(), config(two()), renumbered, alone, first, second];
+        let (mut bench, _) = started(&pair());
+        let mut now = at_ms(0);
+        for step in steps {
+            match step.clone() {
+                Step::Link(index, up) => drop(bench.say_at(Input::Link(link(index, up)), now)),
+                Step::Hear(vrid, strength) => drop(hear(&mut bench, vrid, strength, now)),
+                Step::Run(ms) => {
+                    now = after(now, ms);
+                    drop(run_until(&mut bench, now));
+                }
+                Step::Apply(at) => drop(bench.apply(&configs[at], now.nanos() / 1_000_000)),
+                Step::Shutdown => drop(bench.say_at(Input::Shutdown { keep_addresses: false }, now)),
+            }
+            for group in &bench.engine.groups {
+                let members: Vec<_> = group.slots.iter().filter_map(|slot| bench.engine.router(*slot)).collect();
+                let faulty = members.iter().filter(|router| !router.faults.is_empty()).count();
+                let masters = members.iter().filter(|router| router.machine.is_master()).count();
+                prop_assert_eq!((group.faulty, group.masters), (faulty, masters), "after {:?}", step);
+            }
+        }
+    }
 }
