@@ -53,8 +53,10 @@ pub struct Outbox {
     /// in its socket is told to the next one.
     unseen: VecDeque<(Generation, Edge)>,
     connected: bool,
-    /// Rows that could not be sent, because one alone is larger than a frame.
-    pub rows_too_large: u64,
+    /// Rows that are not sent, because one alone is larger than a frame.
+    too_large: BTreeSet<RowKey>,
+    /// Those of them that [`Self::next_too_large`] did not name yet.
+    too_large_untold: BTreeSet<RowKey>,
 }
 
 impl Outbox {
@@ -132,6 +134,11 @@ impl Outbox {
         self.connected = false;
     }
 
+    /// A row that readers do not get, for the log: each one once, until it fits again.
+    pub fn next_too_large(&mut self) -> Option<RowKey> {
+        self.too_large_untold.pop_first()
+    }
+
     /// When to call [`Self::pump`] although nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
         if self.connected && self.in_flight.is_empty() { self.counters_due } else { None }
@@ -195,10 +202,15 @@ impl Outbox {
         self.full = false;
         for key in keys {
             let fits = match rows.row(&key) {
-                Some(row) => say(ToBridge::Feed(Feed::Row(key, row))),
-                None => say(ToBridge::Feed(Feed::Gone(key))),
+                Some(row) => say(ToBridge::Feed(Feed::Row(key.clone(), row))),
+                None => say(ToBridge::Feed(Feed::Gone(key.clone()))),
             };
-            self.rows_too_large += u64::from(!fits);
+            if fits {
+                self.too_large.remove(&key);
+                self.too_large_untold.remove(&key);
+            } else if self.too_large.insert(key.clone()) {
+                self.too_large_untold.insert(key);
+            }
         }
         for edge in self.edges.drain(..) {
             say(ToBridge::Feed(Feed::Edge(edge.clone())));
@@ -219,9 +231,10 @@ mod tests {
 
     use super::super::frame::decode;
     use super::super::msg::Command;
-    use super::super::rows::{Reason, RouterCounters, State};
+    use super::super::rows::{Reason, RouterCounters, State, SyncGroupRow};
     use super::*;
     use crate::clock::WallTime;
+    use crate::conf::model::SyncGroup;
 
     /// Rows whose value is one counter.
     #[derive(Default)]
@@ -349,6 +362,50 @@ mod tests {
         let said = pumped(&mut outbox, &table, Instant::ZERO + COUNTER_PERIOD);
         assert!(said.iter().any(|m| matches!(m, ToBridge::Feed(Feed::Row(..)))));
         assert_eq!(outbox.deadline(), None);
+    }
+
+    /// A sync group with as many members as it says.
+    struct Crowd(usize);
+
+    impl Rows for Crowd {
+        fn row(&self, key: &RowKey) -> Option<Row> {
+            let RowKey::SyncGroup(name) = key else { return None };
+            let config = SyncGroup {
+                location: Default::default(),
+                name: name.clone(),
+                members: (0..self.0).map(|at| format!("instance_{at:08}").as_str().into()).collect(),
+                tracking_weight: false,
+                tracks: vec![],
+                tracked_interfaces: vec![],
+                notify: Default::default(),
+                smtp_alert: false,
+            };
+            Some(Row::SyncGroup(Box::new(SyncGroupRow { index: 1, config, state: State::Backup, since: WallTime(0) })))
+        }
+        fn keys(&self) -> Vec<RowKey> {
+            vec![RowKey::SyncGroup("G".to_owned())]
+        }
+    }
+
+    #[test]
+    fn a_row_that_fits_no_frame_is_named_once_until_it_fits_again() {
+        let mut outbox = Outbox::new(1);
+        outbox.connected();
+        let mut named = |members| {
+            outbox.changed(RowKey::SyncGroup("G".to_owned()));
+            let mut rows = 0;
+            outbox.pump(&Crowd(members), Instant::ZERO, |frame| {
+                let said = decode::<ToBridge>(frame).unwrap();
+                rows += said.iter().filter(|message| matches!(message, ToBridge::Feed(Feed::Row(..)))).count();
+                Sent::Yes
+            });
+            (rows, std::iter::from_fn(|| outbox.next_too_large()).map(|key| key.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(named(100), (1, vec![]));
+        assert_eq!(named(10_000), (0, vec!["vrrp_sync_group G".to_owned()]));
+        assert_eq!(named(10_001), (0, vec![]), "told already");
+        assert_eq!(named(100), (1, vec![]));
+        assert_eq!(named(10_000), (0, vec!["vrrp_sync_group G".to_owned()]));
     }
 
     #[test]

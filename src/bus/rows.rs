@@ -3,6 +3,7 @@
 //! SNMP, metrics and the CLI are three column lists over these types; no field is kept for one of them alone
 //! that could be derived from another.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,45 @@ pub enum RowKey {
     Service(ServiceKey),
     Server(ServerKey),
     Ipvs,
+}
+
+/// For the log.
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut of = |what: &str, position: &u32, owner: &Option<InstanceName>| match owner {
+            Some(owner) => write!(f, "{what} {position} of vrrp_instance {owner}"),
+            None => write!(f, "static {what} {position}"),
+        };
+        match self {
+            RowKey::Global => f.write_str("the row of global_defs"),
+            RowKey::Router => f.write_str("the row of VRRP counters"),
+            RowKey::Instance(name) => write!(f, "vrrp_instance {name}"),
+            RowKey::Address { owner, position } => of("address", position, owner),
+            RowKey::TrackedInterface { instance, interface } => {
+                write!(f, "track_interface {interface} of vrrp_instance {instance}")
+            }
+            RowKey::SyncGroup(name) => write!(f, "vrrp_sync_group {name}"),
+            RowKey::SyncTrackedInterface { group, interface } => {
+                write!(f, "track_interface {interface} of vrrp_sync_group {group}")
+            }
+            RowKey::Tracker(kind, name) => write!(
+                f,
+                "{} {name}",
+                match kind {
+                    TrackerKind::Script => "vrrp_script",
+                    TrackerKind::File => "track_file",
+                    TrackerKind::Process => "track_process",
+                    TrackerKind::Bfd => "bfd_instance",
+                }
+            ),
+            RowKey::Route { owner, position } => of("route", position, owner),
+            RowKey::Rule { owner, position } => of("rule", position, owner),
+            RowKey::Group(name) => write!(f, "virtual_server_group {name}"),
+            RowKey::Service(key) => write!(f, "virtual_server {key}"),
+            RowKey::Server(key) => write!(f, "real_server {key} of virtual_server {}", key.service),
+            RowKey::Ipvs => f.write_str("the row of IPVS"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -95,6 +95,7 @@ impl Engine {
 
     fn report(&mut self, slot: Slot, transition: Transition, now: Instant, out: &mut Vec<Output>) {
         let at = self.wall(now);
+        self.count_masters(slot, transition);
         let Some(router) = self.router_mut(slot) else { return };
         let Transition { from, to, reason } = transition;
         match (from, to) {

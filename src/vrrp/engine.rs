@@ -624,6 +624,7 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
+        let faulty = (!router.faults.is_empty(), !view.faults.is_empty());
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
                 out.push(info(&name, format!("({name}) {fault}")));
@@ -631,7 +632,8 @@ impl Engine {
             router.faults = view.faults;
             changed = true;
         }
-        let (started, faulty) = (router.machine.started(), router.machine.state() == State::Fault);
+        let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
+        self.count_faulty(slot, faulty.0, faulty.1);
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
@@ -639,8 +641,8 @@ impl Engine {
             self.block(slot, on, out);
         }
         let event = match self.fault_of(slot) {
-            Some(reason) if !faulty => Some(Event::Fault(reason)),
-            None if faulty => Some(Event::Recovered(Reason::InterfaceUp)),
+            Some(reason) if !in_fault => Some(Event::Fault(reason)),
+            None if in_fault => Some(Event::Recovered(Reason::InterfaceUp)),
             _ => None,
         };
         // A machine that has not started looks at the faults when it does.

@@ -78,6 +78,10 @@ pub(super) struct Group {
     pub since: WallTime,
     /// Its members in the order of the block.
     pub slots: Vec<Slot>,
+    /// How many of its members have faults of their own, and how many are master; kept with every change, as each member
+    /// asks again and again.
+    pub faulty: usize,
+    pub masters: usize,
 }
 
 impl Engine {
@@ -87,11 +91,15 @@ impl Engine {
             router.group = None;
             router.shared.clear();
         }
+        // Counted here from nothing: instances came and went.
         let mut groups = std::mem::take(&mut self.groups);
         for (at, group) in groups.iter_mut().enumerate() {
             group.slots = group.config.members.iter().filter_map(|name| self.names.get(name)).copied().collect();
+            (group.faulty, group.masters) = (0, 0);
             for slot in &group.slots {
                 if let Some(router) = self.router_mut(*slot) {
+                    group.faulty += usize::from(!router.faults.is_empty());
+                    group.masters += usize::from(router.machine.is_master());
                     router.group = Some(at);
                     router.shared = group.config.tracked_interfaces.clone();
                 }
@@ -111,7 +119,7 @@ impl Engine {
                     Some(group) => (group.state, group.since),
                     None => (State::Init, since),
                 };
-                Group { config: config.clone(), index, state, since, slots: Vec::new() }
+                Group { config: config.clone(), index, state, since, slots: Vec::new(), faulty: 0, masters: 0 }
             })
             .collect();
     }
@@ -137,8 +145,28 @@ impl Engine {
         if let Some(fault) = router.faults.first() {
             return Some(fault.reason());
         }
-        let others = self.members(router.group?);
-        others.into_iter().any(|(_, router)| !router.faults.is_empty()).then_some(Reason::SyncGroup)
+        let group = self.groups.get(router.group?)?;
+        (group.faulty > 0).then_some(Reason::SyncGroup)
+    }
+
+    /// A member has faults now, or none any more.
+    pub(super) fn count_faulty(&mut self, slot: Slot, was: bool, is: bool) {
+        if let Some(group) = self.group_of(slot) {
+            group.faulty = (group.faulty + usize::from(is)).saturating_sub(usize::from(was));
+        }
+    }
+
+    /// A member became master, or is it no more.
+    pub(super) fn count_masters(&mut self, slot: Slot, transition: Transition) {
+        let master = |state| usize::from(state == State::Master);
+        if let Some(group) = self.group_of(slot) {
+            group.masters = (group.masters + master(transition.to)).saturating_sub(master(transition.from));
+        }
+    }
+
+    fn group_of(&mut self, slot: Slot) -> Option<&mut Group> {
+        let at = self.router(slot)?.group?;
+        self.groups.get_mut(at)
     }
 
     /// A member's silence is over, and another's is not: it waits. True if so.
@@ -166,7 +194,7 @@ impl Engine {
     pub(super) fn follow_together(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot).filter(|router| router.machine.follows(now)) else { return };
         let Some(group) = router.group else { return };
-        if self.members(group).any(|(_, router)| router.machine.is_master()) {
+        if self.groups.get(group).is_some_and(|group| group.masters > 0) {
             self.carry_out_together(group, slot, Actions::new(), Some(Order::Yield), now, out);
         }
     }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::engine_tests::{
     Bench, ETH0, ETH1, OURS, PEER, VIP, address, advert_of, at_ms, config, instance, link, logs,
 };
@@ -403,6 +405,34 @@ fn what_a_group_tracks_counts_for_every_member() {
     assert_eq!(told(&out), names(&[("VI_2", State::Backup), ("VI_1", State::Backup), ("G", State::Backup)]));
 }
 
+/// Keepalived 2.2.7 keeps one line: the group's, unless the instance's own has weight 0.
+#[test]
+fn an_interface_that_a_member_and_its_group_track_counts_once_and_the_groups_weight_goes_first() {
+    let tracking = |own, groups| {
+        let track = |weight| vec![TrackedInterface { interface: "eth1".into(), weight, reverse: false }];
+        let mut config = pair();
+        config.instances[0].tracked_interfaces = track(own);
+        config.instances[1].interface = Some("eth0".into());
+        config.sync_groups[0].tracked_interfaces = track(groups);
+        config
+    };
+    for (own, groups, down, up) in
+        [(-20, -20, [80, 80], [100, 100]), (-30, -20, [80, 80], [100, 100]), (-30, 20, [100, 100], [120, 120])]
+    {
+        let (mut bench, at) = master(&tracking(own, groups));
+        let effective = |bench: &Bench| ["VI_1", "VI_2"].map(|name| bench.row(name).effective_priority.get());
+        assert_eq!(effective(&bench), up, "own {own}, the group's {groups}");
+        assert_eq!(told(&bench.say_at(Input::Link(link(ETH1, false)), after(at, 100))), vec![]);
+        assert_eq!(effective(&bench), down, "own {own}, the group's {groups}");
+    }
+    for (own, groups, faults) in [(0, -20, [1, 0]), (-20, 0, [1, 1]), (0, 0, [1, 1])] {
+        let (mut bench, at) = master(&tracking(own, groups));
+        bench.say_at(Input::Link(link(ETH1, false)), after(at, 100));
+        assert_eq!(states(&bench), [State::Fault; 2]);
+        assert_eq!(["VI_1", "VI_2"].map(|name| bench.row(name).faults.len()), faults);
+    }
+}
+
 #[test]
 fn a_set_of_a_priority_acts_on_that_member_only() {
     let (mut bench, at) = master(&pair());
@@ -491,6 +521,42 @@ fn a_reload_that_binds_a_healthy_instance_to_one_in_fault_and_parts_them_again()
 }
 
 #[test]
+fn a_member_in_fault_that_gets_another_identity_keeps_its_mates_in_fault() {
+    let (mut bench, at) = master(&pair());
+    let ms = at.nanos() / 1_000_000 + 100;
+    bench.say(Input::Link(link(ETH1, false)), ms);
+    let renumbered = with(|_, second| second.vrid = priority(60));
+    let out = bench.apply(&renumbered, ms + 100);
+    assert_eq!(told(&out), names(&[("VI_2", State::Fault)]), "it starts, and its mates stay what they are");
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Fault; 2], State::Fault));
+    // The other way round: what kept the group in fault went with the old identity.
+    let moved = with(|_, second| second.interface = Some("eth0".into()));
+    let out = bench.apply(&moved, ms + 200);
+    let backup = ["VI_1", "G", "VI_2"].map(|name| (name, State::Backup));
+    assert_eq!(told(&out), names(&backup));
+}
+
+#[test]
+fn a_group_that_a_reload_leaves_with_its_masters_only_is_master_and_says_so() {
+    // VI_1 is master and VI_2 follows one; they are bound, then VI_2 leaves.
+    let (mut bench, _) = started(&config(two()));
+    for second in 0..6 {
+        let now = at_ms(500 + second * 1000);
+        run_until(&mut bench, now);
+        hear(&mut bench, 52, 200, now);
+    }
+    assert_eq!(states(&bench), [State::Master, State::Backup]);
+    assert_eq!(told(&bench.apply(&pair(), 5_600)), vec![]);
+    assert_eq!(group_state(&bench), State::Backup);
+    let out = bench.apply(&grouped(two(), group(&["VI_1"])), 5_700);
+    assert_eq!(told(&out), names(&[("G", State::Master)]));
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Master, State::Backup], State::Master));
+    // With the other one instead of it.
+    let out = bench.apply(&grouped(two(), group(&["VI_2"])), 5_800);
+    assert_eq!(told(&out), names(&[("G", State::Backup)]));
+}
+
+#[test]
 fn groups_keep_their_numbers_in_the_order_of_the_file() {
     let mut config = grouped(two(), group(&["VI_1"]));
     let mut second = group(&["VI_2"]);
@@ -507,4 +573,56 @@ fn groups_keep_their_numbers_in_the_order_of_the_file() {
     assert_eq!([index(&bench, "G"), index(&bench, "H")], [2, 1]);
     assert!(out.contains(&Output::Changed(RowKey::SyncGroup("H".to_owned()))));
     assert_eq!(told(&out), vec![]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Link(u32, bool),
+    Hear(u8, u8),
+    Run(u64),
+    Apply(usize),
+    Shutdown,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (prop_oneof![Just(ETH0), Just(ETH1)], any::<bool>()).prop_map(|(index, up)| Step::Link(index, up)),
+        6 => (51..=52u8, prop_oneof![Just(0), Just(50), Just(150)]).prop_map(|(vrid, strength)| Step::Hear(vrid, strength)),
+        6 => (1..8_000u64).prop_map(Step::Run),
+        4 => (0..6usize).prop_map(Step::Apply),
+        1 => Just(Step::Shutdown),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_a_group_counts_is_what_its_members_are(steps in proptest::collection::vec(step(), 1..40)) {
+        let renumbered = with(|_, second| second.vrid = priority(60));
+        let mut alone = pair();
+        alone.instances.truncate(1);
+        alone.sync_groups[0].members.truncate(1);
+        let parts = [&["VI_1"][..], &["VI_2"]].map(|members| grouped(two(), group(members)));
+        let [first, second] = parts;
+        let configs = [pair(), config(two()), renumbered, alone, first, second];
+        let (mut bench, _) = started(&pair());
+        let mut now = at_ms(0);
+        for step in steps {
+            match step.clone() {
+                Step::Link(index, up) => drop(bench.say_at(Input::Link(link(index, up)), now)),
+                Step::Hear(vrid, strength) => drop(hear(&mut bench, vrid, strength, now)),
+                Step::Run(ms) => {
+                    now = after(now, ms);
+                    drop(run_until(&mut bench, now));
+                }
+                Step::Apply(at) => drop(bench.apply(&configs[at], now.nanos() / 1_000_000)),
+                Step::Shutdown => drop(bench.say_at(Input::Shutdown { keep_addresses: false }, now)),
+            }
+            for group in &bench.engine.groups {
+                let members: Vec<_> = group.slots.iter().filter_map(|slot| bench.engine.router(*slot)).collect();
+                let faulty = members.iter().filter(|router| !router.faults.is_empty()).count();
+                let masters = members.iter().filter(|router| router.machine.is_master()).count();
+                prop_assert_eq!((group.faulty, group.masters), (faulty, masters), "after {:?}", step);
+            }
+        }
+    }
 }

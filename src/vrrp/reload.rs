@@ -53,17 +53,22 @@ impl Engine {
         if self.phase == Phase::Running {
             self.join_groups();
             self.install_statics(out);
-            for slot in kept {
-                self.follow_up(slot, now, out);
-            }
+            // Those that stay look at the faults of their groups, which have new members.
             for slot in &added {
                 self.refresh(*slot, now, out);
+            }
+            for slot in kept {
+                self.follow_up(slot, now, out);
             }
         }
         self.settle(out);
         if self.phase == Phase::Running {
             for slot in added {
                 self.launch(slot, now, out);
+            }
+            // One that lost or won a member may be something else now, although no member moved.
+            for at in 0..self.groups.len() {
+                self.settle_group(at, now, out);
             }
             self.announce(now, out);
         }

@@ -94,6 +94,14 @@ fn what_keepalived_drops_of_a_group_is_dropped_and_told() {
 }
 
 #[test]
+fn an_interface_that_a_member_and_its_group_track_is_told() {
+    let group = "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n track_interface {\n eth0 weight -20\n }\n}";
+    let loaded = with_groups(group, "", "track_interface {\n eth0 weight -30\n eth1\n }");
+    assert_eq!(ids(&loaded), ["duplicate-track"]);
+    assert_eq!(loaded.config.sync_groups[0].tracked_interfaces.len(), 1);
+}
+
+#[test]
 fn interfaces_that_a_group_tracks_keep_their_weights_unless_a_member_is_an_owner() {
     let group = "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n track_interface {\n eth0 weight 10\n eth1 weight -5 reverse\n \
                  eth1\n }\n}";

@@ -163,10 +163,29 @@ impl Groups<'_> {
                     tracked.weight = 0;
                 }
             }
+            tracked_twice(builder, node, &group, &known);
             if !group.members.is_empty() {
                 groups.push(group);
             }
         }
         groups
+    }
+}
+
+/// Interfaces that a group tracks for all its members, and one of them again.
+fn tracked_twice(builder: &mut Builder<'_>, node: &Node, group: &SyncGroup, known: &HashMap<&InstanceName, &Instance>) {
+    for member in group.members.iter().filter_map(|name| known.get(name)) {
+        for own in &member.tracked_interfaces {
+            let Some(shared) = group.tracked_interfaces.iter().find(|it| it.interface == own.interface) else {
+                continue;
+            };
+            let (interface, name) = (&own.interface, &member.name);
+            let message = format!("{interface} is tracked by {name}, too, which belongs to this group");
+            let counts = if own.weight == 0 { own.weight } else { shared.weight };
+            builder.report(
+                Diagnostic::warning("duplicate-track", node.span(), message)
+                    .hint(format!("delete one of the lines; for {name} weight {counts} counts")),
+            );
+        }
     }
 }

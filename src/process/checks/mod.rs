@@ -119,7 +119,6 @@ struct Driver {
     started: bool,
     resync_at: Option<Instant>,
     resynced_at: Instant,
-    too_large: u64,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
 }
@@ -203,7 +202,6 @@ impl Driver {
             started: false,
             resync_at: None,
             resynced_at: Instant::ZERO,
-            too_large: 0,
             leaving: None,
         };
         driver.kernel.ask(Ask::Table);
@@ -486,9 +484,8 @@ impl Driver {
                 Sent::Gone => outbox::Sent::Gone,
             });
         }
-        if self.outbox.rows_too_large > self.too_large {
-            self.too_large = self.outbox.rows_too_large;
-            error!("a row is too large to be shown by SNMP and dumps");
+        while let Some(key) = self.outbox.next_too_large() {
+            error!("{key} is too large to be shown by SNMP and dumps");
         }
     }
 

@@ -135,8 +135,6 @@ struct Driver {
     /// When to tell the bridge everything again, as it asked, and when that was done last.
     resync_at: Option<Instant>,
     resynced_at: Instant,
-    /// Rows too large for a frame so far, to complain once about each more.
-    too_large: u64,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
 }
@@ -212,7 +210,6 @@ impl Driver {
             dump_at: None,
             resync_at: None,
             resynced_at: Instant::ZERO,
-            too_large: 0,
             leaving: None,
         };
         driver.world.configure(&config, &driver.poller);
@@ -471,9 +468,8 @@ impl Driver {
                 self.watching_bus = wants;
             }
         }
-        if self.outbox.rows_too_large > self.too_large {
-            self.too_large = self.outbox.rows_too_large;
-            error!("a row is too large to be shown by SNMP and dumps");
+        while let Some(key) = self.outbox.next_too_large() {
+            error!("{key} is too large to be shown by SNMP and dumps");
         }
     }
 
