@@ -18,6 +18,8 @@ pub struct Membership {
     /// Of the group.
     pub name: String,
     pub weighted: bool,
+    /// Interfaces that the group tracks for all its members.
+    pub interfaces: Vec<String>,
 }
 
 pub struct Groups<'a> {
@@ -48,7 +50,9 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
         if let Some(child) = node.child("global_tracking") {
             builder.deprecated(child, "write track_interface and its kin into the group itself");
         }
-        let membership = Membership { name: name.to_owned(), weighted: tracking_weight };
+        let tracked = tracked(builder, node);
+        let interfaces = tracked.iter().map(|tracked| tracked.interface.clone()).collect();
+        let membership = Membership { name: name.to_owned(), weighted: tracking_weight, interfaces };
         let members = members(builder, node, &instances, &membership, &mut groups.memberships);
         let group = SyncGroup {
             location: builder.location(node.keyword.span),
@@ -57,7 +61,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
             tracking_weight,
             // Filled in by [`super::tracking`], which knows the trackers.
             tracks: vec![],
-            tracked_interfaces: tracked(builder, node),
+            tracked_interfaces: tracked,
             notify: notify(builder, node),
             smtp_alert: node.child("smtp_alert").and_then(Node::switch).unwrap_or(defaults.smtp_alert),
         };
@@ -163,29 +167,10 @@ impl Groups<'_> {
                     tracked.weight = 0;
                 }
             }
-            tracked_twice(builder, node, &group, &known);
             if !group.members.is_empty() {
                 groups.push(group);
             }
         }
         groups
-    }
-}
-
-/// Interfaces that a group tracks for all its members, and one of them again.
-fn tracked_twice(builder: &mut Builder<'_>, node: &Node, group: &SyncGroup, known: &HashMap<&InstanceName, &Instance>) {
-    for member in group.members.iter().filter_map(|name| known.get(name)) {
-        for own in &member.tracked_interfaces {
-            let Some(shared) = group.tracked_interfaces.iter().find(|it| it.interface == own.interface) else {
-                continue;
-            };
-            let (interface, name) = (&own.interface, &member.name);
-            let message = format!("{interface} is tracked by {name}, too, which belongs to this group");
-            let counts = if own.weight == 0 { own.weight } else { shared.weight };
-            builder.report(
-                Diagnostic::warning("duplicate-track", node.span(), message)
-                    .hint(format!("delete one of the lines; for {name} weight {counts} counts")),
-            );
-        }
     }
 }

@@ -476,6 +476,17 @@ impl<'a> Draft<'a> {
                 );
                 continue;
             }
+            let shared = self.group.filter(|group| group.interfaces.iter().any(|it| it == name));
+            if let Some(group) = shared {
+                // Keepalived's rule: weight 0 puts the instance in fault, any other gives way to the group's.
+                let hint =
+                    if number == 0 { "delete one of the lines" } else { "delete the line: only the group's counts" };
+                let message = format!("{name} is tracked by sync group {} already", group.name);
+                builder.report(Diagnostic::warning("duplicate-track", word.span, message).hint(hint));
+                if number != 0 {
+                    continue;
+                }
+            }
             let mut number = number;
             if number != 0
                 && let Some(group) = self.group.filter(|group| !group.weighted)
