@@ -42,8 +42,7 @@ AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$
 test: build ## every test; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
 	$(CARGO) test --release --workspace --no-run
-	$(AS_ROOT) $(CARGO) test --release -p keepwatch
-	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests -- --test-threads=2
+	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release --workspace -- --test-threads=2
 
 FUZZ_SECONDS ?= 60
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
