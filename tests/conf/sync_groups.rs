@@ -94,16 +94,16 @@ fn what_keepalived_drops_of_a_group_is_dropped_and_told() {
 }
 
 #[test]
-fn an_interface_that_a_member_and_its_group_track_is_told_and_a_weight_of_the_member_gives_way() {
+fn an_interface_that_a_member_and_its_group_track_is_told_and_shown_with_the_weight_that_it_has() {
     for tracking_weight in ["", "sync_group_tracking_weight"] {
         let group = format!(
             "vrrp_sync_group G {{\n group {{\n VI_1\n VI_2\n }}\n {tracking_weight}\n \
              track_interface {{\n eth1 weight -20\n }}\n}}"
         );
-        for (line, kept) in [("eth1 weight -30", 0), ("eth1", 1)] {
+        for (line, weight) in [("eth1 weight -30", -30), ("eth1", 0)] {
             let loaded = with_groups(&group, "", &format!("track_interface {{\n {line}\n }}"));
             assert_eq!(ids(&loaded), ["duplicate-track"], "{line} {tracking_weight}");
-            assert_eq!(loaded.config.instances[1].tracked_interfaces.len(), kept, "{line} {tracking_weight}");
+            assert_eq!(loaded.config.instances[1].tracked_interfaces[0].weight, weight, "{line} {tracking_weight}");
             assert_eq!(loaded.config.sync_groups[0].tracked_interfaces[0].weight, -20);
         }
     }

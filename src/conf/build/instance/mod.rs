@@ -478,17 +478,15 @@ impl<'a> Draft<'a> {
             }
             let shared = self.group.filter(|group| group.interfaces.iter().any(|it| it == name));
             if let Some(group) = shared {
-                // Keepalived's rule: weight 0 puts the instance in fault, any other gives way to the group's.
+                // Keepalived's rule: weight 0 puts the instance in fault, any other is shown and gives way to the group's.
                 let hint =
                     if number == 0 { "delete one of the lines" } else { "delete the line: only the group's counts" };
                 let message = format!("{name} is tracked by sync group {} already", group.name);
                 builder.report(Diagnostic::warning("duplicate-track", word.span, message).hint(hint));
-                if number != 0 {
-                    continue;
-                }
             }
             let mut number = number;
             if number != 0
+                && shared.is_none()
                 && let Some(group) = self.group.filter(|group| !group.weighted)
             {
                 let message = format!("{} is in sync group {}: the weight is read as 0", self.name, group.name);
