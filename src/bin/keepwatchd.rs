@@ -19,7 +19,8 @@ fn main() -> ExitCode {
         Some(Role::Bridge) => bridge::run(),
         Some(Role::Checks) => checks::run(),
         Some(Role::Runner) => runner::run(),
-        None => match words
+        // The rrd role is another binary's.
+        Some(Role::Rrd) | None => match words
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
             .and_then(Options::parse_words)
         {

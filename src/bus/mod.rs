@@ -8,3 +8,4 @@ pub mod msg;
 pub mod outbox;
 pub mod rows;
 pub mod run;
+pub mod timing;

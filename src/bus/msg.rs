@@ -157,6 +157,12 @@ pub enum Command {
         instance: InstanceName,
         preempt: bool,
     },
+    /// `down`: let other routers go first. A master resigns; until `down` is taken back the instance takes over only when
+    /// nobody else does. Refused for an owner of the addresses.
+    StandDown {
+        instance: InstanceName,
+        down: bool,
+    },
     /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
     SetWeight {
         server: ServerKey,
@@ -184,6 +190,8 @@ pub enum Refusal {
     /// The thing is not in the configuration (any more).
     NoSuchInstance,
     NoSuchServer,
+    /// The instance owns its addresses: it cannot let others go first.
+    Owner,
     /// The kernel did not take it: its errno.
     Kernel(i32),
 }
@@ -209,22 +217,25 @@ pub enum ToEngine {
 impl Command {
     /// Whether one undoes or overrides what the other does.
     pub fn same_thing(&self, other: &Command) -> bool {
-        use Command::{ResetWeight, SetPreempt, SetPriority, SetWeight};
+        use Command::{ResetWeight, SetPreempt, SetPriority, SetWeight, StandDown};
         match (self, other) {
             (SetPriority { instance: a, .. }, SetPriority { instance: b, .. })
-            | (SetPreempt { instance: a, .. }, SetPreempt { instance: b, .. }) => a == b,
+            | (SetPreempt { instance: a, .. }, SetPreempt { instance: b, .. })
+            | (StandDown { instance: a, .. }, StandDown { instance: b, .. }) => a == b,
             (
                 SetWeight { server: a, .. } | ResetWeight { server: a },
                 SetWeight { server: b, .. } | ResetWeight { server: b },
             ) => a == b,
-            (SetPriority { .. } | SetPreempt { .. } | SetWeight { .. } | ResetWeight { .. }, _) => false,
+            (SetPriority { .. } | SetPreempt { .. } | StandDown { .. } | SetWeight { .. } | ResetWeight { .. }, _) => {
+                false
+            }
         }
     }
 
     /// Who carries it out.
     pub fn owner(&self) -> Source {
         match self {
-            Command::SetPriority { .. } | Command::SetPreempt { .. } => Source::Vrrp,
+            Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::StandDown { .. } => Source::Vrrp,
             Command::SetWeight { .. } | Command::ResetWeight { .. } => Source::Checks,
         }
     }

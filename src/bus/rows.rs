@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::timing::{CheckTimes, Pulse, VrrpTimes};
 use crate::check::table::{Daemon, Load, Stats};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
@@ -51,6 +52,10 @@ pub enum RowKey {
     Service(ServiceKey),
     Server(ServerKey),
     Ipvs,
+    /// The process itself; each engine has one.
+    Pulse,
+    VrrpTimes,
+    CheckTimes,
 }
 
 /// For the log.
@@ -88,6 +93,8 @@ impl fmt::Display for RowKey {
             RowKey::Service(key) => write!(f, "virtual_server {key}"),
             RowKey::Server(key) => write!(f, "real_server {key} of virtual_server {}", key.service),
             RowKey::Ipvs => f.write_str("the row of IPVS"),
+            RowKey::Pulse => f.write_str("the row of the process"),
+            RowKey::VrrpTimes | RowKey::CheckTimes => f.write_str("the row of delays"),
         }
     }
 }
@@ -108,6 +115,9 @@ pub enum Row {
     Service(Box<ServiceRow>),
     Server(Box<ServerRow>),
     Ipvs(Box<IpvsRow>),
+    Pulse(Box<Pulse>),
+    VrrpTimes(Box<VrrpTimes>),
+    CheckTimes(Box<CheckTimes>),
 }
 
 /// VRRP states as MIB and traps number them.
@@ -159,6 +169,16 @@ pub struct InstanceRow {
     pub master: Option<(IpAddr, u8)>,
     /// Interval that the current master advertises, nanoseconds.
     pub master_interval_ns: u64,
+    /// Silence after which a backup takes over, as it is in use, nanoseconds.
+    pub master_down_ns: u64,
+    /// When the last advert was accepted.
+    pub last_advert: Option<WallTime>,
+    /// The last advert heard of another router while this one was master.
+    pub other_master: Option<OtherMaster>,
+    /// An operator lets other routers go first, since then.
+    pub stood_down: Option<WallTime>,
+    /// A SET or an operator put another base priority in the place of the configured one.
+    pub priority_overridden: bool,
     pub interface_index: Option<u32>,
     pub interface_mac: Option<[u8; 6]>,
     /// The advertised addresses: they number rows of the RFC modules.
@@ -176,6 +196,14 @@ pub struct InstanceRow {
     /// What holds the instance in fault, in words; empty otherwise.
     pub faults: Vec<String>,
     pub counters: Counters,
+}
+
+/// A router that claims the same addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherMaster {
+    pub address: IpAddr,
+    pub priority: u8,
+    pub at: WallTime,
 }
 
 /// Why an instance changed its state (RFC 6527 vrrpv3StatisticsNewMasterReason, and ours).
@@ -260,6 +288,12 @@ pub struct Counters {
     pub unknown_source: u64,
     /// Messages sent to make neighbours learn where the addresses are.
     pub announcements_sent: u64,
+    /// Entries into the other states; into master there are `became_master`.
+    pub entered_init: u64,
+    pub entered_backup: u64,
+    pub entered_fault: u64,
+    /// Adverts of another router heard while master.
+    pub other_master_adverts: u64,
 }
 
 /// Errors that belong to no instance (RFC 2787 and RFC 6527 router statistics).
@@ -313,6 +347,22 @@ pub struct TrackerRow {
     pub index: u32,
     pub config: TrackerConfig,
     pub finding: Finding,
+    pub runs: TrackerRuns,
+}
+
+/// What looking at a tracker has come to; scripts and BFD sessions only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrackerRuns {
+    pub success: u64,
+    pub failure: u64,
+    pub timeout: u64,
+    /// The run before was not over.
+    pub skipped: u64,
+    pub running: bool,
+    /// Of the last finished run, microseconds.
+    pub took_us: u64,
+    pub went_up: u64,
+    pub went_down: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -458,6 +508,13 @@ pub struct IpvsRow {
     pub operations_failed: u64,
     /// Every counter that is shown was read from the kernel after this moment.
     pub counted_at: Instant,
+    /// The same moment for people.
+    pub counted_wall: WallTime,
+    /// How long the last reading of all counters took, microseconds.
+    pub poll_us: u64,
+    pub poll_errors: u64,
+    /// Since the kernel's module was loaded, all services together; `None` where the kernel does not tell.
+    pub totals: Option<Stats>,
 }
 
 impl TrackerConfig {

@@ -33,7 +33,10 @@ impl Engine {
             | RowKey::Router
             | RowKey::Instance(_)
             | RowKey::Address { .. }
-            | RowKey::TrackedInterface { .. } => None,
+            | RowKey::TrackedInterface { .. }
+            | RowKey::Pulse
+            | RowKey::VrrpTimes
+            | RowKey::CheckTimes => None,
         }
     }
 

@@ -15,6 +15,7 @@ use self::snmp::SnmpReport;
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{ServerConfig, ServerRow, ServiceRow};
 use crate::conf::model::ServerKey;
+use crate::export::Look;
 use crate::store::Snapshot;
 
 /// Largest weight that IPVS takes, and SNMP.
@@ -170,8 +171,8 @@ pub enum Step {
 }
 
 /// Decides over a request. `may_write`: whether the peer may change anything.
-pub fn handle(request: &Request, snapshot: &Snapshot, may_write: bool) -> Step {
-    decide(request, snapshot, may_write).unwrap_or_else(Step::Answer)
+pub fn handle(request: &Request, look: &Look, may_write: bool) -> Step {
+    decide(request, &look.snapshot, may_write).unwrap_or_else(Step::Answer)
 }
 
 fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Step, Response> {
@@ -223,7 +224,8 @@ fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Ste
 }
 
 /// The answer to a write, after the owner's; `snapshot` shows it.
-pub fn settled(command: &Command, reply: &Reply, snapshot: &Snapshot) -> Response {
+pub fn settled(command: &Command, reply: &Reply, look: &Look) -> Response {
+    let snapshot = &*look.snapshot;
     match reply {
         Reply::Done { .. } => {
             let (Command::SetWeight { server, .. } | Command::ResetWeight { server }) = command else {
@@ -238,6 +240,7 @@ pub fn settled(command: &Command, reply: &Reply, snapshot: &Snapshot) -> Respons
         Reply::Refused(Refusal::NoSuchServer | Refusal::NoSuchInstance) => {
             error(Code::NoSuchServer, "it has just left the configuration")
         }
+        Reply::Refused(Refusal::Owner) => error(Code::Refused, "it owns its addresses: no other router may have them"),
         Reply::Refused(Refusal::Kernel(errno)) => {
             error(Code::Refused, format!("the kernel refuses it (error {errno})"))
         }

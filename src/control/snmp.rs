@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::timing::Histogram;
+
 /// All of it. Times are seconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnmpReport {
     pub agentx: AgentX,
     /// `enable_traps`: without it there are no notifications.
@@ -14,7 +16,7 @@ pub struct SnmpReport {
     pub engine: Option<EngineReport>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentX {
     pub state: SessionState,
     /// Up since, or not up since.
@@ -39,12 +41,21 @@ pub struct AgentX {
     pub notifications_refused: u64,
     /// Sent, and the session ended before the master acknowledged them: it may have them or not.
     pub notifications_unanswered: u64,
+    /// Pings without an answer in time.
+    pub ping_failures: u64,
+    /// By the name of the PDU, `get`, `getnext`, `getbulk`, `testset`, `commitset`, `undoset`, `cleanupset`.
+    pub requests_by_type: Vec<(String, u64)>,
+    /// From a request read to its response written.
+    pub request_times: Histogram,
+    /// SETs: object, `committed`, `refused` or `undone`, how many. Over the responder, too.
+    pub sets: Vec<(String, String, u64)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionState {
     /// Nothing is to be registered: no `enable_snmp_...`, and no `-x`.
+    #[default]
     Off,
     Waiting,
     Connecting,
@@ -59,7 +70,7 @@ pub struct RefusedSubtree {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueReport {
     pub length: usize,
     pub limit: usize,

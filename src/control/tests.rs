@@ -3,10 +3,9 @@ use std::sync::Arc;
 use super::*;
 use crate::conf::model::{Family, Protocol, ServiceKey, ServiceKind, SorryServer, VirtualServer};
 use crate::mib::fixture::check::{address_key, committed, group_key, ip, server, service, service_rows};
-use crate::store::Snapshot;
 
 /// Two virtual servers over one pool, one with names, one of IPv6 with a sorry server.
-fn snapshot() -> Arc<Snapshot> {
+fn snapshot() -> Arc<Look> {
     let mut rows = Vec::new();
     let mut add = |index, config: VirtualServer, servers: &[(&str, u16, Option<&str>)]| {
         let servers = servers.iter().map(|&(address, port, name)| {
@@ -34,7 +33,7 @@ fn snapshot() -> Arc<Snapshot> {
     add(3, six, &[("fd00::10", 53, None)]);
     let mark = ServiceKey { kind: ServiceKind::Mark { mark: 47, family: Family::V4 }, protocol: None };
     add(4, service(mark, Family::V4), &[("10.0.0.1", 0, None)]);
-    committed(rows).snapshot()
+    Arc::new(Look { snapshot: committed(rows).snapshot(), ..Look::default() })
 }
 
 fn set(server: &str, service: Option<&str>) -> Step {
@@ -128,7 +127,7 @@ fn a_weight_that_ipvs_does_not_have_is_refused() {
 fn without_word_from_the_checks_process_nothing_is_known() {
     let request = Request::Services { service: None };
     assert!(matches!(
-        handle(&request, &Snapshot::default(), true),
+        handle(&request, &Look::default(), true),
         Step::Answer(Response::Error { code: Code::Unavailable, .. })
     ));
 }

@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::control::snmp::SnmpReport;
 use crate::control::{Code, Request, Response, Step, error, handle, settled};
-use crate::store::Snapshot;
+use crate::export::Look;
 
 /// Tools at once.
 const CONNECTIONS_MAX: usize = 32;
@@ -107,7 +107,7 @@ impl Drop for ControlSocket {
 /// What a connection asks of the bridge.
 #[derive(Debug)]
 pub enum Ask {
-    Look(oneshot::Sender<Arc<Snapshot>>),
+    Look(oneshot::Sender<Arc<Look>>),
     Carry(Command, oneshot::Sender<Reply>),
     Snmp(oneshot::Sender<Box<SnmpReport>>),
 }
@@ -257,8 +257,8 @@ async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>, l
 
 async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
     let stopping = || error(Code::Unavailable, "the daemon stops");
-    let Some(snapshot) = look(ask).await else { return stopping() };
-    let command = match handle(request, &snapshot, may_write) {
+    let Some(shown) = look(ask).await else { return stopping() };
+    let command = match handle(request, &shown, may_write) {
         Step::Answer(response) => return response,
         Step::NeedsCommand(command) => command,
         Step::NeedsSnmp => {
@@ -270,7 +270,7 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
             };
         }
     };
-    drop(snapshot);
+    drop(shown);
     let (tell, told) = oneshot::channel();
     if ask.send(Ask::Carry(command.clone(), tell)).await.is_err() {
         return stopping();
@@ -284,8 +284,8 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
         }
     };
     match look(ask).await {
-        Some(snapshot) => {
-            let response = settled(&command, &reply, &snapshot);
+        Some(shown) => {
+            let response = settled(&command, &reply, &shown);
             if let (Command::SetWeight { server, weight }, Response::Servers { .. }) = (&command, &response) {
                 info!("weight of {server} in {} set to {weight} over the control socket", server.service);
             }
@@ -298,7 +298,7 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
     }
 }
 
-async fn look(ask: &mpsc::Sender<Ask>) -> Option<Arc<Snapshot>> {
+async fn look(ask: &mpsc::Sender<Ask>) -> Option<Arc<Look>> {
     let (tell, told) = oneshot::channel();
     ask.send(Ask::Look(tell)).await.ok()?;
     told.await.ok()
@@ -322,10 +322,11 @@ mod tests {
     use crate::conf::model::{Family, Protocol};
     use crate::mib::fixture::check::{address_key, committed, server, service, service_rows};
 
-    fn snapshot() -> Arc<Snapshot> {
+    fn snapshot() -> Arc<Look> {
         let config = service(address_key("192.0.2.10", 80, Protocol::Tcp), Family::V4);
         let servers = vec![(server(&config, "192.168.1.10", 80, 3), Default::default())];
-        committed(service_rows(1, config, Default::default(), servers)).snapshot()
+        let snapshot = committed(service_rows(1, config, Default::default(), servers)).snapshot();
+        Arc::new(Look { snapshot, ..Look::default() })
     }
 
     const IMPATIENT: Limits =

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use super::options::Options;
 use super::role::Role;
 use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
+use crate::export::look::{Daemon, Endpoint};
 use crate::sys::seqpacket::{self, Received, Seqpacket};
 
 /// Supervisor to child. The comments name the descriptor that travels along.
@@ -36,6 +38,14 @@ pub enum ToChild {
     Listening { address: SocketAddr, error: Option<i32> },
     /// An answer to [`ToSupervisor::OpenState`]: with the file, open for reading and writing, or an errno.
     State { error: Option<i32> },
+    /// An answer to [`ToSupervisor::ListenStream`]: with a listening socket, or an errno.
+    ListeningStream { endpoint: Endpoint, error: Option<i32> },
+    /// An answer to [`ToSupervisor::OpenFile`]: with the file, open for reading, or an errno.
+    File { path: PathBuf, error: Option<i32> },
+    /// An answer to [`ToSupervisor::Textfile`]: with an empty file to fill, or an errno.
+    Textfile { error: Option<i32> },
+    /// To the bridge, every few seconds and when something changed; not sent while an earlier one waits.
+    Daemon(Box<Daemon>),
     /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
     /// Stop in good order.
@@ -56,6 +66,16 @@ pub enum ToSupervisor {
     Listen { address: SocketAddr },
     /// Nor to keep anything on disk: the file of the SNMP engine.
     OpenState,
+    /// Nor to listen where others do not: of the endpoints for HTTP, this one.
+    ListenStream { endpoint: Endpoint },
+    /// Nor to read keys: of the files that the sheet names, this one.
+    OpenFile { path: PathBuf },
+    /// A new textfile is wanted in the place that the sheet names.
+    Textfile,
+    /// The textfile that was handed out last is whole.
+    TextfileDone,
+    /// An operator wants the configuration read again.
+    Reload,
 }
 
 /// Signals that children act on, passed on by the supervisor.
@@ -81,6 +101,18 @@ pub struct Sheet {
     pub use_pid_dir: bool,
     /// Where the SNMP responder listens; the bridge gets no other socket.
     pub listen: Vec<SocketAddr>,
+    /// Where HTTP is served, with the permissions and the group of Unix sockets.
+    pub http: Vec<Endpoint>,
+    pub http_mode: u32,
+    pub http_group: Option<String>,
+    /// Files that the bridge may ask for.
+    pub files: Vec<PathBuf>,
+    pub textfile: Option<PathBuf>,
+    /// There are RRD files to keep, in this directory.
+    pub rrd: Option<PathBuf>,
+    /// The first 48 bits of the SHA-256 of the configuration behind this sheet.
+    pub hash: u64,
+    pub warnings: u32,
 }
 
 /// How many messages may wait for a child that does not read.

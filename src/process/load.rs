@@ -127,6 +127,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
         instance: config.global.instance.clone(),
         use_pid_dir: config.global.use_pid_dir,
         listen: config.settings.snmp.responder.iter().flat_map(|responder| responder.listen.clone()).collect(),
+        ..Sheet::default()
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes = postcard::to_extend(config, bytes).map_err(std::io::Error::other)?;

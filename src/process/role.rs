@@ -14,6 +14,8 @@ pub enum Role {
     Runner,
     /// The store, and everything that is shown of it.
     Bridge,
+    /// RRD files and graphs: a binary of its own, `keepwatch-rrd`.
+    Rrd,
 }
 
 impl Role {
@@ -24,6 +26,7 @@ impl Role {
             Role::Checks => "checks",
             Role::Runner => "runner",
             Role::Bridge => "bridge",
+            Role::Rrd => "rrd",
         }
     }
 

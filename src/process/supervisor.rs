@@ -312,7 +312,7 @@ impl Supervisor {
         let pid_path = match role {
             Role::Vrrp => Some(self.pid_path("vrrp", self.options.vrrp_pid.clone())),
             Role::Checks => Some(self.pid_path("checkers", self.options.checkers_pid.clone())),
-            Role::Load | Role::Runner | Role::Bridge => None,
+            Role::Load | Role::Runner | Role::Bridge | Role::Rrd => None,
         };
         let (mut channel, mut process) = self.spawn(role)?;
         let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
@@ -390,7 +390,7 @@ impl Supervisor {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX { attempt }, _))) => connect_agentx = Some(attempt),
                 Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
-                Ok(Some((message @ (ToSupervisor::Listen { .. } | ToSupervisor::OpenState), _))) => asked.push(message),
+                Ok(Some((message, _))) => asked.push(message),
                 Ok(None) => break,
                 Err(error) => {
                     if !matches!(error, ChannelError::Gone) {
@@ -414,7 +414,16 @@ impl Supervisor {
             match message {
                 ToSupervisor::Listen { address } => self.listen(role, address),
                 ToSupervisor::OpenState => self.open_state(role),
-                ToSupervisor::Ready { .. } | ToSupervisor::Dumped | ToSupervisor::ConnectAgentX { .. } => {}
+                ToSupervisor::Reload if role == Role::Bridge && self.stopping.is_none() => self.reload(),
+                // Not asked for yet.
+                ToSupervisor::ListenStream { .. }
+                | ToSupervisor::OpenFile { .. }
+                | ToSupervisor::Textfile
+                | ToSupervisor::TextfileDone => {}
+                ToSupervisor::Reload
+                | ToSupervisor::Ready { .. }
+                | ToSupervisor::Dumped
+                | ToSupervisor::ConnectAgentX { .. } => {}
             }
         }
         self.announce();

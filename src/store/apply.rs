@@ -299,6 +299,9 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         RowKey::Service(_) => matches!(row, Row::Service(_)),
         RowKey::Server(_) => matches!(row, Row::Server(_)),
         RowKey::Ipvs => matches!(row, Row::Ipvs(_)),
+        RowKey::Pulse => matches!(row, Row::Pulse(_)),
+        RowKey::VrrpTimes => matches!(row, Row::VrrpTimes(_)),
+        RowKey::CheckTimes => matches!(row, Row::CheckTimes(_)),
     }
 }
 
@@ -306,7 +309,7 @@ impl Kinds for Vrrp {
     type Shown = VrrpRows;
 
     fn owns(key: &RowKey) -> bool {
-        !matches!(key, RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs)
+        !matches!(key, RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs | RowKey::CheckTimes)
     }
 
     fn put(&mut self, shown: &mut VrrpRows, key: RowKey, row: Row) {
@@ -348,7 +351,9 @@ impl Kinds for Vrrp {
                 self.routes.stale = true;
             }
             Row::Rule(row) => self.rules.put(&mut shown.rules, key, Arc::from(row)),
-            Row::Group(_) | Row::Service(_) | Row::Server(_) | Row::Ipvs(_) => {}
+            Row::Pulse(pulse) => shown.pulse = Some(Arc::from(pulse)),
+            Row::VrrpTimes(times) => shown.times = Arc::from(times),
+            Row::Group(_) | Row::Service(_) | Row::Server(_) | Row::Ipvs(_) | Row::CheckTimes(_) => {}
         }
     }
 
@@ -367,7 +372,9 @@ impl Kinds for Vrrp {
             RowKey::Tracker(kind, _) => self.trackers(*kind).remove(key),
             RowKey::Route { .. } => self.routes.remove(key),
             RowKey::Rule { .. } => self.rules.remove(key),
-            RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => {}
+            RowKey::Pulse => shown.pulse = None,
+            RowKey::VrrpTimes => shown.times = Arc::default(),
+            RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs | RowKey::CheckTimes => {}
         }
     }
 
@@ -401,7 +408,16 @@ impl Kinds for Checks {
     type Shown = CheckRows;
 
     fn owns(key: &RowKey) -> bool {
-        matches!(key, RowKey::Global | RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs)
+        matches!(
+            key,
+            RowKey::Global
+                | RowKey::Group(_)
+                | RowKey::Service(_)
+                | RowKey::Server(_)
+                | RowKey::Ipvs
+                | RowKey::Pulse
+                | RowKey::CheckTimes
+        )
     }
 
     fn put(&mut self, shown: &mut CheckRows, key: RowKey, row: Row) {
@@ -415,7 +431,10 @@ impl Kinds for Checks {
             Row::Service(row) => self.services.put(&mut shown.services, key, Arc::from(row)),
             Row::Server(row) => self.servers.put(&mut shown.servers, key, Arc::from(row)),
             Row::Ipvs(row) => shown.ipvs = Arc::from(row),
-            Row::Router(_)
+            Row::Pulse(pulse) => shown.pulse = Some(Arc::from(pulse)),
+            Row::CheckTimes(times) => shown.times = Arc::from(times),
+            Row::VrrpTimes(_)
+            | Row::Router(_)
             | Row::Instance(_)
             | Row::Address(_)
             | Row::TrackedInterface(_)
@@ -434,7 +453,10 @@ impl Kinds for Checks {
             RowKey::Service(_) => self.services.remove(key),
             RowKey::Server(_) => self.servers.remove(key),
             RowKey::Ipvs => shown.ipvs = Arc::new(IpvsRow::default()),
-            RowKey::Router
+            RowKey::Pulse => shown.pulse = None,
+            RowKey::CheckTimes => shown.times = Arc::default(),
+            RowKey::VrrpTimes
+            | RowKey::Router
             | RowKey::Instance(_)
             | RowKey::Address { .. }
             | RowKey::TrackedInterface { .. }

@@ -11,6 +11,7 @@ use crate::bus::rows::{
     AddressRow, GroupRow, InstanceRow, IpvsRow, RouteRow, RouterCounters, RuleRow, ServerRow, ServiceRow, SyncGroupRow,
     TrackedInterfaceRow, TrackerRow,
 };
+use crate::bus::timing::{CheckTimes, Pulse, VrrpTimes};
 use crate::conf::model::{Global, GroupMember, InstanceName, Track};
 
 /// The numbers of a row: what follows the column in the name of a variable.
@@ -50,6 +51,9 @@ pub struct VrrpRows {
     pub rules: RowSet<RuleRow>,
     /// Instances as the RFC modules number them: those that have an interface and advertise an address.
     pub rfc: RfcRows,
+    /// `None` until the process has told of itself.
+    pub pulse: Option<Arc<Pulse>>,
+    pub times: Arc<VrrpTimes>,
 }
 
 /// By the owner's row and the place in its block, from 1.
@@ -92,6 +96,9 @@ pub struct CheckRows {
     /// By the row of the virtual server and the place in it.
     pub servers: RowSet<ServerRow>,
     pub ipvs: Arc<IpvsRow>,
+    /// `None` until the process has told of itself.
+    pub pulse: Option<Arc<Pulse>>,
+    pub times: Arc<CheckTimes>,
 }
 
 /// Settings of the whole daemon, as one engine has them in force.

@@ -554,7 +554,9 @@ impl Engine {
 
     fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
         let name = match &command {
-            Command::SetPriority { instance, .. } | Command::SetPreempt { instance, .. } => instance.clone(),
+            Command::SetPriority { instance, .. }
+            | Command::SetPreempt { instance, .. }
+            | Command::StandDown { instance, .. } => instance.clone(),
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
@@ -584,6 +586,8 @@ impl Engine {
                 out.push(info(&name, format!("({name}) set to {word}")));
                 Command::SetPreempt { instance, preempt: old }
             }
+            // Nobody asks for it yet.
+            Command::StandDown { .. } => return Reply::Refused(Refusal::Owner),
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         out.push(Output::Changed(RowKey::Instance(name)));

@@ -5,7 +5,7 @@ use super::group::tracked_row;
 use super::host::Host;
 use super::router::{Held, Router};
 use crate::bus::rows::{
-    AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow,
+    AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow, TrackerRuns,
 };
 use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
 
@@ -56,7 +56,13 @@ impl Engine {
                 let config: Rule = at(rules, *position)?.clone();
                 Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed: false })))
             }
-            RowKey::Group(_) | RowKey::Service(_) | RowKey::Server(_) | RowKey::Ipvs => None,
+            RowKey::Group(_)
+            | RowKey::Service(_)
+            | RowKey::Server(_)
+            | RowKey::Ipvs
+            | RowKey::Pulse
+            | RowKey::VrrpTimes
+            | RowKey::CheckTimes => None,
             RowKey::TrackedInterface { instance, interface } => {
                 let router = self.router_named(instance)?;
                 let tracked = router.config.tracked_interfaces.iter().find(|it| it.interface == *interface)?;
@@ -133,7 +139,7 @@ fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<Tracker
         }
     };
     // Nobody looks yet.
-    Some(TrackerRow { index, config, finding: Finding::Unknown })
+    Some(TrackerRow { index, config, finding: Finding::Unknown, runs: TrackerRuns::default() })
 }
 
 fn line_keys<'a>(
@@ -185,6 +191,11 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         primary: machine.primary(),
         master: machine.master().map(|master| (master.address, master.priority)),
         master_interval_ns: u64::try_from(machine.master_interval().as_nanos()).unwrap_or(u64::MAX),
+        master_down_ns: 0,
+        last_advert: None,
+        other_master: None,
+        stood_down: None,
+        priority_overridden: router.base != router.config.priority,
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
         advertised: router.config.addresses.iter().map(|address| address.address).collect(),

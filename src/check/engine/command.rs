@@ -17,7 +17,7 @@ impl Engine {
         let (server, set) = match command {
             Command::SetWeight { server, weight } => (server, Some(weight.min(WEIGHT_MAX))),
             Command::ResetWeight { server } => (server, None),
-            Command::SetPriority { .. } | Command::SetPreempt { .. } => {
+            Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::StandDown { .. } => {
                 return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchInstance) });
             }
         };

@@ -1,6 +1,7 @@
 //! `keepwatch.yaml`: what Keepalived has no words for. All of it is optional.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,126 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
     pub snmp: SnmpSettings,
+    pub http: HttpSettings,
+    pub metrics: MetricsSettings,
+    /// `None`: no history is kept.
+    pub rrd: Option<RrdSettings>,
+}
+
+/// Its `http` section: /metrics, the status page and the rest that is read over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpSettings {
+    pub unix: UnixListener,
+    /// TCP; port 9959 unless given. Empty: none.
+    pub listen: Vec<SocketAddr>,
+    /// Of the TCP listeners: TLS, client certificates, users, in the format of Prometheus' exporter toolkit. Read, with the
+    /// files that it names, when the configuration is.
+    pub web: Option<WebConfig>,
+    /// Clients at once; further ones get 503. 1 to 10,000.
+    pub connections: usize,
+    /// Scrapes answered at once; further ones get 503. 1 to 100.
+    pub scrapes: usize,
+}
+
+/// `http.unix`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnixListener {
+    pub enabled: bool,
+    /// `None`: /run/keepwatch/metrics.sock, or beside the pid file when that has a name of its own.
+    pub path: Option<PathBuf>,
+    /// Permissions of the socket; 0660.
+    pub mode: u32,
+    /// Its group; the daemon's own unless given.
+    pub group: Option<String>,
+}
+
+/// A `web.config.file`, with the contents of what it names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WebConfig {
+    /// Files that it came from: they are read again when they change.
+    pub path: PathBuf,
+    pub tls: Option<TlsConfig>,
+    /// Names and bcrypt hashes. Empty: nobody is asked for a password.
+    pub users: Vec<(String, Secret)>,
+    /// A request each so many milliseconds, and how many may come at once.
+    pub rate_limit: Option<(u32, u32)>,
+}
+
+/// `tls_server_config`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsConfig {
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    pub client_ca_file: Option<PathBuf>,
+    pub client_auth: ClientAuth,
+    pub min_version: TlsVersion,
+    pub max_version: TlsVersion,
+}
+
+/// As Go's crypto/tls names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ClientAuth {
+    NoClientCert,
+    RequestClientCert,
+    RequireAnyClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TlsVersion {
+    Tls10,
+    Tls11,
+    Tls12,
+    Tls13,
+}
+
+/// Its `metrics` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsSettings {
+    /// 100 to 10,000,000.
+    pub max_series: usize,
+    pub real_servers: RealServerSeries,
+    /// Series of level "detail": one for each address and each checker.
+    pub detail: bool,
+    /// For node_exporter's textfile collector.
+    pub textfile: Option<Textfile>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RealServerSeries {
+    Full,
+    /// `up`, `weight`, `active_connections` and `connections_total` only.
+    Basic,
+    Off,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Textfile {
+    pub path: PathBuf,
+    /// 1 s to 1 h; 15 s unless given.
+    pub interval: Duration,
+}
+
+/// Its `rrd` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RrdSettings {
+    /// /var/lib/keepwatch/rrd unless given.
+    pub directory: PathBuf,
+    pub profile: RrdProfile,
+    /// `None`: up to 200 of them.
+    pub real_servers: Option<bool>,
+    /// `unix:/path`, `/path` or `host:port` of rrdcached; `None`: files are written directly.
+    pub cached: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RrdProfile {
+    Standard,
+    Small,
+    Collectd,
+    Munin,
+    Librenms,
 }
 
 /// Its `snmp` section.
@@ -133,5 +254,34 @@ impl std::fmt::Debug for Secret {
 impl Default for QueueSettings {
     fn default() -> Self {
         QueueSettings { length: 256, expires: Duration::from_secs(3600) }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            unix: UnixListener { enabled: true, path: None, mode: 0o660, group: None },
+            listen: Vec::new(),
+            web: None,
+            connections: 100,
+            scrapes: 4,
+        }
+    }
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        MetricsSettings { max_series: 50_000, real_servers: RealServerSeries::Full, detail: true, textfile: None }
+    }
+}
+
+impl Default for RrdSettings {
+    fn default() -> Self {
+        RrdSettings {
+            directory: "/var/lib/keepwatch/rrd".into(),
+            profile: RrdProfile::Standard,
+            real_servers: None,
+            cached: None,
+        }
     }
 }

@@ -172,7 +172,7 @@ impl Reader<'_> {
     fn settings(&mut self, root: &Node) -> Settings {
         let Some(fields) = self.map(root, "") else { return Settings::default() };
         let snmp = fields.get("snmp").map(|node| self.snmp(node)).unwrap_or_default();
-        Settings { snmp }
+        Settings { snmp, ..Settings::default() }
     }
 
     fn snmp(&mut self, node: &Node) -> SnmpSettings {

@@ -71,7 +71,7 @@ impl Engines {
     }
 
     /// Whether there is a process behind this one now.
-    fn is_there(&self, source: Source) -> bool {
+    pub(super) fn is_there(&self, source: Source) -> bool {
         self.buses.contains_key(&source)
     }
 

@@ -11,6 +11,7 @@ mod report;
 mod respond;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -31,6 +32,8 @@ use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
+use crate::export::Look;
+use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
 use crate::sys::aio::{self, Owned};
@@ -101,6 +104,8 @@ struct Bridge {
     counting: Option<JoinHandle<Counted>>,
     started: Instant,
     leaving: Option<Instant>,
+    /// What the supervisor told last.
+    daemon: Arc<Daemon>,
 }
 
 enum Woken {
@@ -146,6 +151,7 @@ impl Bridge {
             counting: None,
             started,
             leaving: None,
+            daemon: Arc::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -307,6 +313,9 @@ impl Bridge {
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
+            (ToChild::Daemon(daemon), _) => self.daemon = (*daemon).into(),
+            // Not asked for yet.
+            (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -329,9 +338,23 @@ impl Bridge {
     fn asked(&mut self, ask: Ask) {
         match ask {
             // One that has gone meanwhile needs no answer.
-            Ask::Look(tell) => drop(tell.send(self.store.snapshot())),
+            Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
+        }
+    }
+
+    /// What everybody is shown now.
+    fn look(&mut self) -> Look {
+        Look {
+            at: clock::wall(),
+            now: clock::now(),
+            snapshot: self.store.snapshot(),
+            vrrp_connected: self.engines.is_there(Source::Vrrp),
+            checks_connected: self.engines.is_there(Source::Checks),
+            daemon: Arc::clone(&self.daemon),
+            snmp: Arc::new(self.snmp_report()),
+            ..Look::default()
         }
     }
 

@@ -97,6 +97,7 @@ impl Bridge {
             notifications_sent: status.stats.traps_sent,
             notifications_refused: status.stats.traps_refused,
             notifications_unanswered: status.stats.traps_unanswered,
+            ..AgentX::default()
         }
     }
 }

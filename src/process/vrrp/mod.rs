@@ -345,7 +345,11 @@ impl Driver {
                 | ToChild::AgentX { .. }
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
-                | ToChild::Control,
+                | ToChild::Control
+                | ToChild::ListeningStream { .. }
+                | ToChild::File { .. }
+                | ToChild::Textfile { .. }
+                | ToChild::Daemon(_),
                 _,
             ) => {}
             (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {

@@ -2,7 +2,7 @@ use super::*;
 use crate::conf::model::{Location, TrackCommand};
 
 fn row(config: TrackerConfig, finding: Finding) -> TrackerRow {
-    TrackerRow { index: 1, config, finding }
+    TrackerRow { index: 1, config, finding, runs: Default::default() }
 }
 
 fn shown<R>(table: &Table<R>, name: &str, row: &R) -> Option<Value> {

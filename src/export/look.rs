@@ -1,0 +1,171 @@
+//! One moment, as the bridge knows it: the snapshot that SNMP reads, and what the bridge and the supervisor know of the
+//! daemon itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bus::msg::Edge;
+use crate::bus::rows::{Counters, InstanceRow, RouterCounters, ServerRow, ServiceRow};
+use crate::bus::timing::{CheckTimes, Histogram, Logged, Pulse, RunnerPulse, VrrpTimes};
+use crate::check::table::Stats;
+use crate::clock::{Instant, WallTime};
+use crate::control::snmp::SnmpReport;
+use crate::store::Snapshot;
+
+/// Everything that is shown, at one moment. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    pub at: WallTime,
+    pub now: Instant,
+    pub snapshot: Arc<Snapshot>,
+    /// Engines whose process is connected to the bridge now.
+    pub vrrp_connected: bool,
+    pub checks_connected: bool,
+    /// From the supervisor.
+    pub daemon: Arc<Daemon>,
+    pub snmp: Arc<SnmpReport>,
+    pub runner: Option<RunnerPulse>,
+    /// `None`: no RRD files are kept.
+    pub rrd: Option<Arc<RrdReport>>,
+    /// The bridge's own.
+    pub bridge: Pulse,
+    /// The last edges with their numbers, the oldest first.
+    pub events: Arc<Vec<(u64, Arc<Edge>)>>,
+    /// Notifications by trap and what became of them, over AgentX and direct.
+    pub traps: Arc<Vec<TrapCount>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrapCount {
+    /// As the MIB names it, `vrrpInstanceStateChange`.
+    pub trap: String,
+    pub sent: u64,
+    pub expired: u64,
+    pub dropped: u64,
+}
+
+/// What the supervisor tells the bridge of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Daemon {
+    pub processes: Vec<ProcessReport>,
+    pub reloads: ReloadReport,
+    /// The supervisor's own log lines.
+    pub logged: Logged,
+    /// Interfaces to people and programs, as far as they could be opened.
+    pub pid: u32,
+    pub started: WallTime,
+    /// Path of the configuration file.
+    pub config_file: String,
+    /// Engines, runner and rrd that the configuration in force asks for, by the names of [`ProcessReport::name`].
+    pub wanted: Vec<String>,
+    /// Every wanted process has this configuration in force: the daemon is ready.
+    pub all_ready: bool,
+}
+
+/// One process, as the supervisor and the kernel see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProcessReport {
+    /// `supervisor`, `vrrp`, `checks`, `runner`, `bridge` or `rrd`.
+    pub name: String,
+    pub pid: u32,
+    pub started: WallTime,
+    pub restarts: u64,
+    /// User and system time, nanoseconds, of this process and those before it.
+    pub cpu_ns: u64,
+    pub resident_bytes: u64,
+    pub open_fds: u64,
+    pub max_fds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The running configuration is that of the file, as far as the last attempt tells.
+    pub successful: bool,
+    /// When the running configuration was accepted, and when it was tried last.
+    pub accepted_at: WallTime,
+    pub tried_at: WallTime,
+    /// Attempts after the start.
+    pub accepted: u64,
+    pub rejected: u64,
+    /// From the request until every process had it in force, microseconds.
+    pub took_us: u64,
+    /// The first 48 bits of the SHA-256 of the effective configuration.
+    pub hash: u64,
+    /// Of the running configuration.
+    pub warnings: u32,
+    /// What was wrong at the last attempt, as `keepwatch check` prints it; at most 16 KiB. Empty after one that was accepted.
+    pub errors: String,
+}
+
+/// What the rrd process has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RrdReport {
+    pub directory: PathBuf,
+    pub cached: Option<String>,
+    pub connected: bool,
+    pub files: u64,
+    pub success: u64,
+    pub failure: u64,
+    pub dropped: u64,
+    /// Of the last batch, microseconds.
+    pub flush_us: u64,
+    pub last_error: Option<String>,
+}
+
+/// Counters that never go down while their object lives, whatever was started again in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerTotals {
+    pub stats: Stats,
+    pub passed: u64,
+    pub failed: u64,
+    pub went_up: u64,
+    pub went_down: u64,
+}
+
+impl Look {
+    pub fn instance_counters(&self, row: &InstanceRow) -> Counters {
+        row.counters
+    }
+
+    pub fn router_counters(&self) -> RouterCounters {
+        self.snapshot.vrrp.router
+    }
+
+    pub fn service_stats(&self, row: &ServiceRow) -> Stats {
+        row.stats
+    }
+
+    pub fn server_totals(&self, _service: &ServiceRow, row: &ServerRow) -> ServerTotals {
+        ServerTotals {
+            stats: row.load.stats,
+            passed: row.checkers.iter().map(|checker| checker.passed).sum(),
+            failed: row.checkers.iter().map(|checker| checker.failed).sum(),
+            went_up: row.went_up,
+            went_down: row.went_down,
+        }
+    }
+
+    pub fn vrrp_times(&self) -> VrrpTimes {
+        (*self.snapshot.vrrp.times).clone()
+    }
+
+    pub fn check_times(&self) -> CheckTimes {
+        (*self.snapshot.checks.times).clone()
+    }
+
+    /// Loop lag of `vrrp` and `checks`.
+    pub fn lag(&self, pulse: &Pulse) -> Histogram {
+        pulse.lag
+    }
+}
+
+/// Where something is listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Endpoint {
+    Tcp(SocketAddr),
+    /// `None`: the daemon's usual place.
+    Unix(Option<PathBuf>),
+}

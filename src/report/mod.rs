@@ -1,0 +1,242 @@
+//! What `keepwatch status --json`, `/api/v1/...` and the status page say: the same documents, made from one [`Look`].
+//!
+//! [`Look`]: crate::export::Look
+//!
+//! Field names are part of the interface: they are added to, never renamed. Times are seconds since 1970, fractions
+//! included; durations are seconds; states are `init`, `backup`, `master`, `fault`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::snmp::SnmpReport;
+use crate::control::{Server, Service};
+use crate::export::look::{ProcessReport, ReloadReport, RrdReport};
+
+/// `/api/v1/status`: all there is, in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub at: f64,
+    pub host: String,
+    pub daemon: DaemonStatus,
+    pub vrrp: Vec<InstanceReport>,
+    pub sync_groups: Vec<SyncGroupReport>,
+    pub ipvs: IpvsReport,
+    pub snmp: SnmpReport,
+    pub rrd: Option<RrdReport>,
+    /// What an operator ought to look at, the worst first.
+    pub troubles: Vec<Trouble>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    pub pid: u32,
+    pub started: f64,
+    pub config_file: String,
+    pub reload: ReloadReport,
+    pub processes: Vec<ProcessStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    #[serde(flatten)]
+    pub report: ProcessReport,
+    /// It runs and has answered within its time.
+    pub up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub severity: Severity,
+    /// `vrrp VI_1`, `real server 10.0.0.1:80 of 192.0.2.10:80/tcp`.
+    pub subject: String,
+    pub text: String,
+    pub since: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+/// `/api/v1/vrrp`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VrrpReport {
+    pub at: f64,
+    pub instances: Vec<InstanceReport>,
+    pub sync_groups: Vec<SyncGroupReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    pub name: String,
+    pub vrid: u8,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    pub version: u8,
+    pub interface: String,
+    pub state: String,
+    pub wanted: String,
+    pub since: f64,
+    /// In words: `nothing was heard of the master for 3.6 s`.
+    pub reason: String,
+    pub priority: PriorityReport,
+    pub preempt: bool,
+    pub advert_interval: f64,
+    pub master_down_interval: f64,
+    pub primary_address: Option<String>,
+    /// The master that was heard last.
+    pub master: Option<MasterReport>,
+    /// Another router that claims the same addresses now: split brain, seen from here.
+    pub other_master: Option<MasterReport>,
+    pub addresses: Vec<AddressReport>,
+    pub tracked: Vec<TrackedReport>,
+    pub faults: Vec<String>,
+    pub sync_group: Option<String>,
+    pub unicast: bool,
+    /// An operator lets others go first, since then.
+    pub stood_down: Option<f64>,
+    pub counters: CountersReport,
+}
+
+/// How the priority comes about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PriorityReport {
+    pub effective: u8,
+    pub base: u8,
+    pub configured: u8,
+    /// A SET or an operator changed the base.
+    pub overridden: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MasterReport {
+    pub address: String,
+    pub priority: u8,
+    pub at: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddressReport {
+    /// `10.0.0.1/24`.
+    pub address: String,
+    pub interface: String,
+    /// It belongs on the interface now.
+    pub wanted: bool,
+    pub present: bool,
+}
+
+/// Something that is tracked, and what it does to the priority.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackedReport {
+    /// `interface`, `script`, `file`, `process`, `bfd`.
+    pub kind: String,
+    pub name: String,
+    /// `None`: nothing is known yet.
+    pub up: Option<bool>,
+    pub weight: i32,
+    /// What it adds to or takes from the priority now.
+    pub adds: i32,
+    /// With weight 0 it holds the instance in fault while it is down.
+    pub faults: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersReport {
+    pub adverts_sent: u64,
+    pub adverts_received: u64,
+    pub adverts_dropped: u64,
+    pub became_master: u64,
+    pub released_master: u64,
+    pub priority_zero_sent: u64,
+    pub priority_zero_received: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncGroupReport {
+    pub name: String,
+    pub state: String,
+    pub since: f64,
+    pub members: Vec<String>,
+}
+
+/// `/api/v1/ipvs`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct IpvsReport {
+    pub at: f64,
+    /// Why there is no table; empty otherwise.
+    pub unavailable: String,
+    /// When the counters were read from the kernel, or before.
+    pub counted_at: f64,
+    pub services: Vec<ServiceReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    #[serde(flatten)]
+    pub service: Service,
+    pub quorum_since: f64,
+    pub servers: Vec<Server>,
+}
+
+/// `/api/v1/checkers`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckersReport {
+    pub at: f64,
+    pub checkers: Vec<CheckerReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckerReport {
+    pub service: String,
+    pub server: String,
+    /// `HTTP_GET`.
+    pub kind: String,
+    pub target: String,
+    pub up: bool,
+    pub has_run: bool,
+    pub since: f64,
+    /// Of the last check that failed; empty after one that passed.
+    pub error: String,
+    pub passed: u64,
+    pub failed: u64,
+    /// Of the last check.
+    pub took: f64,
+}
+
+/// `/api/v1/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventsReport {
+    pub events: Vec<Event>,
+    /// Ask for events from this number on.
+    pub next: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub number: u64,
+    pub at: f64,
+    /// `transition`, `sync-group`, `bad-packet`, `real-server`, `quorum`.
+    pub kind: String,
+    pub severity: Severity,
+    pub subject: String,
+    /// In one line, without the subject.
+    pub text: String,
+}
+
+/// `keepwatch explain`: why something is in the state that it is in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub subject: String,
+    pub state: String,
+    pub since: f64,
+    /// The answer in a sentence.
+    pub because: String,
+    /// What it follows from, one line each.
+    pub evidence: Vec<String>,
+    /// What would change it, as far as that is known.
+    pub hints: Vec<String>,
+    pub events: Vec<Event>,
+}
