@@ -239,6 +239,7 @@ mod tests {
                 notifications_sent: 12,
                 notifications_refused: 0,
                 notifications_unanswered: 4,
+                ..AgentX::default()
             },
             traps_enabled: true,
             receivers: vec![
