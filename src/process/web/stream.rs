@@ -43,7 +43,7 @@ impl Hub {
                 self.moments.send_replace(None);
                 seen = None;
             } else if let Some(look) = looks.look().await {
-                let now = (look.snapshot.generations, look.daemon.clone(), look.snmp.clone(), look.events.clone());
+                let now = (look.snapshot.generations, Arc::clone(&look.daemon), Arc::clone(&look.snmp));
                 if seen.as_ref() != Some(&now) {
                     seen = Some(now);
                     let moment = Moment { look, main: OnceLock::new() };
