@@ -14,6 +14,7 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod dashboards;
 pub mod dice;
 pub mod exporter;
 pub mod hostile;
