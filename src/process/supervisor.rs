@@ -744,10 +744,11 @@ pub const DEFAULT_AGENTX: &str = "/var/agentx/master";
 /// Whether two processes have something to say to each other.
 fn speak(one: Role, other: Role) -> bool {
     let pair = (one.min(other), one.max(other));
-    // Engines tell the bridge, and have scripts run; checks hears who is master.
+    // Engines tell the bridge, and have scripts run; checks hears who is master. The runner tells the bridge what it has
+    // done, and hangs up on one that speaks.
     matches!(
         pair,
-        (Role::Vrrp | Role::Checks, Role::Bridge)
+        (Role::Vrrp | Role::Checks | Role::Runner, Role::Bridge)
             | (Role::Vrrp | Role::Checks, Role::Runner)
             | (Role::Vrrp, Role::Checks)
     )

@@ -9,6 +9,7 @@ mod direct;
 mod engines;
 mod report;
 mod respond;
+mod runner;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tracing::{debug, error};
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
 use self::respond::Agent;
+use self::runner::Runner;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -86,6 +88,7 @@ struct Bridge {
     channel: Channel,
     channel_ready: AsyncFd<Owned>,
     engines: Engines,
+    runner: Runner,
     store: Store,
     tree: Tree,
     snmp: Snmp,
@@ -111,6 +114,7 @@ struct Bridge {
 enum Woken {
     Channel,
     Engine(Source),
+    Runner,
     LinkReadable,
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
@@ -136,6 +140,7 @@ impl Bridge {
             channel,
             channel_ready,
             engines: Engines::default(),
+            runner: Runner::default(),
             store: Store::new(),
             tree: Tree::default(),
             snmp: Snmp::default(),
@@ -163,6 +168,7 @@ impl Bridge {
             match self.wait().await {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
+                Woken::Runner => self.runner.read(),
                 Woken::LinkReadable => self.read_link(),
                 Woken::LinkWritable => {
                     if let Some(link) = &mut self.link {
@@ -205,7 +211,7 @@ impl Bridge {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
         let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
-        let (link, engines) = (self.link.as_ref(), &self.engines);
+        let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
         let (control, direct) = (&mut self.control, &self.direct);
@@ -214,6 +220,7 @@ impl Bridge {
                 // Who stands behind one that is rarely ready has its turns as well.
                 () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
                 source = engines.readable() => Woken::Engine(source),
+                () = runner.readable() => Woken::Runner,
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
@@ -291,6 +298,7 @@ impl Bridge {
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -354,6 +362,7 @@ impl Bridge {
             checks_connected: self.engines.is_there(Source::Checks),
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
+            runner: self.runner.shown(),
             ..Look::default()
         }
     }
