@@ -3,5 +3,7 @@
 
 pub mod graph;
 pub mod look;
+#[cfg(feature = "daemon")]
+pub mod metrics;
 
 pub use look::Look;
