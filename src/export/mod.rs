@@ -3,5 +3,6 @@
 
 pub mod graph;
 pub mod look;
+pub mod rrd;
 
 pub use look::Look;
