@@ -9,6 +9,8 @@ PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-pin
 PACKAGES += nginx-light openssl postfix unbound
 # What asks an agent in tests.
 PACKAGES += prometheus-snmp-exporter
+# What history, dashboards and the status page are tested with.
+PACKAGES += librrd-dev rrdtool rrdcached prometheus chromium chromium-driver fonts-dejavu-core
 # Tests that need IPVS boot Debian's kernel where this one has none.
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)
