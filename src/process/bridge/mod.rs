@@ -7,6 +7,7 @@
 mod agent;
 mod direct;
 mod engines;
+mod reload;
 mod report;
 mod respond;
 
@@ -20,6 +21,7 @@ use tracing::{debug, error};
 
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
+use self::reload::Reloads;
 use self::respond::Agent;
 use super::control::{Ask, Control};
 use super::dumps;
@@ -106,6 +108,7 @@ struct Bridge {
     leaving: Option<Instant>,
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
+    reloads: Reloads,
 }
 
 enum Woken {
@@ -152,6 +155,7 @@ impl Bridge {
             started,
             leaving: None,
             daemon: Arc::default(),
+            reloads: Reloads::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -313,7 +317,10 @@ impl Bridge {
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
-            (ToChild::Daemon(daemon), _) => self.daemon = (*daemon).into(),
+            (ToChild::Daemon(daemon), _) => {
+                self.daemon = (*daemon).into();
+                self.reloads.told(&self.daemon);
+            }
             // Not asked for yet.
             (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
@@ -341,6 +348,7 @@ impl Bridge {
             Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
+            Ask::Reload(tell) => self.reload(tell),
         }
     }
 
