@@ -22,6 +22,7 @@ use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::control::snmp::SnmpReport;
 use crate::control::{Code, Request, Response, Step, error, handle, settled};
 use crate::export::Look;
+use crate::export::graph::{GraphError, GraphRequest};
 use crate::export::look::ReloadReport;
 use crate::sys::listen;
 
@@ -102,6 +103,13 @@ pub enum Ask {
     /// Reads the configuration again, and answers when it is in force everywhere or refused. Whoever may not write must not
     /// ask this.
     Reload(oneshot::Sender<ReloadReport>),
+    /// A picture of what was recorded.
+    Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
+    /// A file that the configuration names and only the supervisor may open.
+    OpenFile(PathBuf, oneshot::Sender<io::Result<OwnedFd>>),
+    /// An empty textfile; and it is whole.
+    Textfile(oneshot::Sender<io::Result<OwnedFd>>),
+    TextfileDone,
 }
 
 /// The bridge's end of all connections.
@@ -135,6 +143,11 @@ impl Control {
         }
         self.accepting = Some(tokio::spawn(accept(listener, self.user, self.ask.clone())));
         Ok(())
+    }
+
+    /// For others who ask as a connection does.
+    pub fn asker(&self) -> mpsc::Sender<Ask> {
+        self.ask.clone()
     }
 
     /// The next question.
@@ -336,6 +349,9 @@ mod tests {
                     (Ask::Look(tell), _) => drop(tell.send(snapshot())),
                     (Ask::Snmp(tell), _) => drop(tell),
                     (Ask::Reload(tell), _) => drop(tell),
+                    (Ask::Draw(_, tell), _) => drop(tell),
+                    (Ask::OpenFile(_, tell) | Ask::Textfile(tell), _) => drop(tell),
+                    (Ask::TextfileDone, _) => {}
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }

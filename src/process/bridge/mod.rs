@@ -11,6 +11,7 @@ mod reload;
 mod report;
 mod respond;
 mod runner;
+mod web;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use self::engines::Engines;
 use self::reload::Reloads;
 use self::respond::Agent;
 use self::runner::Runner;
+use self::web::Http;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -37,6 +39,7 @@ use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
+use crate::export::graph::GraphError;
 use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
@@ -105,6 +108,7 @@ struct Bridge {
     control: Control,
     direct: Direct,
     agent: Agent,
+    http: Http,
     /// The SNMP engine is being read from disk.
     counting: Option<JoinHandle<Counted>>,
     started: Instant,
@@ -156,6 +160,7 @@ impl Bridge {
             control: Control::new(user),
             direct: Direct::new(started, seed),
             agent: Agent::default(),
+            http: Http::default(),
             counting: None,
             started,
             leaving: None,
@@ -200,6 +205,7 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
+            self.wake_http(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -213,7 +219,7 @@ impl Bridge {
 
     async fn wait(&mut self) -> Woken {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
-        let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
+        let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline(), self.http.deadline()];
         let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
@@ -248,6 +254,7 @@ impl Bridge {
     fn configure(&mut self, config: &Config) {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
+        self.configure_http(&config.settings);
         self.configure_agent();
     }
 
@@ -329,8 +336,9 @@ impl Bridge {
                 self.daemon = (*daemon).into();
                 self.reloads.told(&self.daemon);
             }
-            // Not asked for yet.
-            (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
+            (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
+            (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
+            (ToChild::Textfile { error }, fd) => self.textfile_opened(opened(error, fd)),
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -357,6 +365,13 @@ impl Bridge {
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
+            Ask::Draw(_, tell) => {
+                let nobody = GraphError::Unavailable("no history is kept here, so there are no graphs".to_owned());
+                drop(tell.send(Err(nobody)));
+            }
+            Ask::OpenFile(path, tell) => self.open_file(path, tell),
+            Ask::Textfile(tell) => self.want_textfile(tell),
+            Ask::TextfileDone => self.textfile_is_whole(),
         }
     }
 
@@ -383,6 +398,11 @@ impl Bridge {
             Err(error) => error!("cannot write the counters: {error}"),
         }
     }
+}
+
+/// A descriptor that the supervisor has opened, or why it has not.
+fn opened(error: Option<i32>, fd: Option<OwnedFd>) -> std::io::Result<OwnedFd> {
+    fd.ok_or_else(|| std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO)))
 }
 
 #[cfg(test)]
