@@ -341,6 +341,7 @@ impl Bridge {
             Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
+            Ask::Reload(tell) => drop(tell),
         }
     }
 
