@@ -284,7 +284,7 @@ impl Router {
             faults.push(Fault::AhNotBuilt);
         }
         let mut weights = 0;
-        for tracked in self.tracked() {
+        for tracked in priority::counting(&self.config.tracked_interfaces, &self.shared) {
             match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {
                 Effect::Nothing => {}
                 Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),
@@ -296,15 +296,6 @@ impl Router {
             None => priority::effective(self.base, weights),
         };
         View { link: index, primary, priority, faults }
-    }
-
-    /// The lines that count, its own and its group's. Of two for one interface the group's does, but weight 0 goes before
-    /// any other, as Keepalived has it.
-    fn tracked(&self) -> impl Iterator<Item = &TrackedInterface> {
-        let (own, shared) = (&self.config.tracked_interfaces, &self.shared);
-        let counts = |own: &TrackedInterface| own.weight == 0 || !shared.iter().any(|it| it.interface == own.interface);
-        let covered = |it: &TrackedInterface| own.iter().any(|own| own.weight == 0 && own.interface == it.interface);
-        own.iter().filter(move |own| counts(own)).chain(shared.iter().filter(move |it| !covered(it)))
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
