@@ -23,4 +23,5 @@ pub mod runner;
 mod scheduling;
 mod statefile;
 pub mod supervisor;
+mod usage;
 pub mod vrrp;

@@ -7,6 +7,7 @@
 mod agent;
 mod direct;
 mod engines;
+mod reload;
 mod report;
 mod respond;
 mod runner;
@@ -21,6 +22,7 @@ use tracing::{debug, error};
 
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
+use self::reload::Reloads;
 use self::respond::Agent;
 use self::runner::Runner;
 use super::control::{Ask, Control};
@@ -109,6 +111,7 @@ struct Bridge {
     leaving: Option<Instant>,
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
+    reloads: Reloads,
 }
 
 enum Woken {
@@ -157,6 +160,7 @@ impl Bridge {
             started,
             leaving: None,
             daemon: Arc::default(),
+            reloads: Reloads::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -321,7 +325,10 @@ impl Bridge {
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
-            (ToChild::Daemon(daemon), _) => self.daemon = (*daemon).into(),
+            (ToChild::Daemon(daemon), _) => {
+                self.daemon = (*daemon).into();
+                self.reloads.told(&self.daemon);
+            }
             // Not asked for yet.
             (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
@@ -349,6 +356,7 @@ impl Bridge {
             Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
+            Ask::Reload(tell) => self.reload(tell),
         }
     }
 
