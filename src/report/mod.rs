@@ -8,6 +8,7 @@
 mod events;
 pub mod explain;
 mod ipvs;
+pub mod page;
 mod reason;
 mod status;
 mod troubles;
