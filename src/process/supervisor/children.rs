@@ -276,10 +276,11 @@ impl Supervisor {
 /// Whether two processes have something to say to each other.
 fn speak(one: Role, other: Role) -> bool {
     let pair = (one.min(other), one.max(other));
-    // Engines tell the bridge, and have scripts run; checks hears who is master. rrd knows the bridge only.
+    // Engines tell the bridge, and have scripts run; checks hears who is master. The runner tells the bridge what it has
+    // done, and hangs up on one that speaks. rrd knows the bridge only.
     matches!(
         pair,
-        (Role::Vrrp | Role::Checks, Role::Bridge)
+        (Role::Vrrp | Role::Checks | Role::Runner, Role::Bridge)
             | (Role::Vrrp | Role::Checks, Role::Runner)
             | (Role::Vrrp, Role::Checks)
             | (Role::Bridge, Role::Rrd)
