@@ -18,6 +18,8 @@ const SERVICES: u32 = 100;
 const SERVERS: u32 = 20;
 /// Of adverts.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// `keepalived --signum=JSON`: SIGRTMIN+2, which nix has no name for.
+const JSON_SIGNAL: u8 = 36;
 /// Of scrapes.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -143,10 +145,8 @@ fn scrape(program: Program, daemon: &Daemon) -> Option<usize> {
         Program::Keepalived => {
             let file = daemon.directory().join("keepalived.json");
             let _ = std::fs::remove_file(&file);
-            let json = nix::libc::SIGRTMIN() + 2;
-            // nix knows no real-time signals.
             let sent = std::process::Command::new("kill")
-                .arg(format!("-{json}"))
+                .arg(format!("-{JSON_SIGNAL}"))
                 .arg(daemon.process.pid().to_string())
                 .status();
             sent.ok().filter(std::process::ExitStatus::success)?;
