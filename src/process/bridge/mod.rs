@@ -362,6 +362,8 @@ impl Bridge {
             checks_connected: self.engines.is_there(Source::Checks),
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
+            events: self.store.events(),
+            bases: self.store.bases(),
             ..Look::default()
         }
     }
