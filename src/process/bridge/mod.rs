@@ -363,6 +363,7 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
             bases: self.store.bases(),
             ..Look::default()
         }
