@@ -383,6 +383,9 @@ impl Bridge {
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
             rrd: self.history.report().map(Arc::new),
+            events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
+            bases: self.store.bases(),
             ..Look::default()
         }
     }
