@@ -9,6 +9,8 @@ PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-pin
 PACKAGES += nginx-light openssl postfix unbound
 # What asks an agent in tests.
 PACKAGES += prometheus-snmp-exporter
+# What history, dashboards and the status page are tested with.
+PACKAGES += librrd-dev rrdtool rrdcached prometheus chromium chromium-driver fonts-dejavu-core
 # Tests that need IPVS boot Debian's kernel where this one has none.
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)
@@ -33,8 +35,9 @@ setup-lint: setup
 build: setup ## the daemon and the tools, optimised
 	$(CARGO) build --release --workspace
 
-demo: build ## SNMP without snmpd, two routers, a load balancer: about four minutes; DEMO=walk for the shortest (root)
-	$(SUDO) target/release/demo $(DEMO)
+KEEP ?=
+demo: build ## SNMP without snmpd, two routers, a load balancer, monitoring: six minutes; DEMO=walk for the shortest, KEEP=1 to look (root)
+	$(SUDO) env KEEP=$(KEEP) target/release/demo $(DEMO)
 
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
 AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"

@@ -69,6 +69,8 @@ pub struct Options<'a> {
     pub more: &'a [&'a str],
     /// Words before the program: `setpriv ...`.
     pub through: &'a [&'a str],
+    /// `keepwatch.yaml`, beside the configuration.
+    pub settings: Option<&'a str>,
     /// Another one runs with the same files already.
     pub beside_another: bool,
 }
@@ -83,6 +85,9 @@ impl Daemon {
         let _ = std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777));
         let daemon = |process| Daemon { process, program, node: node.clone(), directory: directory.clone() };
         write(&directory.join("keepalived.conf"), configuration);
+        if let Some(settings) = options.settings {
+            write(&directory.join("keepwatch.yaml"), settings);
+        }
         let path = program.path().to_string_lossy().into_owned();
         let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
         let files = [file("keepalived.conf"), file("main.pid"), file("vrrp.pid"), file("check.pid"), file("bfd.pid")];

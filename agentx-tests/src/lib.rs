@@ -12,11 +12,15 @@
 //! cannot hide itself. The exception is [`subagent`], which speaks AgentX beside the daemon and judges nothing. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
 //! janitor that waits for that removes it (see [`janitor`]).
 
+pub mod browser;
 pub mod capture;
 pub mod daemon;
+pub mod dashboards;
 pub mod dice;
 pub mod exporter;
+pub mod forward;
 pub mod hostile;
+pub mod http;
 pub mod ipvsadm;
 pub mod janitor;
 pub mod monitor;
@@ -25,6 +29,7 @@ pub mod packet;
 pub mod pair;
 pub mod pool;
 pub mod process;
+pub mod prometheus;
 pub mod promise;
 pub mod recording;
 pub mod seed;

@@ -73,13 +73,13 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     let mut expanded = expand::Expander::new(files, host, options).run(path);
     let (nodes, complaints) = parse::parse(&expanded.items, &expanded.sources);
     let mut built = build::build(&nodes, &expanded.sources, options, files, host);
-    let (settings, mistakes) = yaml::load(options.settings.as_deref(), path, files, &mut expanded.sources);
-    built.config.settings = settings;
-    let advice = yaml::advice(&built.config, &expanded.sources);
+    let ours = yaml::load(options.settings.as_deref(), path, files, &mut expanded.sources);
+    built.config.settings = ours.settings;
+    let advice = yaml::advice(&built.config, ours.file);
     let mut diagnostics = expanded.diagnostics;
     diagnostics.extend(complaints);
     diagnostics.extend(built.diagnostics);
-    diagnostics.extend(mistakes);
+    diagnostics.extend(ours.diagnostics);
     diagnostics.extend(advice);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.line, diagnostic.span.column));
     diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);

@@ -3,7 +3,7 @@
 //! Values only: how they become lines of JSON is `process::control`'s and the tool's matter. Reads are answered from one
 //! snapshot; a write is a [`Command`] to the owner, and answered when readers can see it.
 
-mod select;
+pub(crate) mod select;
 pub mod snmp;
 #[cfg(test)]
 mod tests;
@@ -296,7 +296,7 @@ fn servers(found: &[(&ServiceRow, &ServerRow)], snapshot: &Snapshot) -> Response
     }
 }
 
-fn key_of(service: &ServiceRow, row: &ServerRow) -> ServerKey {
+pub(crate) fn key_of(service: &ServiceRow, row: &ServerRow) -> ServerKey {
     let (address, port, sorry) = match &row.config {
         ServerConfig::Real(server) => (server.address, server.port, false),
         ServerConfig::Sorry(server) => (server.address, server.port, true),
@@ -304,7 +304,7 @@ fn key_of(service: &ServiceRow, row: &ServerRow) -> ServerKey {
     ServerKey { service: service.key().clone(), address, port, sorry }
 }
 
-fn service_view(row: &ServiceRow) -> Service {
+pub(crate) fn service_view(row: &ServiceRow) -> Service {
     Service {
         service: row.key().to_string(),
         name: row.config.snmp_name.clone(),
@@ -322,7 +322,7 @@ fn service_view(row: &ServiceRow) -> Service {
     }
 }
 
-fn server_view(service: &ServiceRow, row: &ServerRow) -> Server {
+pub(crate) fn server_view(service: &ServiceRow, row: &ServerRow) -> Server {
     let (name, configured_weight) = match &row.config {
         ServerConfig::Real(server) => (server.snmp_name.clone(), Some(server.weight)),
         ServerConfig::Sorry(_) => (None, None),

@@ -90,6 +90,8 @@ pub struct ReloadReport {
     /// Attempts after the start.
     pub accepted: u64,
     pub rejected: u64,
+    /// Of the requests that this bridge has made, as many as the attempts up to the last one have answered.
+    pub answered: u64,
     /// From the request until every process had it in force, microseconds.
     pub took_us: u64,
     /// The first 48 bits of the SHA-256 of the effective configuration.

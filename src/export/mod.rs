@@ -5,5 +5,6 @@ pub mod graph;
 pub mod look;
 #[cfg(feature = "daemon")]
 pub mod metrics;
+pub mod rrd;
 
 pub use look::Look;

@@ -5,7 +5,21 @@
 //! Field names are part of the interface: they are added to, never renamed. Times are seconds since 1970, fractions
 //! included; durations are seconds; states are `init`, `backup`, `master`, `fault`.
 
+mod events;
+pub mod explain;
+mod ipvs;
+mod reason;
+mod status;
+mod troubles;
+mod vrrp;
+pub mod words;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::events::events;
+pub use self::ipvs::{checkers, ipvs};
+pub use self::status::status;
+pub use self::vrrp::vrrp;
 
 use crate::control::snmp::SnmpReport;
 use crate::control::{Server, Service};
@@ -25,6 +39,8 @@ pub struct Status {
     pub rrd: Option<RrdReport>,
     /// What an operator ought to look at, the worst first.
     pub troubles: Vec<Trouble>,
+    /// The last 50, the oldest first.
+    pub events: Vec<Event>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +49,8 @@ pub struct DaemonStatus {
     pub started: f64,
     pub config_file: String,
     pub reload: ReloadReport,
+    /// Every process has the configuration in force.
+    pub ready: bool,
     pub processes: Vec<ProcessStatus>,
 }
 
@@ -84,6 +102,7 @@ pub struct InstanceReport {
     pub reason: String,
     pub priority: PriorityReport,
     pub preempt: bool,
+    pub preempt_delay: f64,
     pub advert_interval: f64,
     pub master_down_interval: f64,
     pub primary_address: Option<String>,
@@ -91,6 +110,8 @@ pub struct InstanceReport {
     pub master: Option<MasterReport>,
     /// Another router that claims the same addresses now: split brain, seen from here.
     pub other_master: Option<MasterReport>,
+    /// When an advert was accepted last.
+    pub last_advert: Option<f64>,
     pub addresses: Vec<AddressReport>,
     pub tracked: Vec<TrackedReport>,
     pub faults: Vec<String>,
@@ -137,10 +158,14 @@ pub struct TrackedReport {
     /// `None`: nothing is known yet.
     pub up: Option<bool>,
     pub weight: i32,
+    /// Up counts as down, and down as up.
+    pub reverse: bool,
     /// What it adds to or takes from the priority now.
     pub adds: i32,
-    /// With weight 0 it holds the instance in fault while it is down.
+    /// It holds the instance in fault now: its weight is 0, and it is down.
     pub faults: bool,
+    /// The line is the sync group's.
+    pub from_group: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +220,10 @@ pub struct CheckerReport {
     /// `HTTP_GET`.
     pub kind: String,
     pub target: String,
+    /// What the check that failed, or else the next one, asks: `/health of www.example.com`.
+    pub asks: String,
+    /// What the answer must be: `status 200 to 299`.
+    pub wants: String,
     pub up: bool,
     pub has_run: bool,
     pub since: f64,

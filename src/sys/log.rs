@@ -18,12 +18,27 @@ pub enum Severity {
     Debug = 7,
 }
 
+impl Severity {
+    fn place(self) -> usize {
+        match self {
+            Severity::Error => 0,
+            Severity::Warning => 1,
+            Severity::Info => 2,
+            Severity::Debug => 3,
+        }
+    }
+}
+
 /// Where lines go.
 #[derive(Debug)]
 pub struct Sink {
     syslog: Option<Syslog>,
     console: Option<Console>,
+    /// Not told yet.
     lost: AtomicU64,
+    lost_ever: AtomicU64,
+    /// Lines given to [`Sink::line`], by [`Severity::place`].
+    given: [AtomicU64; 4],
 }
 
 #[derive(Debug)]
@@ -60,17 +75,29 @@ impl Sink {
                 .open("/proc/self/fd/2")
                 .map_or(Console::Shared, |file| Console::Own(Mutex::new(file)))
         });
-        Sink { syslog, console, lost: AtomicU64::new(0) }
+        Sink { syslog, console, lost: AtomicU64::new(0), lost_ever: AtomicU64::new(0), given: Default::default() }
+    }
+
+    /// How many lines of this severity were to be written, lost ones included.
+    pub fn given(&self, severity: Severity) -> u64 {
+        self.given[severity.place()].load(Ordering::Relaxed)
+    }
+
+    /// How many of them did not fit.
+    pub fn lost(&self) -> u64 {
+        self.lost_ever.load(Ordering::Relaxed)
     }
 
     /// Writes one line, without a newline in it.
     pub fn line(&self, severity: Severity, text: &str) {
+        self.given[severity.place()].fetch_add(1, Ordering::Relaxed);
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 && !self.put(Severity::Warning, &format!("{lost} log lines were lost: the log did not keep up")) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
         if !self.put(severity, text) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost_ever.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -170,4 +197,24 @@ pub fn local_time(format: &str) -> String {
         libc::strftime(out.as_mut_ptr().cast(), out.len(), format.as_ptr(), &raw const parts)
     };
     String::from_utf8_lossy(&out[..length]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_by_severity_and_those_that_did_not_fit_once_more() {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("every Linux has it");
+        let nowhere = Sink { console: Some(Console::Own(Mutex::new(full))), ..Sink::open("test", None, false) };
+        nowhere.line(Severity::Warning, "one");
+        nowhere.line(Severity::Info, "two");
+        nowhere.line(Severity::Info, "three");
+        let given = [Severity::Error, Severity::Warning, Severity::Info, Severity::Debug].map(|it| nowhere.given(it));
+        assert_eq!((given, nowhere.lost()), ([0, 1, 2, 0], 3));
+        let null = OpenOptions::new().write(true).open("/dev/null").expect("every Linux has it");
+        let well = Sink { console: Some(Console::Own(Mutex::new(null))), ..Sink::open("test", None, false) };
+        well.line(Severity::Error, "one");
+        assert_eq!((well.given(Severity::Error), well.lost()), (1, 0));
+    }
 }

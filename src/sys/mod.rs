@@ -6,6 +6,7 @@
 pub mod aio;
 pub mod children;
 pub mod connect;
+pub mod listen;
 pub mod log;
 pub mod memfd;
 pub mod packet;

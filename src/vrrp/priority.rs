@@ -25,6 +25,17 @@ pub fn effect(tracked: &TrackedInterface, up: bool) -> Effect {
     }
 }
 
+/// The lines that count of an instance's own and its sync group's. Of two for one interface the group's does, but weight 0
+/// goes before any other, as Keepalived has it.
+pub fn counting<'a>(
+    own: &'a [TrackedInterface],
+    shared: &'a [TrackedInterface],
+) -> impl Iterator<Item = &'a TrackedInterface> {
+    let counts = |own: &TrackedInterface| own.weight == 0 || !shared.iter().any(|it| it.interface == own.interface);
+    let covered = |it: &TrackedInterface| own.iter().any(|own| own.weight == 0 && own.interface == it.interface);
+    own.iter().filter(move |own| counts(own)).chain(shared.iter().filter(move |it| !covered(it)))
+}
+
 /// Base plus weights, kept within 1 to 254; an owner stays an owner whatever happens.
 pub fn effective(base: Priority, weights: i32) -> Priority {
     if base.get() == OWNER {

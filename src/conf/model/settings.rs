@@ -53,6 +53,8 @@ pub struct WebConfig {
     pub users: Vec<(String, Secret)>,
     /// A request each so many milliseconds, and how many may come at once.
     pub rate_limit: Option<(u32, u32)>,
+    /// Of every answer, in the place of our own of that name.
+    pub headers: Vec<(String, String)>,
 }
 
 /// `tls_server_config`.
@@ -62,8 +64,14 @@ pub struct TlsConfig {
     pub key_file: PathBuf,
     pub client_ca_file: Option<PathBuf>,
     pub client_auth: ClientAuth,
+    /// A verified certificate has one of these as a subjectAltName; empty: any may.
+    pub client_allowed_sans: Vec<String>,
     pub min_version: TlsVersion,
     pub max_version: TlsVersion,
+    /// Up to TLS 1.2, as OpenSSL names them; empty: its default.
+    pub ciphers: Vec<String>,
+    /// Groups of the key exchange, likewise.
+    pub curves: Vec<String>,
 }
 
 /// As Go's crypto/tls names them.

@@ -2,12 +2,24 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::*;
+use std::time::Duration;
 
-fn good(text: &str) -> SnmpSettings {
+use super::reader::duration;
+use super::tree::Kind;
+use super::*;
+use crate::conf::model::{
+    Access, AuthProtocol, Community, HttpSettings, MetricsSettings, PrivacyProtocol, QueueSettings, RealServerSeries,
+    Receiver, Responder, Retries, RrdProfile, RrdSettings, Secret, Textfile, UnixListener, UsmUser,
+};
+
+fn whole(text: &str) -> Settings {
     let (settings, diagnostics) = read(text, 0);
     assert_eq!(diagnostics, [], "{text}");
-    settings.snmp
+    settings
+}
+
+fn good(text: &str) -> SnmpSettings {
+    whole(text).snmp
 }
 
 /// What is printed of a text with mistakes.
@@ -31,12 +43,23 @@ fn whole_sample() -> String {
 
 #[test]
 fn the_sample_as_it_is_changes_nothing() {
-    assert_eq!(good(SAMPLE), SnmpSettings::default());
+    assert_eq!(whole(SAMPLE), Settings::default());
 }
 
 #[test]
 fn the_sample_is_good_and_sets_every_field_of_the_model() {
-    let SnmpSettings { queue, users, receivers, responder, engine_id } = good(&whole_sample());
+    let Settings { snmp, http, metrics, rrd } = whole(&whole_sample());
+    let HttpSettings { unix, listen, web, connections, scrapes } = http;
+    let path = Some("/run/keepwatch/metrics.sock".into());
+    assert_eq!(unix, UnixListener { enabled: true, path, mode: 0o660, group: Some("prometheus".to_owned()) });
+    assert_eq!(listen, ["127.0.0.1:9959".parse().unwrap(), "[::1]:9959".parse().unwrap()]);
+    assert_eq!((web.map(|web| web.path), connections, scrapes), (Some("web.yml".into()), 100, 4));
+    let textfile = "/var/lib/prometheus/node-exporter/keepwatch.prom";
+    let textfile = Some(Textfile { path: textfile.into(), interval: Duration::from_secs(15) });
+    assert_eq!(metrics, MetricsSettings { textfile, ..MetricsSettings::default() });
+    let cached = Some("unix:/run/rrdcached.sock".to_owned());
+    assert_eq!(rrd, Some(RrdSettings { cached, ..RrdSettings::default() }));
+    let SnmpSettings { queue, users, receivers, responder, engine_id } = snmp;
     assert_eq!(queue, QueueSettings::default(), "it documents the defaults");
     let [UsmUser { name, auth, privacy }] = &users[..] else { panic!("one user") };
     assert_eq!(name, "keepwatch");
@@ -80,8 +103,17 @@ fn the_sample_documents_every_key_that_is_known() {
 
 #[test]
 fn nothing_and_comments_alone_are_the_defaults() {
-    for text in ["", "\n\n", "# snmp:\n", "---\n", "snmp:\n", "snmp: {}\n", "snmp:\n  queue:\n  users: []\n"] {
-        assert_eq!(good(text), SnmpSettings::default(), "{text:?}");
+    for text in [
+        "",
+        "\n\n",
+        "# snmp:\n",
+        "---\n",
+        "snmp:\n",
+        "snmp: {}\n",
+        "snmp:\n  queue:\n  users: []\n",
+        "http:\nmetrics:\nrrd:\n",
+    ] {
+        assert_eq!(whole(text), Settings::default(), "{text:?}");
     }
 }
 
@@ -206,6 +238,77 @@ fn times_and_addresses_are_read_in_their_units_and_with_their_ports() {
 }
 
 #[test]
+fn what_is_read_over_http_is_set_in_words_that_people_write() {
+    let http = |text: &str| whole(&format!("http: {{{text}}}")).http;
+    assert!(http("unix: true").unix.enabled && !http("unix: false").unix.enabled && !http("unix: off").unix.enabled);
+    assert_eq!(http("unix: {mode: 0600}").unix.mode, 0o600);
+    assert_eq!(http("unix: {mode: '666'}").unix.mode, 0o666);
+    let listen = http("listen: [192.0.2.1, '192.0.2.1:80', '::']").listen;
+    assert_eq!(
+        listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.0.2.1:9959", "192.0.2.1:80", "[::]:9959"]
+    );
+    assert_eq!(whole("metrics: {real_servers: off}").metrics.real_servers, RealServerSeries::Off);
+    let textfile = whole("metrics: {textfile: /x/k.prom}").metrics.textfile.unwrap();
+    assert_eq!((textfile.path.to_str(), textfile.interval), (Some("/x/k.prom"), Duration::from_secs(15)));
+    for text in ["rrd: true", "rrd: {}", "rrd: {real_servers: auto}"] {
+        assert_eq!(whole(text).rrd, Some(RrdSettings::default()), "{text}");
+    }
+    assert_eq!(whole("rrd: false").rrd, None);
+    let rrd = whole("rrd: {profile: collectd, real_servers: no, cached: '[::1]:42217'}").rrd.unwrap();
+    assert_eq!(
+        (rrd.profile, rrd.real_servers, rrd.cached.as_deref()),
+        (RrdProfile::Collectd, Some(false), Some("[::1]:42217"))
+    );
+}
+
+#[test]
+fn every_mistake_in_the_sections_of_exporters_is_told_with_its_place() {
+    let text = "\
+http:
+  unix: {path: metrics.sock, mode: 0888, group: ''}
+  listen: [localhost, 127.0.0.1, '127.0.0.1:9959']
+  web_config: [a]
+  connections: 0
+  scrapes: many
+metrics:
+  max_series: 99
+  real_servers: ful
+  details: false
+  textfile: {path: /x/keepwatch.txt, interval: 0s}
+rrd:
+  directory: rrd
+  profile: mrtg
+  real_servers: maybe
+  cached: 'somewhere'
+";
+    let said = bad(text);
+    let places: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  --> k.yaml:")).collect();
+    let messages: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    let expected = [
+        ("3:12", "expected an address as 192.0.2.1, 192.0.2.1:9959 or [2001:db8::1]:9959, found `localhost`"),
+        ("3:34", "127.0.0.1:9959 is listed twice"),
+        ("4:15", "expected a single value"),
+        ("5:16", "expected a number from 1 to 10000, found `0`"),
+        ("6:12", "expected a number from 1 to 100, found `many`"),
+        ("2:16", "expected a path from / on, found `metrics.sock`"),
+        ("2:36", "expected permissions in octal, as 0660, found `0888`"),
+        ("2:49", "a group's name has 1 to 32 octets"),
+        ("10:3", "there is no setting `details` in metrics"),
+        ("8:15", "expected a number from 100 to 10000000, found `99`"),
+        ("9:17", "`ful` is not known here"),
+        ("11:20", "node_exporter reads files whose names end in .prom"),
+        ("11:48", "expected 1s to 1h, found `0s`"),
+        ("13:14", "expected a path from / on, found `rrd`"),
+        ("14:12", "`mrtg` is not known here"),
+        ("15:17", "`maybe` is not known here"),
+        ("16:11", "expected unix:/path, /path or host:port of rrdcached, found `somewhere`"),
+    ];
+    assert_eq!(places.into_iter().zip(messages).collect::<Vec<_>>(), expected);
+    assert!(said.contains("hint: did you mean `detail`?") && said.contains("hint: did you mean `full`?"), "{said}");
+}
+
+#[test]
 fn aliases_that_multiply_and_deep_nesting_end_soon() {
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for n in 1..12 {
@@ -242,7 +345,7 @@ fn the_file_stands_beside_the_configuration_unless_it_is_named() {
     let shelf =
         Shelf(vec![("/etc/k/keepwatch.yaml", text.clone(), FileKind::Regular), ("/x", text, FileKind::Regular)]);
     let length = |named, main| {
-        let (settings, diagnostics) = load(named, main, &shelf, &mut Sources::default());
+        let Loaded { settings, diagnostics, .. } = load(named, main, &shelf, &mut Sources::default());
         (settings.snmp.queue.length, diagnostics.iter().map(|it| it.class).collect::<Vec<_>>())
     };
     assert_eq!(length(None, "/etc/k/keepalived.conf"), (7, vec![]));
@@ -256,7 +359,7 @@ fn what_is_too_long_no_text_or_no_file_is_refused_whole() {
     let said = |bytes: Vec<u8>, kind| {
         let mut sources = Sources::default();
         let shelf = Shelf(vec![("/k.yaml", bytes, kind)]);
-        let (settings, diagnostics) = load(Some("/k.yaml"), "/k.conf", &shelf, &mut sources);
+        let Loaded { settings, diagnostics, .. } = load(Some("/k.yaml"), "/k.conf", &shelf, &mut sources);
         assert_eq!(settings, Settings::default());
         diagnostics.iter().map(|diagnostic| diagnostic.render(&sources)).collect::<String>()
     };
@@ -270,7 +373,7 @@ fn what_is_too_long_no_text_or_no_file_is_refused_whole() {
 fn a_file_with_secrets_that_everybody_may_read_is_worth_a_hint() {
     let text = b"snmp: {receivers: [{address: 192.0.2.1, community: x}]}".to_vec();
     let shelf = Shelf(vec![("/k.yaml", text, FileKind::Regular)]);
-    let (settings, diagnostics) = load(Some("/k.yaml"), "/k.conf", &shelf, &mut Sources::default());
+    let Loaded { settings, diagnostics, .. } = load(Some("/k.yaml"), "/k.conf", &shelf, &mut Sources::default());
     assert_eq!(settings.snmp.receivers.len(), 1, "a hint is no mistake");
     assert_eq!(diagnostics.len(), 1);
     assert_eq!(super::super::diag::status(&diagnostics), 0);

@@ -7,8 +7,10 @@
 mod agent;
 mod direct;
 mod engines;
+mod reload;
 mod report;
 mod respond;
+mod runner;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use tracing::{debug, error};
 
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
+use self::reload::Reloads;
 use self::respond::Agent;
+use self::runner::Runner;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -86,6 +90,7 @@ struct Bridge {
     channel: Channel,
     channel_ready: AsyncFd<Owned>,
     engines: Engines,
+    runner: Runner,
     store: Store,
     tree: Tree,
     snmp: Snmp,
@@ -106,11 +111,13 @@ struct Bridge {
     leaving: Option<Instant>,
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
+    reloads: Reloads,
 }
 
 enum Woken {
     Channel,
     Engine(Source),
+    Runner,
     LinkReadable,
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
@@ -136,6 +143,7 @@ impl Bridge {
             channel,
             channel_ready,
             engines: Engines::default(),
+            runner: Runner::default(),
             store: Store::new(),
             tree: Tree::default(),
             snmp: Snmp::default(),
@@ -152,6 +160,7 @@ impl Bridge {
             started,
             leaving: None,
             daemon: Arc::default(),
+            reloads: Reloads::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -163,6 +172,7 @@ impl Bridge {
             match self.wait().await {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
+                Woken::Runner => self.runner.read(),
                 Woken::LinkReadable => self.read_link(),
                 Woken::LinkWritable => {
                     if let Some(link) = &mut self.link {
@@ -205,7 +215,7 @@ impl Bridge {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
         let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
-        let (link, engines) = (self.link.as_ref(), &self.engines);
+        let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
         let (control, direct) = (&mut self.control, &self.direct);
@@ -214,6 +224,7 @@ impl Bridge {
                 // Who stands behind one that is rarely ready has its turns as well.
                 () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
                 source = engines.readable() => Woken::Engine(source),
+                () = runner.readable() => Woken::Runner,
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
@@ -291,6 +302,7 @@ impl Bridge {
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -313,7 +325,10 @@ impl Bridge {
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
-            (ToChild::Daemon(daemon), _) => self.daemon = (*daemon).into(),
+            (ToChild::Daemon(daemon), _) => {
+                self.daemon = (*daemon).into();
+                self.reloads.told(&self.daemon);
+            }
             // Not asked for yet.
             (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
@@ -341,6 +356,7 @@ impl Bridge {
             Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
+            Ask::Reload(tell) => self.reload(tell),
         }
     }
 
@@ -354,6 +370,7 @@ impl Bridge {
             checks_connected: self.engines.is_there(Source::Checks),
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
+            runner: self.runner.shown(),
             ..Look::default()
         }
     }

@@ -1,0 +1,251 @@
+//! Instances and sync groups: what each is, and how its priority comes about.
+
+use std::time::Duration;
+
+use super::words::{self, unix, unix_some};
+use super::{
+    AddressReport, CountersReport, InstanceReport, MasterReport, PriorityReport, SyncGroupReport, TrackedReport,
+    VrrpReport, reason,
+};
+use crate::bus::rows::{AddressRow, Counters, Finding, InstanceRow, OtherMaster, State, SyncGroupRow, TrackerRow};
+use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transport, Version};
+use crate::export::Look;
+use crate::store::RowSet;
+use crate::vrrp::machine::Settings;
+use crate::vrrp::priority::{self, Effect};
+
+/// `/api/v1/vrrp`.
+pub fn vrrp(look: &Look) -> VrrpReport {
+    let rows = &look.snapshot.vrrp;
+    VrrpReport {
+        at: unix(look.at),
+        instances: rows.instances.iter().map(|(_, row)| instance(look, row)).collect(),
+        sync_groups: rows.sync_groups.iter().map(|(_, row)| sync_group(row)).collect(),
+    }
+}
+
+pub(super) fn instance(look: &Look, row: &InstanceRow) -> InstanceReport {
+    let config = &row.config;
+    let last_advert = row.last_advert.and_then(unix_some);
+    InstanceReport {
+        name: config.name.to_string(),
+        vrid: config.vrid.get(),
+        family: words::family(config.family).to_owned(),
+        version: match config.version {
+            Version::V2 => 2,
+            Version::V3 => 3,
+        },
+        interface: config.interface.clone().unwrap_or_default(),
+        state: words::state(row.state).to_owned(),
+        wanted: words::state(row.wanted).to_owned(),
+        since: unix(row.since),
+        reason: reason::of(look, row),
+        priority: PriorityReport {
+            effective: row.effective_priority.get(),
+            base: row.base_priority.get(),
+            configured: config.priority.get(),
+            overridden: row.priority_overridden,
+        },
+        preempt: row.preempt,
+        preempt_delay: match config.preempt {
+            Preempt::Never => 0.0,
+            Preempt::After(delay) => delay.as_secs_f64(),
+        },
+        advert_interval: config.advert_interval.as_secs_f64(),
+        master_down_interval: master_down(row).as_secs_f64(),
+        primary_address: row.primary.map(|address| address.to_string()),
+        master: row.master.map(|(address, priority)| MasterReport {
+            address: address.to_string(),
+            priority,
+            at: last_advert,
+        }),
+        other_master: other_master(look, row).map(|other| MasterReport {
+            address: other.address.to_string(),
+            priority: other.priority,
+            at: Some(unix(other.at)),
+        }),
+        last_advert,
+        addresses: addresses(look, row).map(|address| address_report(row, address)).collect(),
+        tracked: tracked(look, row),
+        faults: row.faults.clone(),
+        sync_group: config.sync_group.clone(),
+        unicast: matches!(config.transport, Transport::Unicast { .. }),
+        stood_down: row.stood_down.map(unix),
+        counters: counters(&look.instance_counters(row)),
+    }
+}
+
+fn sync_group(row: &SyncGroupRow) -> SyncGroupReport {
+    SyncGroupReport {
+        name: row.config.name.clone(),
+        state: words::state(row.state).to_owned(),
+        since: unix(row.since),
+        members: row.config.members.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Silence after which a backup takes over. The engine tells; otherwise it follows from the configuration.
+pub(super) fn master_down(row: &InstanceRow) -> Duration {
+    match row.master_down_ns {
+        0 => {
+            let interval = match row.master_interval_ns {
+                0 => row.config.advert_interval,
+                ns => Duration::from_nanos(ns),
+            };
+            Settings::from(&row.config).master_down_interval(row.effective_priority.get(), interval)
+        }
+        ns => Duration::from_nanos(ns),
+    }
+}
+
+/// A router that claims the same addresses now: heard within the master down interval, while this one is master.
+pub(super) fn other_master(look: &Look, row: &InstanceRow) -> Option<OtherMaster> {
+    let recent = |other: &OtherMaster| words::between(other.at, look.at) <= master_down(row);
+    row.other_master.filter(|other| row.state == State::Master && other.at >= row.since && recent(other))
+}
+
+/// Virtual addresses, then excluded ones, in the order of the file.
+pub(super) fn addresses<'a>(look: &'a Look, row: &InstanceRow) -> impl Iterator<Item = &'a AddressRow> + use<'a> {
+    let index = row.index;
+    let rows = look.snapshot.vrrp.addresses.from(&[index], true);
+    rows.take_while(move |(at, _)| at.first() == Some(&index)).map(|(_, row)| row)
+}
+
+/// Addresses that belong on an interface now and are not there.
+pub(super) fn missing(look: &Look, row: &InstanceRow) -> Vec<AddressReport> {
+    let addresses = addresses(look, row).map(|address| address_report(row, address));
+    addresses.filter(|address| address.wanted && !address.present).collect()
+}
+
+fn address_report(row: &InstanceRow, address: &AddressRow) -> AddressReport {
+    AddressReport {
+        address: format!("{}/{}", address.config.address, address.config.prefix),
+        interface: address.config.interface.clone(),
+        wanted: row.state == State::Master,
+        present: address.installed,
+    }
+}
+
+/// Everything that the instance and its sync group track. What the interfaces add is what the engine adds: both ask
+/// [`priority`].
+pub(super) fn tracked(look: &Look, row: &InstanceRow) -> Vec<TrackedReport> {
+    let rows = &look.snapshot.vrrp;
+    let group = row.config.sync_group.as_deref().and_then(|name| group_named(look, name));
+    let shared = group.map_or(&[][..], |group| &group.config.tracked_interfaces);
+    let interfaces = priority::counting(&row.config.tracked_interfaces, shared).map(|tracked| {
+        let own = row.config.tracked_interfaces.iter().any(|it| std::ptr::eq(it, tracked));
+        let (owner, set) = match (own, group) {
+            (false, Some(group)) => (group.index, &rows.sync_tracked_interfaces),
+            _ => (row.index, &rows.tracked_interfaces),
+        };
+        // Interfaces that do not exist have no row.
+        let seen = set.from(&[owner], true).take_while(|(at, _)| at.first() == Some(&owner));
+        let up = seen.into_iter().any(|(_, seen)| seen.interface == tracked.interface && seen.up);
+        interface(tracked, up, !own)
+    });
+    let group_tracks = group.map_or(&[][..], |group| &group.config.tracks);
+    let others = group_tracks
+        .iter()
+        .filter(|track| !row.config.tracks.iter().any(|own| own.kind == track.kind && own.name == track.name));
+    let own = row.config.tracks.iter().map(|track| (track, false));
+    let tracks = own.chain(others.map(|track| (track, true)));
+    interfaces.chain(tracks.map(|(it, from_group)| track(look, it, from_group))).collect()
+}
+
+pub(super) fn group_named<'a>(look: &'a Look, name: &str) -> Option<&'a SyncGroupRow> {
+    look.snapshot.vrrp.sync_groups.iter().map(|(_, group)| group).find(|group| group.config.name == name)
+}
+
+fn interface(tracked: &TrackedInterface, up: bool, from_group: bool) -> TrackedReport {
+    let (adds, faults) = match priority::effect(tracked, up) {
+        Effect::Nothing => (0, false),
+        Effect::Fault => (0, true),
+        Effect::Add(weight) => (i32::from(weight), false),
+    };
+    TrackedReport {
+        kind: "interface".to_owned(),
+        name: tracked.interface.clone(),
+        up: Some(up),
+        weight: tracked.weight.into(),
+        reverse: tracked.reverse,
+        adds,
+        faults,
+        from_group,
+    }
+}
+
+/// A script, a file, a process or a BFD session. As long as nobody looks at it, it neither adds nor takes anything.
+fn track(look: &Look, track: &Track, from_group: bool) -> TrackedReport {
+    let finding = tracker(look, track.kind, &track.name).map_or(Finding::Unknown, |row| row.finding);
+    let up = match finding {
+        Finding::Unknown => None,
+        Finding::Good | Finding::Count { good: true, .. } => Some(true),
+        Finding::Bad | Finding::Count { good: false, .. } => Some(false),
+    };
+    let good = up.map(|up| up != track.reverse);
+    let adds = match (finding, good) {
+        // The number in a file is what the weight is multiplied by.
+        (Finding::Count { count, .. }, _) if track.kind == TrackerKind::File => {
+            let sign = if track.reverse { -1 } else { 1 };
+            let product = count.saturating_mul(i64::from(track.weight)).saturating_mul(sign);
+            i32::try_from(product.clamp(-254, 254)).unwrap_or_default()
+        }
+        (_, Some(good)) if (track.weight > 0) == good => track.weight,
+        _ => 0,
+    };
+    TrackedReport {
+        kind: words::tracker_kind(track.kind).to_owned(),
+        name: track.name.clone(),
+        up,
+        weight: track.weight,
+        reverse: track.reverse,
+        adds,
+        faults: track.weight == 0 && good == Some(false),
+        from_group,
+    }
+}
+
+pub(super) fn tracker<'a>(look: &'a Look, kind: TrackerKind, name: &str) -> Option<&'a TrackerRow> {
+    use crate::bus::rows::TrackerConfig;
+    let rows = &look.snapshot.vrrp;
+    let set: &RowSet<TrackerRow> = match kind {
+        TrackerKind::Script => &rows.scripts,
+        TrackerKind::File => &rows.files,
+        TrackerKind::Process => &rows.processes,
+        TrackerKind::Bfd => &rows.bfds,
+    };
+    set.iter().map(|(_, row)| row).find(|row| {
+        let own = match &row.config {
+            TrackerConfig::Script(it) => &it.name,
+            TrackerConfig::File(it) => &it.name,
+            TrackerConfig::Process(it) => &it.name,
+            TrackerConfig::Bfd(it) => &it.name,
+        };
+        own == name
+    })
+}
+
+fn counters(counters: &Counters) -> CountersReport {
+    let dropped = [
+        counters.packet_length_errors,
+        counters.checksum_errors,
+        counters.version_errors,
+        counters.advert_interval_errors,
+        counters.ttl_errors,
+        counters.invalid_type,
+        counters.address_list_errors,
+        counters.invalid_auth_type,
+        counters.auth_type_mismatch,
+        counters.auth_failures,
+        counters.unknown_source,
+    ];
+    CountersReport {
+        adverts_sent: counters.adverts_sent,
+        adverts_received: counters.adverts_received,
+        adverts_dropped: dropped.iter().sum(),
+        became_master: counters.became_master,
+        released_master: counters.released_master,
+        priority_zero_sent: counters.priority_zero_sent,
+        priority_zero_received: counters.priority_zero_received,
+    }
+}
