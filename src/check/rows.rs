@@ -15,6 +15,7 @@ impl Engine {
         match key {
             RowKey::Global => Some(Row::Global(Box::new(self.global.clone()))),
             RowKey::Ipvs => Some(Row::Ipvs(Box::new(self.ipvs.clone()))),
+            RowKey::CheckTimes => Some(Row::CheckTimes(Box::new(self.times.row(self.in_flight())))),
             RowKey::Group(name) => {
                 let at = self.groups.iter().position(|group| group.name == *name)?;
                 let config = self.groups.get(at)?.clone();
@@ -35,14 +36,13 @@ impl Engine {
             | RowKey::Address { .. }
             | RowKey::TrackedInterface { .. }
             | RowKey::Pulse
-            | RowKey::VrrpTimes
-            | RowKey::CheckTimes => None,
+            | RowKey::VrrpTimes => None,
         }
     }
 
     /// Every row there is, for a full resync.
     pub fn keys(&self) -> Vec<RowKey> {
-        let mut keys = vec![RowKey::Global, RowKey::Ipvs];
+        let mut keys = vec![RowKey::Global, RowKey::Ipvs, RowKey::CheckTimes];
         keys.extend(self.groups.iter().map(|group| RowKey::Group(group.name.clone())));
         for service in self.each_slot().into_iter().filter_map(|slot| self.service(slot)) {
             keys.push(RowKey::Service(service.key().clone()));
@@ -50,6 +50,13 @@ impl Engine {
             keys.extend(service.servers.iter().map(|server| RowKey::Server(service.server_key(server))));
         }
         keys
+    }
+
+    /// Probes under way, those included that wait for a socket.
+    fn in_flight(&self) -> u32 {
+        let servers = self.slots.iter().flatten().flat_map(|service| &service.servers);
+        let probes = servers.flat_map(|server| &server.checkers);
+        probes.filter(|probe| probe.machine.attempt().is_some()).count() as u32
     }
 
     /// Reports the rows that an operation of the kernel may have changed.

@@ -6,14 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
-use nix::sys::stat::{Mode, umask};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -25,7 +22,9 @@ use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::control::snmp::SnmpReport;
 use crate::control::{Code, Request, Response, Step, error, handle, settled};
 use crate::export::Look;
+use crate::export::graph::{GraphError, GraphRequest};
 use crate::export::look::ReloadReport;
+use crate::sys::listen;
 
 /// Tools at once.
 const CONNECTIONS_MAX: usize = 32;
@@ -61,14 +60,20 @@ const LIMITS: Limits = Limits {
 /// Where the socket is: in a place of its own for the daemon with Keepalived's usual pid file, beside the pid file for any
 /// other.
 pub fn path(pid_file: &Path) -> PathBuf {
-    if pid_file == Path::new("/run/keepalived.pid") {
-        PathBuf::from(DEFAULT_PATH)
-    } else {
-        pid_file.with_extension("sock")
-    }
+    if is_usual(pid_file) { PathBuf::from(DEFAULT_PATH) } else { pid_file.with_extension("sock") }
+}
+
+/// Where the socket for HTTP is unless the configuration says so.
+pub fn metrics_path(pid_file: &Path) -> PathBuf {
+    if is_usual(pid_file) { PathBuf::from(DEFAULT_METRICS_PATH) } else { pid_file.with_extension("metrics.sock") }
+}
+
+fn is_usual(pid_file: &Path) -> bool {
+    pid_file == Path::new("/run/keepalived.pid")
 }
 
 pub const DEFAULT_PATH: &str = "/run/keepwatch/control.sock";
+pub const DEFAULT_METRICS_PATH: &str = "/run/keepwatch/metrics.sock";
 
 /// The listening socket, as the supervisor holds it. Its name goes with it.
 #[derive(Debug)]
@@ -80,23 +85,7 @@ pub struct ControlSocket {
 impl ControlSocket {
     /// Replaces a socket that a dead daemon left: the pid file is ours, so no other lives here.
     pub fn bind(path: &Path) -> io::Result<ControlSocket> {
-        if let Some(directory) = path.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        // The mask, because changing the mode afterwards might be done to what somebody put in its place. The supervisor has
-        // one thread.
-        let before = umask(Mode::from_bits_truncate(0o177));
-        let bound = bind(fd.as_raw_fd(), &UnixAddr::new(path)?);
-        umask(before);
-        bound?;
-        listen(&fd, Backlog::new(64)?)?;
-        Ok(ControlSocket { fd, path: path.to_owned() })
+        Ok(ControlSocket { fd: listen::unix(path, 0o600, None)?, path: path.to_owned() })
     }
 
     /// For a bridge.
@@ -123,7 +112,11 @@ pub enum Ask {
     Look(oneshot::Sender<Arc<Look>>),
     Carry(Command, oneshot::Sender<Reply>),
     Snmp(oneshot::Sender<Box<SnmpReport>>),
+    /// Reads the configuration again, and answers when it is in force everywhere or refused. Whoever may not write must not
+    /// ask this.
     Reload(oneshot::Sender<ReloadReport>),
+    /// A picture of what was recorded.
+    Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
 }
 
 /// The bridge's end of all connections.
@@ -423,6 +416,7 @@ mod tests {
                         drop(tell.send(ReloadReport { successful: true, accepted: 3, ..ReloadReport::default() }));
                     }
                     (Ask::Reload(tell), None) => reloads.push(tell),
+                    (Ask::Draw(_, tell), _) => drop(tell),
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }
@@ -577,6 +571,9 @@ mod tests {
     #[test]
     fn a_daemon_with_a_pid_file_of_its_own_has_a_socket_of_its_own() {
         assert_eq!(path(Path::new("/run/keepalived.pid")), Path::new(DEFAULT_PATH));
-        assert_eq!(path(Path::new("/run/keepalived/keepalived_a.pid")), Path::new("/run/keepalived/keepalived_a.sock"));
+        let other = Path::new("/run/keepalived/keepalived_a.pid");
+        assert_eq!(path(other), Path::new("/run/keepalived/keepalived_a.sock"));
+        assert_eq!(metrics_path(Path::new("/run/keepalived.pid")), Path::new(DEFAULT_METRICS_PATH));
+        assert_eq!(metrics_path(other), Path::new("/run/keepalived/keepalived_a.metrics.sock"));
     }
 }

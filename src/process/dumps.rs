@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::bus::rows::{Counters, RouterCounters};
@@ -86,6 +86,19 @@ impl Pending {
         let _ = fs::remove_file(&temporary);
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o666 & !mask).open(&temporary)?;
         Ok((Pending { temporary, path }, file.into()))
+    }
+
+    /// One that everybody may read, whatever our mask is.
+    pub fn for_everybody(path: PathBuf) -> io::Result<(Pending, OwnedFd)> {
+        let (pending, file) = Pending::create(path, 0o022)?;
+        let file = fs::File::from(file);
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        Ok((pending, file.into()))
+    }
+
+    /// Where it will be.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file is whole.

@@ -66,7 +66,8 @@ pub enum ToSupervisor {
     Listen { address: SocketAddr },
     /// Nor to keep anything on disk: the file of the SNMP engine.
     OpenState,
-    /// Nor to listen where others do not: of the endpoints for HTTP, this one.
+    /// Nor to listen where others do not: of the endpoints for HTTP, this one. Asked again, it is the same socket, until a
+    /// reload changes the permissions of a Unix one.
     ListenStream { endpoint: Endpoint },
     /// Nor to read keys: of the files that the sheet names, this one.
     OpenFile { path: PathBuf },
@@ -104,7 +105,8 @@ pub struct Sheet {
     /// Where HTTP is served, with the permissions and the group of Unix sockets.
     pub http: Vec<Endpoint>,
     pub http_mode: u32,
-    pub http_group: Option<String>,
+    /// Its number: only the load process has the time to ask a directory for it.
+    pub http_group: Option<u32>,
     /// Files that the bridge may ask for.
     pub files: Vec<PathBuf>,
     pub textfile: Option<PathBuf>,

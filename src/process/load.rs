@@ -5,8 +5,10 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
 use super::host::HostWithoutOurs;
@@ -14,9 +16,12 @@ use super::lifecycle::{Channel, Sheet, ToChild};
 use super::logging;
 use super::options::Options;
 use super::role::exit;
+use super::supervisor::ERRORS_MAX;
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
-use crate::conf::{self, Diagnostic, Disk, Loaded, Severity};
+use crate::conf::model::WebConfig;
+use crate::conf::{self, Diagnostic, Disk, Host, Loaded, LocalHost, Severity};
+use crate::export::look::Endpoint;
 use crate::sys::memfd;
 
 /// Reads the first message from standard input, loads, and exits with what Keepalived would exit with.
@@ -36,12 +41,14 @@ pub fn run() -> i32 {
         }
     }
     if !loaded.can_start {
+        complain(&file, &complaints(&loaded));
         return i32::from(loaded.start_status);
     }
     // At start a file with mistakes is better than no VRRP, and Keepalived thinks so too. While one is in force that
     // somebody has seen to work, a file with mistakes is worse than none.
     let reloading = generation > 1;
     if reloading && loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        complain(&file, &complaints(&loaded));
         return exit::CONFIG;
     }
     report_not_built(&options, &loaded, generation);
@@ -49,6 +56,7 @@ pub fn run() -> i32 {
         Ok(()) => exit::OK,
         Err(error) => {
             error!("cannot hand the configuration on: {error}");
+            complain(&file, &format!("error: cannot hand the configuration on: {error}\n"));
             exit::SOFTWARE
         }
     }
@@ -115,9 +123,42 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
     }
 }
 
+/// What is wrong, for those who see no log. If it is too much, mistakes count more than the rest.
+fn complaints(loaded: &Loaded) -> String {
+    const MORE: &str = "...\n";
+    let mut text = loaded.render();
+    if text.len() > ERRORS_MAX {
+        let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(|diagnostic| diagnostic.render(&loaded.sources)).collect();
+        text = errors.join("\n");
+    }
+    if text.len() > ERRORS_MAX {
+        let room = text.as_bytes().get(..ERRORS_MAX - MORE.len()).unwrap_or_default();
+        let lines = room.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        text.truncate(lines);
+        text.push_str(MORE);
+    }
+    text
+}
+
+/// Leaves text in the place of a configuration.
+fn complain(file: &OwnedFd, text: &str) {
+    let written = file.try_clone().map(std::fs::File::from).and_then(|file| {
+        file.set_len(0)?;
+        file.write_all_at(text.as_bytes(), 0)
+    });
+    if let Err(error) = written {
+        error!("cannot say what is wrong with the configuration: {error}");
+    }
+}
+
 fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<()> {
     let config = &loaded.config;
     let engines = options.engines(config);
+    let encoded = postcard::to_stdvec(config).map_err(std::io::Error::other)?;
+    let (http, metrics) = (&config.settings.http, &config.settings.metrics);
+    let unix = http.unix.enabled.then(|| Endpoint::Unix(http.unix.path.clone()));
+    let tcp = http.listen.iter().copied().map(Endpoint::Tcp);
     let sheet = Sheet {
         wants_vrrp: engines.contains(&Source::Vrrp),
         wants_checks: engines.contains(&Source::Checks),
@@ -127,10 +168,87 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
         instance: config.global.instance.clone(),
         use_pid_dir: config.global.use_pid_dir,
         listen: config.settings.snmp.responder.iter().flat_map(|responder| responder.listen.clone()).collect(),
-        ..Sheet::default()
+        http: unix.into_iter().chain(tcp).collect(),
+        http_mode: http.unix.mode & 0o777,
+        http_group: http.unix.group.as_deref().and_then(group),
+        files: http.web.as_ref().map(files).unwrap_or_default(),
+        textfile: metrics.textfile.as_ref().map(|textfile| textfile.path.clone()),
+        rrd: config.settings.rrd.as_ref().map(|rrd| rrd.directory.clone()),
+        hash: hash(&encoded),
+        warnings: u32::try_from(
+            loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count(),
+        )
+        .unwrap_or(u32::MAX),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
-    bytes = postcard::to_extend(config, bytes).map_err(std::io::Error::other)?;
+    bytes.extend_from_slice(&encoded);
     std::fs::File::from(file.try_clone()?).write_all(&bytes)?;
     memfd::seal(file.as_fd())
+}
+
+/// The first 48 bits of the SHA-256: a number that Prometheus keeps exactly.
+fn hash(config: &[u8]) -> u64 {
+    Sha256::digest(config).iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A group that is not known gives nobody more than the daemon's own does.
+fn group(name: &str) -> Option<u32> {
+    let number = LocalHost.group(name);
+    if number.is_none() {
+        warn!("there is no group `{name}`: the socket for HTTP has the daemon's own");
+    }
+    number
+}
+
+/// What the bridge reads again when it changes.
+fn files(web: &WebConfig) -> Vec<PathBuf> {
+    let tls = web.tls.iter().flat_map(|tls| {
+        [Some(&tls.certificate_file), Some(&tls.key_file), tls.client_ca_file.as_ref()].into_iter().flatten()
+    });
+    [&web.path].into_iter().chain(tls).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::memfd;
+
+    fn loaded(text: &str) -> Loaded {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keepalived.conf");
+        std::fs::write(&path, text).unwrap();
+        conf::load(path.to_str().unwrap(), &conf::Options::default(), &Disk, &LocalHost)
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_at_a_line_and_mistakes_come_before_warnings() {
+        let short = complaints(&loaded("vrrp_instance a {\n  virtual_router_id 300\n}\n"));
+        assert!(short.contains("^^^") && !short.ends_with("...\n"), "{short}");
+        let mut long = loaded(&format!("vrrp_instance a {{\n{}}}\n", "  virtual_router_id 300\n".repeat(500)));
+        let warning = Diagnostic { severity: Severity::Warning, ..long.diagnostics.first().unwrap().clone() };
+        long.diagnostics.splice(0..0, std::iter::repeat_n(warning, 500));
+        let long = complaints(&long);
+        assert!(
+            long.len() <= ERRORS_MAX && long.len() > ERRORS_MAX - 200 && long.ends_with("\n...\n"),
+            "{}",
+            long.len()
+        );
+        assert!(!long.contains("warning:"));
+    }
+
+    #[test]
+    fn complaints_take_the_place_of_what_was_written_before() {
+        let file = memfd::create("test").unwrap();
+        std::fs::File::from(file.try_clone().unwrap()).write_all(&[7; 100]).unwrap();
+        complain(&file, "error: x\n");
+        let mut left = vec![0; 200];
+        let length = std::fs::File::from(file).read_at(&mut left, 0).unwrap();
+        assert_eq!(&left[..length], b"error: x\n");
+    }
+
+    #[test]
+    fn the_hash_is_48_bits_of_sha_256() {
+        // echo -n abc | sha256sum
+        assert_eq!(hash(b"abc"), 0xba78_16bf_8f01);
+    }
 }

@@ -6,6 +6,8 @@
 pub mod aio;
 pub mod children;
 pub mod connect;
+pub mod environment;
+pub mod listen;
 pub mod log;
 pub mod memfd;
 pub mod packet;

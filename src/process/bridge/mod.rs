@@ -7,8 +7,11 @@
 mod agent;
 mod direct;
 mod engines;
+mod reload;
 mod report;
 mod respond;
+mod rrd;
+mod runner;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -20,7 +23,10 @@ use tracing::{debug, error};
 
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
+use self::reload::Reloads;
 use self::respond::Agent;
+use self::rrd::History;
+use self::runner::Runner;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -86,6 +92,7 @@ struct Bridge {
     channel: Channel,
     channel_ready: AsyncFd<Owned>,
     engines: Engines,
+    runner: Runner,
     store: Store,
     tree: Tree,
     snmp: Snmp,
@@ -106,16 +113,20 @@ struct Bridge {
     leaving: Option<Instant>,
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
+    reloads: Reloads,
+    history: History,
 }
 
 enum Woken {
     Channel,
     Engine(Source),
+    Runner,
     LinkReadable,
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
     Asked(Ask),
     Datagrams(Vec<Datagram>),
+    Rrd,
     Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
@@ -136,6 +147,7 @@ impl Bridge {
             channel,
             channel_ready,
             engines: Engines::default(),
+            runner: Runner::default(),
             store: Store::new(),
             tree: Tree::default(),
             snmp: Snmp::default(),
@@ -152,6 +164,8 @@ impl Bridge {
             started,
             leaving: None,
             daemon: Arc::default(),
+            reloads: Reloads::default(),
+            history: History::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -163,6 +177,7 @@ impl Bridge {
             match self.wait().await {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
+                Woken::Runner => self.runner.read(),
                 Woken::LinkReadable => self.read_link(),
                 Woken::LinkWritable => {
                     if let Some(link) = &mut self.link {
@@ -175,6 +190,7 @@ impl Bridge {
                 }
                 Woken::Asked(ask) => self.asked(ask),
                 Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
+                Woken::Rrd => self.serve_rrd(),
                 Woken::Counted(counted) => {
                     self.counting = None;
                     self.engine_counted(counted);
@@ -190,6 +206,7 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
+            self.wake_rrd(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -204,19 +221,21 @@ impl Bridge {
     async fn wait(&mut self) -> Woken {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
-        let (link, engines) = (self.link.as_ref(), &self.engines);
+        let deadline = snmp.into_iter().chain([stall, self.leaving, self.history.deadline()]).flatten().min();
+        let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
-        let (control, direct) = (&mut self.control, &self.direct);
+        let (control, direct, history) = (&mut self.control, &self.direct, &self.history);
         let talkers = async {
             tokio::select! {
                 // Who stands behind one that is rarely ready has its turns as well.
                 () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
                 source = engines.readable() => Woken::Engine(source),
+                () = runner.readable() => Woken::Runner,
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
+                () = history.ready() => Woken::Rrd,
             }
         };
         tokio::select! {
@@ -238,6 +257,7 @@ impl Bridge {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
         self.configure_agent();
+        self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
 
     fn configure_objects(&mut self, config: &Config) {
@@ -291,6 +311,8 @@ impl Bridge {
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
+            (ToChild::Peer(Role::Rrd), Some(fd)) => self.meet_rrd(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -313,7 +335,10 @@ impl Bridge {
             }
             (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
             (ToChild::Signal(_), _) => {}
-            (ToChild::Daemon(daemon), _) => self.daemon = (*daemon).into(),
+            (ToChild::Daemon(daemon), _) => {
+                self.daemon = (*daemon).into();
+                self.reloads.told(&self.daemon);
+            }
             // Not asked for yet.
             (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
@@ -341,7 +366,8 @@ impl Bridge {
             Ask::Look(tell) => drop(tell.send(Arc::new(self.look()))),
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
-            Ask::Reload(tell) => drop(tell),
+            Ask::Reload(tell) => self.reload(tell),
+            Ask::Draw(graph, tell) => self.draw(graph, tell),
         }
     }
 
@@ -355,6 +381,11 @@ impl Bridge {
             checks_connected: self.engines.is_there(Source::Checks),
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
+            runner: self.runner.shown(),
+            rrd: self.history.report().map(Arc::new),
+            events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
+            bases: self.store.bases(),
             ..Look::default()
         }
     }

@@ -1,0 +1,385 @@
+//! The process that stays: starts the others, wires them together, restarts what dies, passes signals on, stops in order.
+//!
+//! It parses nothing: a configuration is a sealed file that it hands around, with a [`Sheet`] of the few facts that
+//! decide which processes to start and what the bridge may have. It waits for signals and sockets only, never for a child to
+//! answer.
+//!
+//! Here are the loop, configurations and signals; [`children`] are the processes, [`requests`] what they ask for.
+
+mod children;
+mod places;
+mod report;
+mod requests;
+mod stopping;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use self::children::{Running, roles};
+pub use self::report::ERRORS_MAX;
+use self::report::{Records, complaints};
+pub use self::requests::DEFAULT_AGENTX;
+use self::requests::Kept;
+use self::stopping::Stopping;
+use super::control::ControlSocket;
+use super::daemonize;
+use super::dumps::{self, Pending};
+use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
+use super::options::Options;
+use super::pidfile::PidFile;
+use super::role::{Role, exit};
+use crate::bus::msg::ConfigGeneration;
+use crate::clock::{self, Instant};
+use crate::sys::memfd;
+use crate::sys::poll::{Poller, Ready, Signals, Token};
+
+/// A child that lived this long is started again at once; others wait, twice as long each time.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+const RESPAWN_FIRST: Duration = Duration::from_millis(50);
+const RESPAWN_MAX: Duration = Duration::from_secs(8);
+
+/// How long children may take to stop in good order (Keepalived's `child_wait_time` default).
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reading a configuration may wait for a name server or a remote file, but not for ever.
+const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The bridge only says good-bye to the master agent; a master that does not listen does not hold us up.
+const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Messages of one child taken in one go.
+const MESSAGES_PER_TURN: usize = 16;
+
+const SIGNALS: Token = 0;
+
+/// Runs the daemon until it stops, and returns the exit status.
+pub fn run(options: Options) -> i32 {
+    let mut supervisor = match Supervisor::new(options) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            error!("cannot start: {error}");
+            return exit::FATAL;
+        }
+    };
+    supervisor.run()
+}
+
+struct Supervisor {
+    options: Options,
+    poller: Poller,
+    signals: Signals,
+    children: BTreeMap<Role, Running>,
+    /// Roles that died, and when to start them again.
+    respawn: BTreeMap<Role, (Instant, Duration)>,
+    config: Option<InForce>,
+    generation: ConfigGeneration,
+    loading: Option<Loading>,
+    /// Since when the configuration is to be read once more.
+    reload_again: Option<Instant>,
+    stopping: Option<Stopping>,
+    pid_file: Option<PidFile>,
+    control: Option<ControlSocket>,
+    entered_namespace: bool,
+    /// The generation that every process last had in force.
+    announced: ConfigGeneration,
+    next_token: Token,
+    /// A file that the bridge is filling.
+    dump: Option<Pending>,
+    /// What is kept for a bridge.
+    kept: Kept,
+    records: Records,
+}
+
+struct InForce {
+    sheet: Sheet,
+    file: OwnedFd,
+}
+
+struct Loading {
+    file: OwnedFd,
+    /// The channel stays open while the load process runs; it says nothing on it.
+    _channel: Channel,
+    process: Child,
+    started: Instant,
+    /// When somebody asked for it.
+    requested: Instant,
+    /// How many requests of the bridge it answers.
+    answers: u64,
+}
+
+impl Supervisor {
+    fn new(options: Options) -> io::Result<Supervisor> {
+        let signals = Signals::new(&[
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGCHLD,
+            libc::SIGPIPE,
+            libc::SIGRTMIN() + 2,
+            libc::SIGRTMAX() - 1,
+        ])?;
+        let poller = Poller::new()?;
+        poller.add(signals.fd(), SIGNALS, false)?;
+        Ok(Supervisor {
+            options,
+            poller,
+            signals,
+            children: BTreeMap::new(),
+            respawn: BTreeMap::new(),
+            config: None,
+            generation: 0,
+            loading: None,
+            reload_again: None,
+            stopping: None,
+            pid_file: None,
+            control: None,
+            entered_namespace: false,
+            announced: 0,
+            next_token: 1,
+            dump: None,
+            kept: Kept::default(),
+            records: Records::new(),
+        })
+    }
+
+    fn run(&mut self) -> i32 {
+        if let Some(name) = self.options.namespace.clone()
+            && let Err(status) = self.enter_namespace(&name)
+        {
+            return status;
+        }
+        if let Err(error) = self.load(clock::now()) {
+            error!("cannot start the load process: {error}");
+            return exit::FATAL;
+        }
+        let mut ready: Vec<Ready> = Vec::new();
+        let mut finished = None;
+        while finished.is_none() {
+            if let Err(error) = self.poller.wait(self.deadline(), &mut ready) {
+                error!("cannot wait for events: {error}");
+                return exit::SOFTWARE;
+            }
+            for event in &ready {
+                if event.token == SIGNALS {
+                    finished = finished.or_else(|| self.take_signals());
+                } else {
+                    self.serve_child(event.token);
+                }
+            }
+            finished = finished.or_else(|| self.act_on_time(clock::now()));
+            self.report(clock::now());
+            self.watch_writers();
+        }
+        finished.unwrap_or(exit::OK)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let respawn = self.respawn.values().map(|(at, _)| *at).min();
+        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
+        [respawn, stop, load, self.report_due()].into_iter().flatten().min()
+    }
+
+    // --- configurations
+
+    /// Starts the load process; its end decides what happens next.
+    fn load(&mut self, requested: Instant) -> io::Result<()> {
+        let file = memfd::create("keepwatch-config")?;
+        let (mut channel, process) = self.spawn(Role::Load)?;
+        let start =
+            ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
+        channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
+        let answers = self.records.asked;
+        self.loading = Some(Loading { file, _channel: channel, process, started: clock::now(), requested, answers });
+        Ok(())
+    }
+
+    fn loaded(&mut self, loading: Loading, status: i32) -> Option<i32> {
+        let first = self.config.is_none();
+        if status != exit::OK {
+            if first {
+                error!("the configuration cannot be used; not starting");
+                return Some(status);
+            }
+            error!("reload refused: the configuration that is in force stays in force");
+            return self.refused(&loading, complaints(&loading.file), || {
+                format!("the load process ended with status {status}; the log may say why")
+            });
+        }
+        let sheet = match read_sheet(&loading.file) {
+            Ok(sheet) => sheet,
+            Err(error) if first => {
+                error!("the load process left nothing usable: {error}");
+                return Some(exit::SOFTWARE);
+            }
+            Err(error) => {
+                error!("reload refused: the load process left nothing usable: {error}");
+                let why = || format!("the load process left nothing usable: {error}");
+                return self.refused(&loading, String::new(), why);
+            }
+        };
+        if first {
+            if let Some(name) = sheet.net_namespace.clone()
+                && self.options.namespace.is_none()
+                && !self.entered_namespace
+            {
+                // Interfaces must be looked up where the daemon will run: read the file once more, over there.
+                return match self.enter_namespace(&name) {
+                    Ok(()) => self.load(loading.requested).err().map(|_| exit::FATAL),
+                    Err(status) => Some(status),
+                };
+            }
+            if let Err(status) = self.claim(&sheet) {
+                return Some(status);
+            }
+        }
+        self.generation += 1;
+        self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
+        self.release(&sheet);
+        self.config = Some(InForce { sheet, file: loading.file });
+        self.apply();
+        if first {
+            daemonize::report_started();
+        }
+        self.loading_done()
+    }
+
+    /// `told` is what the load process itself had to say.
+    fn refused(&mut self, loading: &Loading, told: String, why: impl FnOnce() -> String) -> Option<i32> {
+        let errors = if told.is_empty() { format!("error: {}\n", why()) } else { told };
+        self.records.rejected(loading, errors);
+        self.loading_done()
+    }
+
+    fn loading_done(&mut self) -> Option<i32> {
+        if let Some(requested) = self.reload_again.take() {
+            self.reload(requested);
+        }
+        None
+    }
+
+    fn reload(&mut self, requested: Instant) {
+        if self.loading.is_some() {
+            // It may have read the file before it was changed.
+            self.reload_again.get_or_insert(requested);
+            return;
+        }
+        info!("Reloading");
+        if let Err(error) = self.load(requested) {
+            error!("reload refused: cannot start the load process: {error}");
+            self.records.not_tried(format!("error: cannot start the load process: {error}\n"));
+        }
+    }
+
+    /// Hands the configuration in force to every process that should run; starts and stops what differs.
+    fn apply(&mut self) {
+        let Some(config) = &self.config else { return };
+        let wanted = roles(&config.sheet);
+        // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
+        for role in [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge] {
+            match (wanted.contains(&role), self.children.contains_key(&role)) {
+                (true, true) => {
+                    let message = ToChild::Reload { config: self.generation };
+                    let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
+                    self.tell(role, &message, file);
+                }
+                (true, false) => self.start(role, RESPAWN_FIRST),
+                (false, true) => {
+                    // Told first that nothing is left for it, it leaves alone what `lvs_flush_on_stop` and the like are about.
+                    let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
+                    self.tell(role, &ToChild::Reload { config: self.generation }, file);
+                    self.tell(role, &ToChild::Stop, None);
+                }
+                (false, false) => {
+                    self.respawn.remove(&role);
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self) {
+        if self.announced != self.generation
+            && self.stopping.is_none()
+            && !self.children.is_empty()
+            && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
+        {
+            info!("{}", if self.announced == 0 { "Startup complete" } else { "Reload complete" });
+            self.announced = self.generation;
+            self.records.in_force();
+        }
+    }
+
+    /// Every process that should run does, and has this configuration in force. History can wait: rrd does not count.
+    fn all_ready(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| {
+            let ready = |role| self.children.get(role).is_some_and(|child| child.ready == self.generation);
+            roles(&config.sheet).iter().filter(|role| **role != Role::Rrd).all(ready)
+        })
+    }
+
+    fn watch_writers(&mut self) {
+        for child in self.children.values_mut() {
+            let wants = child.channel.wants_write();
+            if wants != child.watching_write && self.poller.modify(&child.channel, child.token, wants).is_ok() {
+                child.watching_write = wants;
+            }
+        }
+    }
+
+    // --- signals
+
+    fn take_signals(&mut self) -> Option<i32> {
+        let mut finished = None;
+        while let Ok(Some(signal)) = self.signals.take() {
+            match signal {
+                libc::SIGCHLD => finished = finished.or_else(|| self.reap()),
+                libc::SIGINT if self.options.ignore_sigint => {}
+                libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
+                libc::SIGHUP if self.stopping.is_none() => self.reload(clock::now()),
+                libc::SIGUSR1 => warn!("the state dump is not built yet"),
+                libc::SIGUSR2 => self.pass_on(UserSignal::Stats),
+                signal if signal == libc::SIGRTMAX() - 1 => self.pass_on(UserSignal::StatsClear),
+                signal if signal == libc::SIGRTMIN() + 2 => warn!("the JSON dump is not built yet"),
+                _ => {}
+            }
+        }
+        finished
+    }
+
+    fn pass_on(&mut self, signal: UserSignal) {
+        if matches!(signal, UserSignal::Stats | UserSignal::StatsClear) {
+            let path = dumps::directory().join("keepalived.stats");
+            // The name of an unfinished one would be the same.
+            self.dump = None;
+            match Pending::create(path.clone(), self.options.file_mask()) {
+                Ok((pending, file)) => {
+                    self.dump = Some(pending);
+                    self.tell(Role::Bridge, &ToChild::Signal(signal), Some(file));
+                }
+                Err(error) => error!("cannot write {}: {error}", path.display()),
+            }
+        }
+        for role in [Role::Vrrp, Role::Checks] {
+            self.tell(role, &ToChild::Signal(signal), None);
+        }
+    }
+
+    fn dumped(&mut self) {
+        if let Some(Err(error)) = self.dump.take().map(Pending::finish) {
+            error!("cannot put the counters in their place: {error}");
+        }
+    }
+}
+
+fn read_sheet(file: &OwnedFd) -> io::Result<Sheet> {
+    let bytes = memfd::read_sealed(file.as_fd())?;
+    let (sheet, _) = postcard::take_from_bytes(&bytes).map_err(io::Error::other)?;
+    Ok(sheet)
+}

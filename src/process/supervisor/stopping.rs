@@ -1,0 +1,90 @@
+//! The end: engines first, then those who hear their last words.
+
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::{BRIDGE_PATIENCE, LOAD_PATIENCE, RESPAWN_FIRST, STOP_PATIENCE, Supervisor};
+use crate::clock::{self, Instant};
+use crate::process::lifecycle::ToChild;
+use crate::process::role::Role;
+
+pub(super) struct Stopping {
+    status: i32,
+    pub(super) deadline: Instant,
+    bridge_told: bool,
+}
+
+impl Supervisor {
+    pub(super) fn stop(&mut self, status: i32) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.status = stopping.status.max(status);
+            return;
+        }
+        info!("Stopping");
+        if let Some(loading) = &mut self.loading {
+            let _ = loading.process.kill();
+        }
+        // An engine that waits to be started again has left addresses or a table behind, which only it can take away.
+        let waiting: Vec<Role> = self.respawn.keys().copied().filter(|role| role.is_engine()).collect();
+        for role in waiting {
+            self.start(role, RESPAWN_FIRST);
+        }
+        self.respawn.clear();
+        let engines: Vec<Role> = self.children.keys().copied().filter(|role| role.is_engine()).collect();
+        for role in engines {
+            self.tell(role, &ToChild::Stop, None);
+        }
+        self.stopping = Some(Stopping { status, deadline: clock::now() + STOP_PATIENCE, bridge_told: false });
+    }
+
+    pub(super) fn act_on_time(&mut self, now: Instant) -> Option<i32> {
+        if let Some(loading) = &mut self.loading
+            && now >= loading.started + LOAD_PATIENCE
+        {
+            error!("the configuration could not be read within {} s", LOAD_PATIENCE.as_secs());
+            let _ = loading.process.kill();
+            loading.started = now;
+        }
+        if self.stopping.is_none() {
+            let due: Vec<(Role, Duration)> =
+                self.respawn.iter().filter(|(_, (at, _))| *at <= now).map(|(&role, &(_, next))| (role, next)).collect();
+            for (role, backoff) in due {
+                self.start(role, backoff);
+            }
+            return None;
+        }
+        // Engines first; the bridge hears their last words, the runner starts their last scripts, and then they go.
+        let engines_gone = !self.children.keys().any(|role| role.is_engine());
+        let stopping = self.stopping.as_mut()?;
+        if engines_gone && !stopping.bridge_told {
+            stopping.bridge_told = true;
+            stopping.deadline = now + BRIDGE_PATIENCE;
+            for role in [Role::Runner, Role::Rrd, Role::Bridge] {
+                self.tell(role, &ToChild::Stop, None);
+            }
+        }
+        let stopping = self.stopping.as_mut()?;
+        if now >= stopping.deadline {
+            for (role, child) in &mut self.children {
+                if role.is_engine() || stopping.bridge_told {
+                    if role.is_engine() {
+                        error!("The {} process does not stop; killing it", role.name());
+                    }
+                    let _ = child.process.kill();
+                    let _ = child.process.wait();
+                }
+            }
+            let bridge_told = stopping.bridge_told;
+            self.children.retain(|role, _| !role.is_engine() && !bridge_told);
+            if !self.children.is_empty() {
+                return self.act_on_time(now);
+            }
+        }
+        if self.children.is_empty() {
+            info!("Stopped");
+            return self.stopping.as_ref().map(|stopping| stopping.status);
+        }
+        None
+    }
+}
