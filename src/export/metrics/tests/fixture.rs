@@ -260,6 +260,8 @@ fn checker(kind: &str, target: &str, seed: u64) -> CheckerRow {
     CheckerRow {
         kind: kind.to_owned(),
         target: target.to_owned(),
+        asks: String::new(),
+        wants: String::new(),
         up: true,
         has_run: true,
         since: ago(30),
@@ -352,6 +354,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             hash: (1 << 48) - 1,
             warnings: 3,
             errors: String::new(),
+            answered: 0,
         },
         logged: logged(seed),
         pid: 1,
