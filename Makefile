@@ -35,8 +35,9 @@ setup-lint: setup
 build: setup ## the daemon and the tools, optimised
 	$(CARGO) build --release --workspace
 
-demo: build ## SNMP without snmpd, two routers, a load balancer: about four minutes; DEMO=walk for the shortest (root)
-	$(SUDO) target/release/demo $(DEMO)
+KEEP ?=
+demo: build ## SNMP without snmpd, two routers, a load balancer, monitoring: six minutes; DEMO=walk for the shortest, KEEP=1 to look (root)
+	$(SUDO) env KEEP=$(KEEP) target/release/demo $(DEMO)
 
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
 AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use keepwatch::bus::frame;
 use keepwatch::bus::run::{Ended, FromRunner, ToRunner};
+use keepwatch::bus::timing::{Deliveries, RunnerPulse};
 use keepwatch::conf::model::{Config, Location, ScriptEntry, ScriptId};
 use keepwatch::process::lifecycle::{Channel, Sheet, ToChild, ToSupervisor};
 use keepwatch::process::options::Options;
@@ -545,4 +546,58 @@ fn the_process_that_faces_hostile_servers_adds_no_words_to_a_command() {
     }
     runner.until("the one without runs", |runner| !runner.read("out").is_empty());
     assert_eq!(runner.read("out"), "first second word\n", "its own words, once");
+}
+
+impl Runner {
+    /// A new bridge process.
+    fn meet_bridge(&mut self) -> Seqpacket {
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        self.channel.send(&ToChild::Peer(Role::Bridge), Some(theirs.into_fd())).unwrap();
+        ours
+    }
+
+    /// Waits until the bridge has heard this; it hears every two seconds.
+    fn until_told(&mut self, bridge: &Seqpacket, what: &str, mut wanted: impl FnMut(&RunnerPulse) -> bool) {
+        let mut buffer = vec![0; FRAME_MAX];
+        self.until(what, |_| match bridge.receive(&mut buffer).unwrap() {
+            Received::Frame(length, _) => {
+                frame::decode::<RunnerPulse>(&buffer[..length]).unwrap().iter().any(&mut wanted)
+            }
+            Received::Nothing => false,
+            Received::Gone => panic!("the runner hung up"),
+        });
+    }
+}
+
+#[test]
+fn the_bridge_hears_what_became_of_scripts_and_mails_without_asking() {
+    let mut runner = Runner::new(NOBODY, &["exit 0", "exit 3", "echo > $D/first; read < <(sleep 600)"]);
+    let bridge = runner.meet_bridge();
+    runner.until_told(&bridge, "a new bridge hears at once", |pulse| pulse.scripts == Deliveries::default());
+    // The lane of the third is not free before it has ended.
+    for (script, lane) in [(0, 1), (0, 2), (1, 3), (99, 4), (2, 5), (2, 5)] {
+        runner.notify(script, lane, &[]);
+    }
+    // There is no relay.
+    runner.ask(&ToRunner::Mail { subject: "down".into(), body: "it is".into() });
+    let wanted = Deliveries { sent: 2, failed: 1, dropped: 1, waiting: 1, ..Deliveries::default() };
+    runner.until_told(&bridge, "all scripts are told of", |pulse| {
+        pulse.scripts == wanted && pulse.mails.dropped == 1 && pulse.logged.error > 0
+    });
+}
+
+#[test]
+fn a_bridge_that_speaks_to_the_runner_starts_nothing_and_is_hung_up_on() {
+    let mut runner = Runner::new(NOBODY, &["echo > $D/ran; exit 5"]);
+    let bridge = runner.meet_bridge();
+    let order = ToRunner::Notify { config: 1, script: ScriptId(0), lane: 1, arguments: vec![] };
+    bridge.send(&frame::encode(&order).unwrap(), &[]).unwrap();
+    let mut buffer = vec![0; FRAME_MAX];
+    runner
+        .until("it hangs up", |_| !matches!(bridge.receive(&mut buffer), Ok(Received::Nothing | Received::Frame(..))));
+    assert!(!runner.file("ran").exists());
+    // Engines notice nothing, and the next bridge is listened to as little and told as much.
+    assert_eq!(runner.run(0), Ended::Exited(5));
+    let next = runner.meet_bridge();
+    runner.until_told(&next, "the next one hears", |_| true);
 }

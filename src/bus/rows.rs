@@ -483,6 +483,11 @@ pub struct CheckerRow {
     pub kind: String,
     /// What it probes, `192.168.1.10:80`, or the script's path.
     pub target: String,
+    /// What the check that failed, or else the next one, asks: `/health of www.example.com`. Empty where there is nothing
+    /// to ask but an answer.
+    pub asks: String,
+    /// What the answer must be: `status 200 to 299`. Empty where any is good.
+    pub wants: String,
     pub up: bool,
     pub has_run: bool,
     /// Since `up` is as it is.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::WallTime;
+use crate::clock::{Instant, WallTime};
 
 /// Upper bounds of a histogram's buckets, nanoseconds: 0.5 ms to 2.5 s. One set for all, so that they can be compared.
 pub const BOUNDS_NS: [u64; 12] = [
@@ -50,6 +50,45 @@ impl Histogram {
         self.buckets.iter_mut().zip(other.buckets).for_each(|(mine, other)| *mine += other);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self
+    }
+}
+
+/// The largest of recent observations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peak {
+    /// When the present window began.
+    since: Instant,
+    ns: u64,
+    /// Of the window before.
+    before_ns: u64,
+}
+
+impl Peak {
+    /// Two of these are remembered: the present one and that before it.
+    pub const WINDOW: Duration = Duration::from_secs(10);
+
+    pub fn observe(&mut self, took: Duration, now: Instant) {
+        self.turn(now);
+        self.ns = self.ns.max(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// The largest of the last 10 to 20 s, nanoseconds; 0 if there was none.
+    pub fn ns(mut self, now: Instant) -> u64 {
+        self.turn(now);
+        self.ns.max(self.before_ns)
+    }
+
+    fn turn(&mut self, now: Instant) {
+        let passed = now.since(self.since);
+        if passed < Self::WINDOW {
+            return;
+        }
+        // After two windows without an observation nothing is left.
+        let next = passed < Self::WINDOW * 2;
+        *self = match next {
+            true => Peak { since: self.since + Self::WINDOW, ns: 0, before_ns: self.ns },
+            false => Peak { since: now, ns: 0, before_ns: 0 },
+        };
     }
 }
 
@@ -143,5 +182,21 @@ mod tests {
         }
         assert_eq!(times.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!((times.count(), times.plus(&times).count()), (6, 12));
+    }
+
+    #[test]
+    fn a_peak_is_forgotten_after_ten_to_twenty_seconds() {
+        let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
+        let mut peak = Peak::default();
+        peak.observe(Duration::from_nanos(7), at(100_000));
+        peak.observe(Duration::from_nanos(5), at(109_999));
+        assert_eq!((peak.ns(at(109_999)), peak.ns(at(119_999)), peak.ns(at(120_000))), (7, 7, 0));
+        peak.observe(Duration::from_nanos(3), at(115_000));
+        assert_eq!(
+            (peak.ns(at(119_999)), peak.ns(at(120_000)), peak.ns(at(129_999)), peak.ns(at(130_000))),
+            (7, 3, 3, 0)
+        );
+        peak.observe(Duration::from_nanos(1), at(500_000));
+        assert_eq!(peak.ns(at(500_000)), 1);
     }
 }

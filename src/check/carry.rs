@@ -2,8 +2,10 @@
 //!
 //! The order is Keepalived's: the server first, then its quorum; of one thing the log, the script, the mail, the edge.
 
+use std::time::Duration;
+
 use super::engine::{Engine, log};
-use super::io::{Level, Mail, Outcome, Output};
+use super::io::{Cause, Level, Mail, Outcome, Output};
 use super::kernel::Slot;
 use super::machine::Change;
 use super::service::{CheckerId, Quorum, WEIGHT_MAX, server_name, service_name};
@@ -19,7 +21,7 @@ impl Engine {
         key: &CheckerKey,
         attempt: u64,
         outcome: Outcome,
-        took_us: u64,
+        (began, took_us): (Instant, u64),
         now: Instant,
         out: &mut Vec<Output>,
     ) {
@@ -28,14 +30,21 @@ impl Engine {
         let position = self.service(slot).and_then(|it| it.position(key.server.address, key.server.port));
         let (Some(at), Ok(number)) = (position, usize::try_from(key.number)) else { return };
         let since = self.wall(now);
-        let Some(server) = self.service_mut(slot).and_then(|service| service.servers.get_mut(at)) else { return };
+        let service = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut);
+        let Some(server) = service.and_then(|service| service.servers.get_mut(at)) else { return };
         let weight = i64::from(server.config.weight);
         let Some(probe) = server.checkers.get_mut(number) else { return };
         if probe.machine.attempt() != Some(attempt) {
             return;
         }
+        let cause = match &outcome {
+            Outcome::Passed | Outcome::PassedWithWeight(_) => None,
+            Outcome::Failed(failure) => Some(failure.cause),
+        };
+        let delay = probe.machine.due().map_or(Duration::ZERO, |due| began.since(due));
+        self.times.ended(&probe.config.check, delay, Duration::from_micros(took_us), cause);
         let first = !probe.machine.has_run();
-        let good = !matches!(outcome, Outcome::Failed(_));
+        let good = cause.is_none();
         let change = probe.machine.ended(good, &probe.config, now);
         probe.took_us = took_us;
         if matches!(change, Change::CameUp | Change::WentDown) {
@@ -76,11 +85,14 @@ impl Engine {
 
     /// A track_file has another value.
     pub(super) fn file_spoke(&mut self, id: CheckerId, value: Option<i64>, now: Instant, out: &mut Vec<Output>) {
-        let Some(&(slot, at, _)) = self.places.get(&id) else { return };
+        let Some(&(slot, at, number)) = self.places.get(&id) else { return };
         let since = self.wall(now);
-        let Some(probe) = self.probe_mut(id) else { return };
+        let service = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut);
+        let probe = service.and_then(|it| it.servers.get_mut(at)).and_then(|it| it.checkers.get_mut(number));
+        let Some(probe) = probe else { return };
         let Check::File(file) = &probe.config.check else { return };
         let (up, delta) = file_says(file, value);
+        self.times.found(&probe.config.check, (!up).then_some(Cause::Other));
         let text = if up { String::new() } else { format!("{} says {}", file.path, value.unwrap_or(0)) };
         let first = !probe.machine.has_run();
         let change = probe.machine.told(up);

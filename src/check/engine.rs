@@ -18,6 +18,7 @@ use super::plan::errno;
 use super::service::{CheckerId, Probe, Server, Service, service_name};
 use super::sync::Daemons;
 use super::table::{DestinationId, Op, ServiceId};
+use super::times::Times;
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{IpvsRow, RowKey, State};
 use crate::clock::{Instant, WallTime};
@@ -95,6 +96,7 @@ pub struct Engine {
     pub(super) kernel: Kernel,
     pub(super) daemons: Daemons,
     pub(super) ipvs: IpvsRow,
+    pub(super) times: Times,
     pending: Vec<Pending>,
     audit_at: Option<Instant>,
     /// `lvs_flush` was carried out, or is not to be.
@@ -127,6 +129,7 @@ impl Engine {
             kernel: Kernel::default(),
             daemons: Daemons::default(),
             ipvs: IpvsRow::default(),
+            times: Times::default(),
             pending: Vec::new(),
             audit_at: None,
             flushed: options.restarted || !config.global.lvs_flush,
@@ -160,13 +163,20 @@ impl Engine {
                     out.push(Output::Reply { request, reply: Reply::Refused(Refusal::Kernel(errno::ESHUTDOWN)) });
                 }
             }
-            Input::Probed { checker, attempt, outcome, took_us } => {
-                self.probed(&checker, attempt, outcome, took_us, now, out);
+            Input::Probed { checker, attempt, outcome, began, took_us } => {
+                self.probed(&checker, attempt, outcome, (began, took_us), now, out);
             }
             Input::Table(found) => self.table(found, now, out),
             Input::Statistics(found) => self.statistics(found, out),
-            Input::Counted { began } => {
+            Input::Counted { began, took_us, totals } => {
                 self.ipvs.counted_at = began;
+                self.ipvs.counted_wall = self.wall(began);
+                self.ipvs.poll_us = took_us;
+                self.ipvs.totals = totals;
+                out.push(Output::Counted(RowKey::Ipvs));
+            }
+            Input::NotCounted => {
+                self.ipvs.poll_errors = self.ipvs.poll_errors.saturating_add(1);
                 out.push(Output::Counted(RowKey::Ipvs));
             }
             Input::NoIpvs { error } => self.no_ipvs(error, now, out),
@@ -190,6 +200,9 @@ impl Engine {
             Input::Shutdown { keep_table } => self.shutdown(keep_table, now, out),
         }
         self.settle(now, out);
+        if self.times.take_moved() {
+            out.push(Output::Counted(RowKey::CheckTimes));
+        }
     }
 
     /// When to say `Wake` if nothing else happens before. O(1).
@@ -289,6 +302,7 @@ impl Engine {
 
     pub(super) fn new_probe(&mut self, config: &Checker, up: bool, since: WallTime) -> Probe {
         self.checkers_made += 1;
+        self.times.know(&config.check);
         // Files and BFD sessions that have not spoken are good.
         let up = up || matches!(config.check, Check::File(_) | Check::Bfd(_));
         Probe::new(self.checkers_made, config, up, since)
@@ -416,9 +430,10 @@ impl Engine {
             let attempt = self.attempts;
             let Some(checker) = self.checker_key(id) else { continue };
             let Some(probe) = self.probe_mut(id) else { continue };
-            probe.machine.probe(attempt);
+            probe.machine.probe(attempt, at);
             let url = probe.machine.url();
             out.push(Output::Probe { checker, attempt, url });
+            self.times.moved();
         }
         self.kernel.wake(now);
         self.daemons.wake(now);
@@ -476,6 +491,7 @@ impl Engine {
                 let abandoned = self.probe_mut(id).is_some_and(|probe| probe.machine.rest());
                 self.arm(id);
                 if let Some(checker) = self.checker_key(id).filter(|_| abandoned) {
+                    self.times.moved();
                     out.push(Output::Abandon { checker });
                 }
             }
@@ -579,7 +595,7 @@ impl Engine {
             }
         }
         for id in self.places.keys().copied().collect::<BTreeSet<_>>() {
-            if self.probe(id).is_some_and(|probe| probe.machine.attempt().is_some())
+            if self.probe_mut(id).is_some_and(|probe| probe.machine.rest())
                 && let Some(checker) = self.checker_key(id)
             {
                 out.push(Output::Abandon { checker });

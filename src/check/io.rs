@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::table::{Found, Op};
+use super::table::{Found, Op, Stats};
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{RowKey, State};
 use crate::clock::Instant;
@@ -50,6 +50,8 @@ pub enum Input {
         checker: CheckerKey,
         attempt: u64,
         outcome: Outcome,
+        /// When it really started: it may have waited for its turn.
+        began: Instant,
         took_us: u64,
     },
     /// The kernel's answer to one operation of [`Output::Kernel`], in their order; `error` is an errno, or `None`.
@@ -65,7 +67,12 @@ pub enum Input {
     /// All services have been counted since `began`; what moved was told before this.
     Counted {
         began: Instant,
+        took_us: u64,
+        /// Of all services together, ours or not.
+        totals: Option<Stats>,
     },
+    /// They could not be counted.
+    NotCounted,
     /// There is no IPVS in this kernel, or none that answers; said again only after `Table`.
     NoIpvs {
         error: String,
@@ -157,6 +164,10 @@ impl Failure {
 }
 
 impl Cause {
+    /// What [`Self::name`] says.
+    pub const REASONS: [&'static str; 10] =
+        ["timeout", "refused", "unreachable", "protocol", "status", "digest", "regex", "tls", "script", "other"];
+
     pub fn name(self) -> &'static str {
         match self {
             Cause::Timeout => "timeout",
@@ -168,8 +179,8 @@ impl Cause {
             Cause::Regex => "regex",
             Cause::Tls => "tls",
             Cause::Script => "script",
-            Cause::Local => "local",
-            Cause::Other => "other",
+            // Nobody who watches servers asks for a class of this host's faults.
+            Cause::Local | Cause::Other => "other",
         }
     }
 }

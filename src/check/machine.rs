@@ -18,9 +18,10 @@ enum Phase {
     Waiting {
         at: Instant,
     },
-    /// A probe with this number is under way.
+    /// A probe with this number is under way, which was due at that time.
     Probing {
         attempt: u64,
+        due: Instant,
     },
 }
 
@@ -83,7 +84,15 @@ impl Machine {
     /// The number of the probe under way.
     pub fn attempt(&self) -> Option<u64> {
         match self.phase {
-            Phase::Probing { attempt } => Some(attempt),
+            Phase::Probing { attempt, .. } => Some(attempt),
+            Phase::Resting | Phase::Waiting { .. } => None,
+        }
+    }
+
+    /// When the probe under way was due.
+    pub fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Probing { due, .. } => Some(due),
             Phase::Resting | Phase::Waiting { .. } => None,
         }
     }
@@ -105,9 +114,9 @@ impl Machine {
         probing
     }
 
-    /// The probe numbered `attempt` starts.
-    pub fn probe(&mut self, attempt: u64) {
-        self.phase = Phase::Probing { attempt };
+    /// The probe that was due at `due` starts, under the number `attempt`.
+    pub fn probe(&mut self, attempt: u64, due: Instant) {
+        self.phase = Phase::Probing { attempt, due };
     }
 
     /// The probe under way ended. The next is due `delay_loop` after this, `delay_before_retry` for a further attempt,

@@ -19,3 +19,4 @@ mod sync;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod times;

@@ -67,6 +67,8 @@ impl Engine {
             self.reconsider_pending(out);
         }
         self.settle(now, out);
+        // All rows are told.
+        self.times.take_moved();
         keys.extend(self.keys());
         out.extend(keys.into_iter().map(Output::Changed));
     }

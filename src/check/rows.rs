@@ -7,7 +7,7 @@ use super::plan;
 use super::service::{Probe, Server, Service, total};
 use super::table::{DestinationId, Op, ServiceId};
 use crate::bus::rows::{CheckerRow, GroupRow, Row, RowKey, ServerConfig, ServerRow, ServiceRow};
-use crate::conf::model::{Check, ServerKey};
+use crate::conf::model::{Check, ServerKey, Url};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone.
@@ -15,6 +15,7 @@ impl Engine {
         match key {
             RowKey::Global => Some(Row::Global(Box::new(self.global.clone()))),
             RowKey::Ipvs => Some(Row::Ipvs(Box::new(self.ipvs.clone()))),
+            RowKey::CheckTimes => Some(Row::CheckTimes(Box::new(self.times.row(self.in_flight())))),
             RowKey::Group(name) => {
                 let at = self.groups.iter().position(|group| group.name == *name)?;
                 let config = self.groups.get(at)?.clone();
@@ -35,14 +36,13 @@ impl Engine {
             | RowKey::Address { .. }
             | RowKey::TrackedInterface { .. }
             | RowKey::Pulse
-            | RowKey::VrrpTimes
-            | RowKey::CheckTimes => None,
+            | RowKey::VrrpTimes => None,
         }
     }
 
     /// Every row there is, for a full resync.
     pub fn keys(&self) -> Vec<RowKey> {
-        let mut keys = vec![RowKey::Global, RowKey::Ipvs];
+        let mut keys = vec![RowKey::Global, RowKey::Ipvs, RowKey::CheckTimes];
         keys.extend(self.groups.iter().map(|group| RowKey::Group(group.name.clone())));
         for service in self.each_slot().into_iter().filter_map(|slot| self.service(slot)) {
             keys.push(RowKey::Service(service.key().clone()));
@@ -50,6 +50,13 @@ impl Engine {
             keys.extend(service.servers.iter().map(|server| RowKey::Server(service.server_key(server))));
         }
         keys
+    }
+
+    /// Probes under way, those included that wait for a socket.
+    fn in_flight(&self) -> u32 {
+        let servers = self.slots.iter().flatten().flat_map(|service| &service.servers);
+        let probes = servers.flat_map(|server| &server.checkers);
+        probes.filter(|probe| probe.machine.attempt().is_some()).count() as u32
     }
 
     /// Reports the rows that an operation of the kernel may have changed.
@@ -163,6 +170,8 @@ fn checker_row(probe: &Probe) -> CheckerRow {
     CheckerRow {
         kind: probe.config.check.name().to_owned(),
         target: target(&probe.config.check),
+        asks: asks(&probe.config.check, probe.machine.url()),
+        wants: wants(&probe.config.check, probe.machine.url()),
         up: probe.machine.up(),
         has_run: probe.machine.has_run(),
         since: probe.since,
@@ -187,4 +196,97 @@ fn target(check: &Check) -> String {
         Check::Bfd(name) => return name.clone(),
     };
     std::net::SocketAddr::new(target.address, target.port).to_string()
+}
+
+/// `url`: which one of several is probed; a checker that is down repeats the one that failed.
+fn asks(check: &Check, url: usize) -> String {
+    match check {
+        Check::Http(http) => http.urls.get(url).map_or_else(String::new, |url| match &url.virtual_host {
+            Some(host) => format!("{} of {host}", url.path),
+            None => url.path.clone(),
+        }),
+        Check::Smtp(smtp) => format!("HELO {}", smtp.helo),
+        Check::Dns(dns) if dns.name.is_empty() => "the root".to_owned(),
+        Check::Dns(dns) => dns.name.clone(),
+        Check::File(file) => file.name.clone(),
+        // The target of a script is all there is to it, and rows must fit a frame.
+        Check::Misc(_) | Check::Tcp(_) | Check::Udp(_) | Check::Ping(_) | Check::Bfd(_) => String::new(),
+    }
+}
+
+fn wants(check: &Check, url: usize) -> String {
+    match check {
+        Check::Http(http) => http.urls.get(url).map_or_else(String::new, answer),
+        Check::Misc(misc) if misc.dynamic => "exit status 0 or at least 2".to_owned(),
+        Check::Misc(_) => "exit status 0".to_owned(),
+        Check::File(file) if file.weight == 0 && file.reverse => "a value other than 0".to_owned(),
+        Check::File(file) if file.weight == 0 => "value 0".to_owned(),
+        Check::Udp(udp) if udp.reply.is_some() => "the configured reply".to_owned(),
+        Check::File(_)
+        | Check::Smtp(_)
+        | Check::Dns(_)
+        | Check::Tcp(_)
+        | Check::Udp(_)
+        | Check::Ping(_)
+        | Check::Bfd(_) => String::new(),
+    }
+}
+
+/// What an HTTP server must answer.
+fn answer(url: &Url) -> String {
+    let ranges = url.status.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    });
+    let mut text = format!("status {}", ranges.collect::<Vec<_>>().join(", "));
+    if url.digest.is_some() {
+        text.push_str(", a body of the configured MD5");
+    }
+    text.push_str(match &url.regex {
+        Some(regex) if regex.no_match => ", a body that does not match the regular expression",
+        Some(_) => ", a body that matches the regular expression",
+        None => "",
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::model::{HttpCheck, HttpVersion, Target};
+
+    fn url(path: &str, host: Option<&str>, status: &[(u16, u16)]) -> Url {
+        Url {
+            path: path.to_owned(),
+            virtual_host: host.map(str::to_owned),
+            digest: None,
+            status: status.to_vec(),
+            regex: None,
+            tls_compliant: false,
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_the_url_under_test_asks_and_wants() {
+        let target = Target {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            port: 80,
+            bind: None,
+            bind_port: 0,
+            interface: None,
+            mark: 0,
+            timeout_us: 1,
+        };
+        let urls = vec![
+            url("/health", Some("www.example.com"), &[(200, 200), (301, 302)]),
+            Url { digest: Some([0; 16]), ..url("/", None, &[(200, 299)]) },
+        ];
+        let http = HttpCheck { target, tls: None, version: HttpVersion::V1_0, urls, fast_recovery: false };
+        let check = Check::Http(Box::new(http));
+        assert_eq!(asks(&check, 0), "/health of www.example.com");
+        assert_eq!(wants(&check, 0), "status 200, 301 to 302");
+        assert_eq!(asks(&check, 1), "/");
+        assert_eq!(wants(&check, 1), "status 200 to 299, a body of the configured MD5");
+        assert_eq!(asks(&check, 2), "");
+    }
 }

@@ -3,7 +3,7 @@
 //! Values only: how they become lines of JSON is `process::control`'s and the tool's matter. Reads are answered from one
 //! snapshot; a write is a [`Command`] to the owner, and answered when readers can see it.
 
-mod select;
+pub(crate) mod select;
 pub mod snmp;
 #[cfg(test)]
 mod tests;

@@ -3,5 +3,8 @@
 
 pub mod graph;
 pub mod look;
+#[cfg(feature = "daemon")]
+pub mod metrics;
+pub mod rrd;
 
 pub use look::Look;

@@ -17,6 +17,7 @@ pub mod load;
 pub mod logging;
 pub mod options;
 pub mod pidfile;
+mod pulse;
 pub mod role;
 pub mod runner;
 mod scheduling;

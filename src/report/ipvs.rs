@@ -2,7 +2,7 @@
 
 use super::words::unix;
 use super::{CheckerReport, CheckersReport, IpvsReport, ServiceReport};
-use crate::bus::rows::{ServerRow, ServiceRow};
+use crate::bus::rows::{CheckerRow, ServerRow, ServiceRow};
 use crate::control;
 use crate::export::Look;
 
@@ -40,6 +40,8 @@ pub fn checkers(look: &Look) -> CheckersReport {
                 server: key.to_string(),
                 kind: checker.kind.clone(),
                 target: checker.target.clone(),
+                asks: checker.asks.clone(),
+                wants: checker.wants.clone(),
                 up: checker.up,
                 has_run: checker.has_run,
                 since: unix(checker.since),
@@ -58,4 +60,26 @@ pub(super) fn servers_of<'a>(look: &'a Look, service: &ServiceRow) -> impl Itera
     let index = service.index;
     let rows = look.snapshot.checks.servers.from(&[index], true);
     rows.take_while(move |(at, _)| at.first() == Some(&index)).map(|(_, row)| row)
+}
+
+/// What a checker found last, with its name: `HTTP_GET of 10.0.0.1:80: HTTP status 503 instead of 200, asked for /health`.
+pub(super) fn finding(checker: &CheckerRow) -> String {
+    let name = format!("{} of {}", checker.kind, checker.target);
+    match (checker.error.is_empty(), checker.up, checker.has_run) {
+        (false, ..) => {
+            let instead = match (checker.error.starts_with("HTTP status "), checker.wants.strip_prefix("status ")) {
+                (true, Some(wanted)) => format!(" instead of {wanted}"),
+                _ => String::new(),
+            };
+            let asked = match checker.asks.as_str() {
+                "" => String::new(),
+                asks => format!(", asked for {asks}"),
+            };
+            format!("{name}: {}{instead}{asked}", checker.error)
+        }
+        (true, true, true) => format!("{name} passes"),
+        (true, true, false) => format!("{name} has not run yet and counts as passed"),
+        (true, false, false) => format!("{name} has not run yet and counts as failed"),
+        (true, false, true) => format!("{name} passes again, and must pass once more"),
+    }
 }

@@ -6,7 +6,9 @@
 //! included; durations are seconds; states are `init`, `backup`, `master`, `fault`.
 
 mod events;
+pub mod explain;
 mod ipvs;
+pub mod page;
 mod reason;
 mod status;
 mod troubles;
@@ -219,6 +221,10 @@ pub struct CheckerReport {
     /// `HTTP_GET`.
     pub kind: String,
     pub target: String,
+    /// What the check that failed, or else the next one, asks: `/health of www.example.com`.
+    pub asks: String,
+    /// What the answer must be: `status 200 to 299`.
+    pub wants: String,
     pub up: bool,
     pub has_run: bool,
     pub since: f64,

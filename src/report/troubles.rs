@@ -141,16 +141,9 @@ fn service(look: &Look, row: &ServiceRow, troubles: &mut Vec<Trouble>) {
     }
 }
 
-/// `down: HTTP_GET: HTTP status 503`.
-pub(super) fn down_because(server: &ServerRow) -> String {
-    let failed = server.checkers.iter().filter(|checker| !checker.up);
-    let failed: Vec<String> = failed
-        .map(|checker| match (checker.error.is_empty(), checker.has_run) {
-            (false, _) => format!("{}: {}", checker.kind, checker.error),
-            (true, false) => format!("{} has not run yet", checker.kind),
-            (true, true) => format!("{} passed once, and must pass all the way", checker.kind),
-        })
-        .collect();
+/// `down: HTTP_GET of 10.0.0.1:80: HTTP status 503 instead of 200, asked for /health`.
+fn down_because(server: &ServerRow) -> String {
+    let failed: Vec<_> = server.checkers.iter().filter(|checker| !checker.up).map(ipvs::finding).collect();
     match failed.is_empty() {
         true => "down".to_owned(),
         false => format!("down: {}", failed.join("; ")),

@@ -1,6 +1,7 @@
 //! The second half of the engine: a machine's actions become outputs, and addresses get onto the host and off it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::announce::Lane;
@@ -8,7 +9,7 @@ use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
 use super::machine::{Action, Actions, Burst, Event, Master, Transition};
-use super::router::{Held, LOG_PAUSE};
+use super::router::{Held, LOG_PAUSE, Takeover};
 use crate::bus::msg::{Edge, NewMaster};
 use crate::bus::rows::{MasterReason, Reason, RowKey, State};
 use crate::clock::Instant;
@@ -79,15 +80,29 @@ impl Engine {
             return;
         }
         let ttl = router.ttl();
-        let send = |destination, payload| Output::Send(Send { interface, source, destination, ttl, payload });
+        let send = |(destination, payload): &(IpAddr, Arc<[u8]>)| {
+            Output::Send(Send {
+                interface,
+                source,
+                destination: *destination,
+                ttl,
+                payload: payload.clone(),
+                due: None,
+            })
+        };
+        let before = out.len();
         if priority == 0 {
-            let frames = router.encode(0);
-            out.extend(frames.into_iter().map(|(to, payload)| send(to, payload)));
+            out.extend(router.encode(0).iter().map(send));
+        } else {
+            out.extend(router.frames().iter().map(send));
+        }
+        if let Some(Output::Send(last)) = out.get_mut(before..).and_then(<[Output]>::last_mut) {
+            last.due = Some(self.due);
+        }
+        if priority == 0 {
             router.counters.priority_zero_sent += 1;
             let name = &router.config.name;
             out.push(info(name, format!("({name}) sent 0 priority")));
-        } else {
-            out.extend(router.frames().iter().map(|(to, payload)| send(*to, payload.clone())));
         }
         router.counters.adverts_sent += 1;
         self.count(slot, out);
@@ -102,6 +117,13 @@ impl Engine {
             (_, State::Master) => router.counters.became_master += 1,
             (State::Master, _) => router.counters.released_master += 1,
             _ => {}
+        }
+        match to {
+            State::Master => router.other_master = None,
+            State::Backup => router.counters.entered_backup += 1,
+            State::Fault => router.counters.entered_fault += 1,
+            // Rows show what has stopped as init.
+            State::Init | State::Shutdown | State::Deleted => router.counters.entered_init += 1,
         }
         router.started = match to {
             State::Init | State::Fault | State::Shutdown | State::Deleted => None,
@@ -140,6 +162,7 @@ impl Engine {
 
     /// All addresses are wanted on the host from now on.
     fn install(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
+        let due = self.due;
         let Some(router) = self.router_mut(slot) else { return };
         for held in &mut router.held {
             held.wanted = true;
@@ -156,6 +179,12 @@ impl Engine {
             self.block(slot, true, out);
         }
         self.install_missing(slot, out);
+        if let Some(router) = self.router_mut(slot) {
+            let missing = router.held.iter().filter(|held| held.at.is_none()).count() as u32;
+            // One without addresses has nothing to take over.
+            let some = !router.held.is_empty();
+            router.takeover = some.then_some(Takeover { due, missing, announced: false });
+        }
     }
 
     /// Asks for each address that is wanted and neither there nor asked for. Returns their positions.
@@ -200,6 +229,7 @@ impl Engine {
     /// All addresses are to leave, and nothing more is announced.
     fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        router.takeover = None;
         router.second_burst = None;
         router.refresh_at = None;
         router.extra_at = None;
@@ -331,6 +361,9 @@ impl Engine {
         if any != (router.installed > 0) {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
         }
+        if let Some(due) = router.taken_over() {
+            out.push(Output::TakenOver { due });
+        }
         if refused && router.retry_at.is_none() {
             router.retry_at = Some(now + pause(router.refusals));
             router.refusals += 1;
@@ -420,8 +453,15 @@ impl Engine {
         if repeat > 0 && !delay.is_zero() {
             router.second_burst = Some((now + delay, repeat));
         }
-        self.enqueue_all(slot, repeat, now);
+        let any = self.enqueue_all(slot, repeat, now);
         self.announce(now, out);
+        if !any
+            && let Some(router) = self.router_mut(slot)
+            && let Some(takeover) = &mut router.takeover
+        {
+            takeover.announced = true;
+            out.extend(router.taken_over().map(|due| Output::TakenOver { due }));
+        }
     }
 
     /// Bursts whose time has come.
@@ -453,19 +493,23 @@ impl Engine {
         }
     }
 
-    fn enqueue_all(&mut self, slot: Slot, repeat: u32, now: Instant) {
+    /// Whether there is anything to announce.
+    fn enqueue_all(&mut self, slot: Slot, repeat: u32, now: Instant) -> bool {
         let count = self.router(slot).map_or(0, |router| router.held.len() as u32);
+        let mut any = false;
         for position in 1..=count {
-            self.enqueue(slot, position, repeat, now);
+            any |= self.enqueue(slot, position, repeat, now);
         }
+        any && repeat > 0
     }
 
-    pub(super) fn enqueue(&mut self, slot: Slot, position: u32, repeat: u32, now: Instant) {
-        let Some(router) = self.router(slot) else { return };
-        let Some(held) = router.held.get(position as usize - 1).filter(|held| held.wanted) else { return };
-        let Some(link) = self.host.named(&held.address.interface) else { return };
+    /// Whether neighbours can be told of this address.
+    pub(super) fn enqueue(&mut self, slot: Slot, position: u32, repeat: u32, now: Instant) -> bool {
+        let Some(router) = self.router(slot) else { return false };
+        let Some(held) = router.held.get(position as usize - 1).filter(|held| held.wanted) else { return false };
+        let Some(link) = self.host.named(&held.address.interface) else { return false };
         if link.mac.is_none() || link.loopback {
-            return;
+            return false;
         }
         let family = held.address.family();
         let garp = &router.config.garp;
@@ -486,6 +530,7 @@ impl Engine {
             }
         };
         self.announcer.enqueue((slot, position), lane, gap, repeat, now);
+        true
     }
 
     /// Sends the announcements that may leave now.
@@ -501,6 +546,10 @@ impl Engine {
             out.push(Output::Announce(Announce { interface: link.index, mac, address, router: false }));
             if !router.counted.replace(true) {
                 out.push(Output::Counted(RowKey::Instance(router.config.name.clone())));
+            }
+            if let Some(takeover) = &mut router.takeover {
+                takeover.announced = true;
+                out.extend(router.taken_over().map(|due| Output::TakenOver { due }));
             }
         });
     }

@@ -15,12 +15,11 @@ use super::announce::Announcer;
 use super::group::Group;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
-use super::machine::{Event, OWNER};
+use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
-use crate::bus::msg::{Command, Refusal, Reply};
-use crate::bus::rows::{Reason, RouterCounters, RowKey, State};
+use crate::bus::rows::{OtherMaster, Reason, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Preempt, Route, Rule, Trackers, Transport, Version};
+use crate::conf::model::{Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -80,6 +79,8 @@ pub struct Engine {
     pub(super) block_at: Option<usize>,
     pub(super) phase: Phase,
     options: EngineOptions,
+    /// When that was due which is being carried out.
+    pub(super) due: Instant,
     /// When machines may start.
     start_at: Instant,
     /// Wall clock minus monotonic clock, nanoseconds.
@@ -140,6 +141,7 @@ impl Engine {
             block_at: None,
             phase: Phase::Waiting,
             options,
+            due: now,
             start_at: now,
             epoch: 0,
             quiet_until: Instant::ZERO,
@@ -168,6 +170,7 @@ impl Engine {
         if self.phase == Phase::Stopped {
             return;
         }
+        self.due = now;
         match input {
             Input::Datagram(datagram) => self.receive(&datagram, now, out),
             Input::Link(link) => self.put_link(link, now, out),
@@ -342,13 +345,16 @@ impl Engine {
                 continue;
             }
             let Some(router) = self.router(slot) else { continue };
-            if router.machine.deadline().is_some_and(|at| at <= now) {
+            if let Some(due) = router.machine.deadline().filter(|at| *at <= now) {
+                self.due = due.max(router.changed_at);
+                let Some(router) = self.router(slot) else { continue };
                 if !router.machine.started() {
                     self.launch(slot, now, out);
                 } else if !self.held_back(slot, now, out) {
                     self.drive(slot, Event::Wake, now, out);
                 }
             }
+            self.due = now;
             self.announce_due(slot, now);
             self.retry_due(slot, now, out);
             self.arm(slot);
@@ -404,8 +410,10 @@ impl Engine {
             Ok(advert) => advert,
             Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
         };
+        let at = self.wall(now);
         let Some(router) = self.router_mut(slot) else { return };
         router.counters.adverts_received += 1;
+        router.last_advert = Some(at);
         if router.config.version == Version::V3 && advert.interval != router.config.advert_interval {
             // Heard all the same: the interval is the master's to choose (RFC 9568 section 7.1).
             router.counters.advert_interval_errors += 1;
@@ -413,11 +421,23 @@ impl Engine {
         if advert.priority == 0 {
             router.counters.priority_zero_received += 1;
         }
+        let mut rival_is_news = false;
+        if router.machine.is_master() {
+            router.counters.other_master_adverts += 1;
+            // One that resigns claims nothing any more.
+            let Advert { source: address, priority, .. } = advert;
+            let known = router.other_master.map(|it| it.address);
+            let rival = (priority > 0).then_some(OtherMaster { address, priority, at });
+            if rival.is_some() || known == Some(address) {
+                router.other_master = rival;
+                rival_is_news = known != rival.map(|it| it.address);
+            }
+        }
         self.count(slot, out);
         self.drive(slot, Event::Advert(advert), now, out);
         self.follow_together(slot, now, out);
         let Some(router) = self.router(slot) else { return };
-        if (router.machine.master(), router.machine.held()) != (followed, held) {
+        if rival_is_news || (router.machine.master(), router.machine.held()) != (followed, held) {
             out.push(Output::Changed(RowKey::Instance(router.config.name.clone())));
         }
     }
@@ -498,6 +518,8 @@ impl Engine {
         for slot in self.each_slot() {
             let Some(router) = self.router_mut(slot) else { continue };
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
+                // It is not complete before the interface comes again, whenever that is.
+                router.takeover = None;
                 router.installed -= u32::from(std::mem::take(&mut held.installed));
                 held.at = None;
                 held.question = 0;
@@ -548,52 +570,8 @@ impl Engine {
         holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
     }
 
-    fn is_owner(&self, slot: Slot) -> bool {
+    pub(super) fn is_owner(&self, slot: Slot) -> bool {
         self.router(slot).is_some_and(|router| router.base.get() == OWNER)
-    }
-
-    fn command(&mut self, command: Command, now: Instant, out: &mut Vec<Output>) -> Reply {
-        let name = match &command {
-            Command::SetPriority { instance, .. }
-            | Command::SetPreempt { instance, .. }
-            | Command::StandDown { instance, .. } => instance.clone(),
-            Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
-        };
-        let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
-        let Some(router) = self.router_mut(slot) else { return Reply::Refused(Refusal::NoSuchInstance) };
-        let undo = match command {
-            Command::SetPriority { instance, priority } => {
-                let old = std::mem::replace(&mut router.base, priority);
-                out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
-                self.refresh(slot, now, out);
-                if (old.get() == OWNER) != (priority.get() == OWNER) {
-                    // Its addresses are, or are no longer, primary addresses for those beside it.
-                    for slot in self.each_slot() {
-                        self.refresh(slot, now, out);
-                    }
-                }
-                Command::SetPriority { instance, priority: old }
-            }
-            Command::SetPreempt { instance, preempt } => {
-                let settings = &mut router.machine.settings;
-                let old = settings.preempt != Preempt::Never;
-                settings.preempt = match (preempt, router.config.preempt) {
-                    (false, _) => Preempt::Never,
-                    (true, Preempt::After(delay)) => Preempt::After(delay),
-                    (true, Preempt::Never) => Preempt::After(std::time::Duration::ZERO),
-                };
-                let word = if preempt { "preempt" } else { "nopreempt" };
-                out.push(info(&name, format!("({name}) set to {word}")));
-                Command::SetPreempt { instance, preempt: old }
-            }
-            // Nobody asks for it yet.
-            Command::StandDown { .. } => return Reply::Refused(Refusal::Owner),
-            Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
-        };
-        out.push(Output::Changed(RowKey::Instance(name)));
-        self.arm(slot);
-        // The driver fills in the generation of the batch that carries the row.
-        Reply::Done { undo, visible_at: 0 }
     }
 
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
@@ -619,6 +597,7 @@ impl Engine {
         if old != view.priority {
             let blocked = router.machine.is_master() && router.blocks();
             let _nothing_to_do = router.machine.handle(Event::Priority(view.priority), now);
+            router.changed_at = now;
             router.stale();
             changed = true;
             if router.machine.started() {

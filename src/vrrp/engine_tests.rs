@@ -15,6 +15,8 @@ use crate::conf::model::{
 use crate::wire::vrrp::{Cover, Outgoing};
 
 mod rfc;
+mod stand_down;
+mod times;
 
 pub(super) const ETH0: u32 = 2;
 pub(super) const ETH1: u32 = 3;

@@ -26,6 +26,8 @@ pub(super) enum Order {
     Lead,
     /// Become backup, as one of us heard a stronger master.
     Yield,
+    /// Resign, as an operator wishes.
+    StandDown,
     Fault,
     /// Nobody has a reason to be in fault any more.
     Recover,
@@ -36,6 +38,7 @@ pub(super) fn order(transition: Transition) -> Option<Order> {
         (_, State::Master) => Some(Order::Lead),
         (_, State::Fault) => Some(Order::Fault),
         (State::Fault, State::Backup) => Some(Order::Recover),
+        (State::Master, State::Backup) if transition.reason == Reason::Commanded => Some(Order::StandDown),
         (State::Master, State::Backup) => Some(Order::Yield),
         // Each member starts, stops and leaves the configuration for itself.
         _ => None,
@@ -229,6 +232,7 @@ impl Engine {
             let event = match order {
                 Order::Lead => Event::Lead,
                 Order::Yield => Event::Yield { patience },
+                Order::StandDown => Event::StandDown,
                 Order::Fault => Event::Fault(Reason::SyncGroup),
                 Order::Recover => Event::Recovered(Reason::SyncGroup),
             };
@@ -271,7 +275,7 @@ impl Engine {
         let (Some(group), Some(order)) = (self.groups.get(at), order) else { return };
         let to = match order {
             Order::Lead => State::Master,
-            Order::Yield | Order::Recover => State::Backup,
+            Order::Yield | Order::StandDown | Order::Recover => State::Backup,
             Order::Fault => State::Fault,
         };
         let text = format!("VRRP_Group({}) Syncing instances to {} state", group.config.name, to.name());

@@ -12,10 +12,12 @@ use super::engine_tests::{moves, on_host, priority};
 use super::group::{Order, common, decisive, may_lead, order};
 use super::io::{Datagram, Input, Output};
 use super::machine::Transition;
-use crate::bus::msg::{Command, Edge};
+use crate::bus::msg::{Command, Edge, Refusal, Reply};
 use crate::bus::rows::{Reason, Row, RowKey, State};
 use crate::clock::Instant;
-use crate::conf::model::{Config, Family, Instance, Location, Notify, Preempt, SyncGroup, TrackedInterface, Version};
+use crate::conf::model::{
+    Config, Family, Instance, Location, Notify, Preempt, Priority, SyncGroup, TrackedInterface, Version,
+};
 use crate::wire::vrrp::Cover;
 
 const VIP2: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 100));
@@ -575,8 +577,82 @@ fn groups_keep_their_numbers_in_the_order_of_the_file() {
     assert_eq!(told(&out), vec![]);
 }
 
+fn stand_down(bench: &mut Bench, name: &str, down: bool, now: Instant) -> Vec<Output> {
+    let command = Command::StandDown { instance: name.into(), down };
+    bench.say_at(Input::Command { request: 1, command }, now)
+}
+
+fn standing_down(bench: &Bench) -> [bool; 2] {
+    ["VI_1", "VI_2"].map(|name| bench.row(name).stood_down.is_some())
+}
+
+#[test]
+fn a_group_stands_down_together_whichever_member_is_named_and_every_master_resigns_before_an_address_goes() {
+    let (mut bench, at) = master(&pair());
+    let out = stand_down(&mut bench, "VI_2", true, at);
+    assert_eq!(sent(&out), [(51, 0), (52, 0)]);
+    assert_eq!(told(&out), names(&[("VI_1", State::Backup), ("VI_2", State::Backup), ("G", State::Backup)]));
+    let reasons: Vec<Reason> = super::engine_tests::edges(&out).into_iter().map(|(.., reason)| reason).collect();
+    assert_eq!(reasons, [Reason::Commanded; 2]);
+    assert_eq!(moves(&out), [(VIP, false), (VIP2, false)]);
+    assert_eq!(super::engine_tests::order(&out), ["advert", "remove"]);
+    assert_eq!(standing_down(&bench), [true; 2]);
+    let again = at + Duration::from_nanos(3_996_093_750);
+    assert_eq!(run_until(&mut bench, again - Duration::from_nanos(1)), []);
+    let out = bench.say_at(Input::Wake, again);
+    assert_eq!(sent(&out), [(51, 1), (52, 1)], "nobody else took over");
+    stand_down(&mut bench, "VI_1", false, again);
+    assert_eq!(standing_down(&bench), [false; 2]);
+    let out = run_until(&mut bench, after(again, 1000));
+    let priorities: Vec<(u8, u8)> = out.iter().flat_map(|(_, out)| sent(out)).collect();
+    assert_eq!(priorities, [(51, 100), (52, 100)]);
+}
+
+#[test]
+fn a_group_that_stands_down_follows_the_others_in_every_member() {
+    let (mut bench, at) = master(&pair());
+    stand_down(&mut bench, "VI_1", true, at);
+    for second in 1..20 {
+        for vrid in [51, 52] {
+            hear(&mut bench, vrid, 50, after(at, second * 1000));
+        }
+        run_until(&mut bench, after(at, second * 1000 + 999));
+    }
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Backup; 2], State::Backup));
+    stand_down(&mut bench, "VI_1", false, after(at, 20_000));
+    for second in 20..24 {
+        for vrid in [51, 52] {
+            hear(&mut bench, vrid, 50, after(at, second * 1000));
+        }
+        run_until(&mut bench, after(at, second * 1000 + 999));
+    }
+    assert_eq!((states(&bench), group_state(&bench)), ([State::Master; 2], State::Master));
+}
+
+#[test]
+fn a_group_with_an_owner_does_not_stand_down() {
+    let (mut bench, at) = master(&with(|first, _| first.priority = Priority::MAX));
+    let out = stand_down(&mut bench, "VI_2", true, at);
+    assert!(out.contains(&Output::Reply { request: 1, reply: Reply::Refused(Refusal::Owner) }));
+    assert_eq!((standing_down(&bench), told(&out)), ([false; 2], vec![]));
+}
+
+#[test]
+fn a_reload_that_binds_one_that_stands_down_to_others_lets_all_of_them_stand_down() {
+    let (mut bench, _) = started(&config(two()));
+    stand_down(&mut bench, "VI_1", true, at_ms(10));
+    assert_eq!(standing_down(&bench), [true, false]);
+    bench.apply(&pair(), 20);
+    assert_eq!(standing_down(&bench), [true; 2]);
+    assert_eq!(bench.row("VI_2").effective_priority.get(), 1);
+    bench.apply(&with(|_, second| second.priority = Priority::MAX), 30);
+    assert_eq!(standing_down(&bench), [false; 2]);
+    assert_eq!(bench.row("VI_1").effective_priority.get(), 100);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
+    StandDown(usize, bool),
     Link(u32, bool),
     Hear(u8, u8),
     Run(u64),
@@ -590,6 +666,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (51..=52u8, prop_oneof![Just(0), Just(50), Just(150)]).prop_map(|(vrid, strength)| Step::Hear(vrid, strength)),
         6 => (1..8_000u64).prop_map(Step::Run),
         4 => (0..6usize).prop_map(Step::Apply),
+        4 => (0..2usize, any::<bool>()).prop_map(|(which, down)| Step::StandDown(which, down)),
         1 => Just(Step::Shutdown),
     ]
 }
@@ -615,6 +692,9 @@ proptest! {
                     drop(run_until(&mut bench, now));
                 }
                 Step::Apply(at) => drop(bench.apply(&configs[at], now.nanos() / 1_000_000)),
+                Step::StandDown(which, down) => {
+                    drop(stand_down(&mut bench, ["VI_1", "VI_2"][which], down, now));
+                }
                 Step::Shutdown => drop(bench.say_at(Input::Shutdown { keep_addresses: false }, now)),
             }
             for group in &bench.engine.groups {
@@ -622,6 +702,11 @@ proptest! {
                 let faulty = members.iter().filter(|router| !router.faults.is_empty()).count();
                 let masters = members.iter().filter(|router| router.machine.is_master()).count();
                 prop_assert_eq!((group.faulty, group.masters), (faulty, masters), "after {:?}", step);
+                let down = members.iter().filter(|router| router.stood_down.is_some());
+                prop_assert!(down.clone().count() == 0 || down.count() == members.len(), "after {:?}", step);
+                for router in members.iter().filter(|router| router.stood_down.is_some()) {
+                    prop_assert_eq!(router.machine.priority(), 1, "after {:?}", step);
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::RowKey;
+use crate::clock::Instant;
 use crate::conf::model::{Address, InstanceName};
 
 /// Kernel interface index.
@@ -112,6 +113,8 @@ pub struct Send {
     pub ttl: u8,
     /// Shared with the engine, which encodes an advert once for as long as nothing in it changes.
     pub payload: Arc<[u8]>,
+    /// When the advert was due. Of those that go to several destinations only the last has it.
+    pub due: Option<Instant>,
 }
 
 /// One change of one address. Consecutive ones are sent to the kernel as one batch.
@@ -164,6 +167,11 @@ pub enum Output {
     Changed(RowKey),
     /// Only a counter in this row changed: it may wait for the next second.
     Counted(RowKey),
+    /// An instance that became master, which was `due` then, has all its addresses, and its first announcement is sent when
+    /// what was said before this is.
+    TakenOver {
+        due: Instant,
+    },
     Edge(Edge),
     Reply {
         request: u64,

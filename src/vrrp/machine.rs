@@ -139,6 +139,9 @@ pub enum Event {
     Yield {
         patience: Duration,
     },
+    /// Others are to go first: a master resigns, and a backup that was about to preempt does not. That it stays so is a
+    /// matter of the priority, which is the lowest from now on.
+    StandDown,
     /// The effective priority changed.
     Priority(Priority),
     /// The primary address, which breaks ties, changed.
@@ -231,6 +234,7 @@ impl Machine {
                 | Event::Recovered(_)
                 | Event::Lead
                 | Event::Yield { .. }
+                | Event::StandDown
                 | Event::Priority(_)
                 | Event::Primary(_) => smallvec![],
             },
@@ -243,6 +247,7 @@ impl Machine {
                 | Event::Fault(_)
                 | Event::Lead
                 | Event::Yield { .. }
+                | Event::StandDown
                 | Event::Priority(_)
                 | Event::Primary(_) => smallvec![],
             },
@@ -250,6 +255,7 @@ impl Machine {
                 Event::Advert(advert) => self.backup_hears(backup, advert, now),
                 Event::Wake if self.deadline().is_some_and(|at| now >= at) => self.take_over(backup, now),
                 Event::Lead => self.take_over(backup, now),
+                Event::StandDown => self.give_up_preempting(backup, now),
                 Event::Fault(reason) => self.enter_fault(reason),
                 Event::Shutdown => self.stop(),
                 Event::Wake
@@ -269,6 +275,7 @@ impl Machine {
                     }
                     actions
                 }
+                Event::StandDown => self.resign(now),
                 Event::Fault(reason) => self.enter_fault(reason),
                 Event::Shutdown => self.stop(),
                 Event::Wake
@@ -353,6 +360,11 @@ impl Machine {
             State::Backup(backup) => backup.master,
             State::Init { .. } | State::Fault | State::Master { .. } | State::Stopped => None,
         }
+    }
+
+    /// Silence after which a backup takes over, as it is in use; a master's own.
+    pub fn master_down_interval(&self) -> Duration {
+        self.settings.master_down_interval(self.priority.get(), self.master_interval())
     }
 
     /// Interval of whoever is master.
@@ -454,6 +466,24 @@ impl Machine {
         };
         self.state = State::Fault;
         actions
+    }
+
+    /// Whoever hears this takes over after its skew; if nobody does, this router comes back after its own silence.
+    fn resign(&mut self, now: Instant) -> Actions {
+        let mut actions = smallvec![Action::Send { priority: 0 }];
+        actions.extend(self.become_backup(Reason::Commanded, now));
+        actions
+    }
+
+    /// What was heard of a weaker master while it was to be preempted counts now.
+    fn give_up_preempting(&mut self, mut backup: Backup, now: Instant) -> Actions {
+        let preempting = backup.weaker_since.take().is_some();
+        if backup.silence == Silence::None || preempting && backup.silence == Silence::MasterDown {
+            backup.silent_since = now;
+            backup.silence = Silence::MasterDown;
+        }
+        self.state = State::Backup(backup);
+        smallvec![]
     }
 
     fn stop(&mut self) -> Actions {

@@ -3,11 +3,12 @@
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
 mod carry;
+mod command;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;

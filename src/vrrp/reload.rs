@@ -23,6 +23,7 @@ impl Engine {
         let mut keys = self.keys();
         let wanted: HashMap<&InstanceName, (u32, &Instance)> =
             (1..).zip(&new.instances).map(|(index, instance)| (&instance.name, (index, instance))).collect();
+        self.due = now;
         self.global = new.global.clone();
         self.trackers = new.trackers.clone();
 
@@ -33,7 +34,7 @@ impl Engine {
                 None => self.retire(slot, true, now, out),
                 Some((_, instance)) if !same_router(&router.config, instance) => self.retire(slot, false, now, out),
                 Some((index, instance)) => {
-                    self.change(slot, *index, instance, out);
+                    self.change(slot, *index, instance, now, out);
                     kept.push(slot);
                 }
             }
@@ -50,6 +51,7 @@ impl Engine {
         }
         self.change_groups(&new.sync_groups, since);
         self.reindex();
+        self.stand_together(out);
         if self.phase == Phase::Running {
             self.join_groups();
             self.install_statics(out);
@@ -110,7 +112,7 @@ impl Engine {
     }
 
     /// The first pass over an instance that stays: settings change, addresses go.
-    fn change(&mut self, slot: Slot, index: u32, new: &Instance, out: &mut Vec<Output>) {
+    fn change(&mut self, slot: Slot, index: u32, new: &Instance, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
         let blocked = router.machine.is_master() && router.blocks();
         if blocked {
@@ -121,6 +123,8 @@ impl Engine {
         router.base = new.priority;
         router.machine.configure(Settings::from(new));
         router.machine.release();
+        router.changed_at = now;
+        router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
         router.stale();

@@ -14,7 +14,7 @@ use super::io::{IfIndex, Link};
 use super::machine::{Machine, OWNER, Settings};
 use super::priority::{self, Effect};
 use crate::bus::msg::RouterId;
-use crate::bus::rows::{Counters, MasterReason, ProtocolError, Reason};
+use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
 use crate::wire::vrrp::Outgoing;
@@ -39,6 +39,16 @@ pub struct Router {
     pub installed: u32,
     pub faults: Faults,
     pub counters: Counters,
+    /// When the last advert was accepted.
+    pub last_advert: Option<WallTime>,
+    /// The last one of another router while this one was master; forgotten when it becomes master again.
+    pub other_master: Option<OtherMaster>,
+    /// An operator lets other routers go first, since then.
+    pub stood_down: Option<WallTime>,
+    /// A takeover that is not complete.
+    pub takeover: Option<Takeover>,
+    /// Priority or intervals changed then, and the machine's deadline with them: nothing was due before that moment.
+    pub changed_at: Instant,
     pub since: WallTime,
     pub reason: Reason,
     /// When it left init or fault; `None` while there.
@@ -105,6 +115,17 @@ impl Held {
             restored_at: None,
         }
     }
+}
+
+/// What a master waits for, that has just become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takeover {
+    /// When the silence was over.
+    pub due: Instant,
+    /// Addresses that cannot come: their interfaces do not exist.
+    pub missing: u32,
+    /// Something was announced, or there is nothing to announce.
+    pub announced: bool,
 }
 
 /// How far errors of one kind were told.
@@ -196,6 +217,11 @@ impl Router {
             installed: 0,
             faults: Faults::new(),
             counters: Counters::default(),
+            last_advert: None,
+            other_master: None,
+            stood_down: None,
+            takeover: None,
+            changed_at: Instant::ZERO,
             since,
             reason: Reason::Startup,
             started: None,
@@ -265,7 +291,11 @@ impl Router {
                 Effect::Add(weight) => weights += i32::from(weight),
             }
         }
-        View { link: index, primary, priority: priority::effective(self.base, weights), faults }
+        let priority = match self.stood_down {
+            Some(_) => Priority::MIN,
+            None => priority::effective(self.base, weights),
+        };
+        View { link: index, primary, priority, faults }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
@@ -310,6 +340,12 @@ impl Router {
             Transport::Multicast { group } => SmallVec::from_elem(frame(*group), 1),
             Transport::Unicast { peers, .. } => peers.iter().map(|peer| frame(peer.address)).collect(),
         }
+    }
+
+    /// When the takeover that is complete now was due; the answer is given once.
+    pub fn taken_over(&mut self) -> Option<Instant> {
+        let done = |it: &mut Takeover| it.announced && (self.installed + it.missing) as usize >= self.held.len();
+        self.takeover.take_if(done).map(|it| it.due)
     }
 
     /// As the RFC modules number it.

@@ -1,5 +1,7 @@
 //! Rows of the bus from the engine's state. A value is made when it is sent, never kept.
 
+use std::time::Duration;
+
 use super::engine::Engine;
 use super::group::tracked_row;
 use super::host::Host;
@@ -190,11 +192,11 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         addresses_set: machine.is_master() && router.installed > 0,
         primary: machine.primary(),
         master: machine.master().map(|master| (master.address, master.priority)),
-        master_interval_ns: u64::try_from(machine.master_interval().as_nanos()).unwrap_or(u64::MAX),
-        master_down_ns: 0,
-        last_advert: None,
-        other_master: None,
-        stood_down: None,
+        master_interval_ns: nanoseconds(machine.master_interval()),
+        master_down_ns: nanoseconds(machine.master_down_interval()),
+        last_advert: router.last_advert,
+        other_master: router.other_master,
+        stood_down: router.stood_down,
         priority_overridden: router.base != router.config.priority,
         interface_index: router.link,
         interface_mac: link.and_then(|link| link.mac),
@@ -207,6 +209,10 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         faults: router.faults.iter().map(ToString::to_string).collect(),
         counters: router.counters,
     }
+}
+
+fn nanoseconds(of: Duration) -> u64 {
+    u64::try_from(of.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Rows go to a process that any reader of SNMP talks to: it learns the kind of authentication, not the pass phrase.

@@ -42,7 +42,13 @@ fn settled(name: &str) -> Arc<Snapshot> {
                         inputs.extend((0..ops.len()).map(|index| Input::Kernel { batch, index, error: None }));
                     }
                     Output::Probe { checker, attempt, .. } => {
-                        inputs.push_back(Input::Probed { checker, attempt, outcome: Outcome::Passed, took_us: 100 });
+                        inputs.push_back(Input::Probed {
+                            checker,
+                            attempt,
+                            outcome: Outcome::Passed,
+                            began: now,
+                            took_us: 100,
+                        });
                     }
                     _ => {}
                 }

@@ -369,7 +369,8 @@ impl Host {
                 self.digest = self.digest.rotate_left(7) ^ fingerprint(&output);
             }
             match output {
-                Output::Send(Send { interface, source, destination, ttl, payload }) => {
+                Output::Send(Send { interface, source, destination, ttl, payload, due }) => {
+                    assert!(due.is_none_or(|due| due <= self.local(time)), "an advert left before its time");
                     assert_eq!(interface, Some(ETH0));
                     if self.up[0] {
                         sent.push(Packet { source, destination, ttl, payload });
@@ -406,6 +407,7 @@ impl Host {
                 Output::Edge(Edge::BadPacket { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
+                Output::TakenOver { due } => assert!(due <= self.local(time)),
                 Output::Reply { .. } | Output::Log(_) => {}
             }
         }

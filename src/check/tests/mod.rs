@@ -4,6 +4,7 @@ mod groups;
 mod pools;
 mod simulation;
 mod table;
+mod times;
 mod timing;
 mod weights;
 pub(crate) mod world;

@@ -2,11 +2,12 @@
 
 use super::world::*;
 use crate::bus::msg::{Command, Refusal, Reply};
-use crate::bus::rows::{RowKey, State};
+use crate::bus::rows::{IpvsRow, RowKey, State};
 use crate::check::engine::EngineOptions;
 use crate::check::io::{Input, Outcome};
 use crate::check::plan::errno;
-use crate::check::table::{Daemon, Op, ServiceId, SyncRole};
+use crate::check::table::{Daemon, Op, ServiceId, Stats, SyncRole};
+use crate::clock::WallTime;
 use crate::conf::model::*;
 
 #[test]
@@ -353,9 +354,15 @@ fn a_group_is_one_virtual_server_and_several_services_of_the_kernel() {
     assert_eq!((row.load.active, row.weight), (4, 4));
 
     // Whoever waits for counters that are younger than something learns when these were read.
-    let began = crate::clock::Instant::from_nanos(5);
-    world.say(Input::Counted { began });
-    assert_eq!(world.ipvs().counted_at, began);
+    let began = world.now;
+    let totals = Some(Stats { connections: 11, ..Stats::default() });
+    world.say(Input::Counted { began, took_us: 70, totals });
+    let wall = WallTime(1_700_000_000_000_000_000);
+    let row = world.ipvs();
+    assert_eq!((row.counted_at, row.counted_wall, row.poll_us, row.totals), (began, wall, 70, totals));
+    world.say(Input::NotCounted);
+    let told = IpvsRow { poll_errors: 1, ..row };
+    assert_eq!(world.ipvs(), told, "what was read before stays, with its age");
 }
 
 #[test]

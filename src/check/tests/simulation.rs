@@ -167,7 +167,7 @@ fn happen(world: &mut World, configs: &[Config; 4], at: &mut usize, happening: H
                 (true, Some(weight)) if checker.server.address == ip("10.1.0.1") => Outcome::PassedWithWeight(weight),
                 (true, _) => Outcome::Passed,
             };
-            world.say(Input::Probed { checker, attempt, outcome, took_us: 1 });
+            world.say(Input::Probed { checker, attempt, outcome, began: world.now, took_us: 1 });
         }
         Happening::Answer { refuse: true } => refuse_first(world),
         Happening::Answer { refuse: false } => drop(world.answer()),
@@ -221,6 +221,7 @@ proptest! {
         world.say(Input::Wake);
         for happening in happenings {
             happen(&mut world, &configs, &mut at, happening);
+            prop_assert_eq!(world.times().in_flight as usize, world.probes.len());
         }
         // Quiet: the kernel answers, audits run, checks end all the same way.
         world.prompt = true;
@@ -250,5 +251,6 @@ proptest! {
 
         world.say(Input::Shutdown { keep_table: false });
         prop_assert!(world.kernel.services.is_empty() && world.engine.is_finished());
+        prop_assert_eq!((world.times().in_flight, world.probes.len()), (0, 0));
     }
 }

@@ -384,8 +384,8 @@ fn ten_thousand_services_start_and_one_result_touches_one() {
     world.forget();
     let (checker, attempt, _) = world.probes.swap_remove(20_000);
     let keys = world.engine.keys().len();
-    assert_eq!(keys, 2 + 50_000);
-    world.say(Input::Probed { checker, attempt, outcome: failed(), took_us: 5 });
+    assert_eq!(keys, 3 + 50_000);
+    world.say(Input::Probed { checker, attempt, outcome: failed(), began: world.now, took_us: 5 });
     assert!(world.out.len() < 10 && world.ops.is_empty(), "{:?}", world.out);
     assert!(world.out.iter().all(|it| matches!(it, Output::Counted(_) | Output::Changed(_) | Output::Log(_))));
 }

@@ -15,7 +15,7 @@ fn run(up: bool, config: &crate::conf::model::Checker, results: &str) -> Vec<(u6
     for (attempt, result) in (1..).zip(results.chars()) {
         let at = machine.deadline().expect("a checker that runs has a deadline");
         let url = machine.url();
-        machine.probe(attempt);
+        machine.probe(attempt, at);
         assert_eq!(machine.deadline(), None);
         told.push((at.nanos() / 1_000_000, url, machine.ended(result == '+', config, at)));
     }
@@ -127,10 +127,22 @@ fn first_checks_are_spread_over_the_warm_up_and_differently_for_another_seed() {
 fn a_late_answer_of_a_probe_that_was_given_up_changes_nothing() {
     let mut world = World::new(&config(vec![service(1, pool(1))]));
     let (checker, attempt, _) = world.probes.first().cloned().expect("a probe");
-    world.say(Input::Probed { checker: checker.clone(), attempt: attempt + 7, outcome: failed(), took_us: 1 });
+    world.say(Input::Probed {
+        checker: checker.clone(),
+        attempt: attempt + 7,
+        outcome: failed(),
+        began: world.now,
+        took_us: 1,
+    });
     assert_eq!(world.server(1).checks_not_run, 1);
-    world.say(Input::Probed { checker: checker.clone(), attempt, outcome: Outcome::Passed, took_us: 1 });
-    world.say(Input::Probed { checker, attempt, outcome: failed(), took_us: 1 });
+    world.say(Input::Probed {
+        checker: checker.clone(),
+        attempt,
+        outcome: Outcome::Passed,
+        began: world.now,
+        took_us: 1,
+    });
+    world.say(Input::Probed { checker, attempt, outcome: failed(), began: world.now, took_us: 1 });
     let row = world.server(1);
     assert_eq!((row.checks_not_run, row.checkers[0].passed, row.checkers[0].failed), (0, 1, 0));
 }

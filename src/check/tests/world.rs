@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::bus::msg::{Command, Edge, QuorumStatus, Reply};
 use crate::bus::rows::{IpvsRow, Row, RowKey, ServerRow, ServiceRow};
+use crate::bus::timing::CheckTimes;
 use crate::check::engine::{Engine, EngineOptions};
 use crate::check::io::{Cause, Failure, Input, Mail, Outcome, Output};
 use crate::check::plan::errno;
@@ -345,7 +346,7 @@ impl World {
             for (checker, attempt, _) in std::mem::take(&mut self.probes) {
                 let bad = failing.iter().any(|last| checker.server.address == IpAddr::from([10, 1, 0, *last]));
                 let outcome = if bad { failed() } else { Outcome::Passed };
-                self.say(Input::Probed { checker, attempt, outcome, took_us: 100 });
+                self.say(Input::Probed { checker, attempt, outcome, began: self.now, took_us: 100 });
             }
             let Some(deadline) = self.engine.deadline().filter(|at| *at <= end) else { break };
             self.now = deadline.max(self.now);
@@ -359,7 +360,7 @@ impl World {
         let address = IpAddr::from([10, 1, 0, last]);
         let at = self.probes.iter().position(|(it, ..)| it.server.address == address && it.number == number);
         let (checker, attempt, _) = self.probes.remove(at.expect("a probe is under way"));
-        self.say(Input::Probed { checker, attempt, outcome, took_us: 100 });
+        self.say(Input::Probed { checker, attempt, outcome, began: self.now, took_us: 100 });
     }
 
     pub fn set(&mut self, request: u64, last: u8, weight: Option<u32>) {
@@ -446,6 +447,13 @@ impl World {
         match self.engine.row(&RowKey::Service(service(last, vec![]).key)) {
             Some(Row::Service(row)) => *row,
             other => panic!("no such service: {other:?}"),
+        }
+    }
+
+    pub fn times(&self) -> CheckTimes {
+        match self.engine.row(&RowKey::CheckTimes) {
+            Some(Row::CheckTimes(row)) => *row,
+            other => panic!("no such row: {other:?}"),
         }
     }
 

@@ -255,6 +255,22 @@ impl Check {
             Check::Bfd(_) => "BFD_CHECK",
         }
     }
+
+    /// As metrics call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Check::Tcp(_) => "tcp",
+            Check::Http(check) if check.tls.is_some() => "ssl",
+            Check::Http(_) => "http",
+            Check::Smtp(_) => "smtp",
+            Check::Dns(_) => "dns",
+            Check::Misc(_) => "misc",
+            Check::Udp(_) => "udp",
+            Check::Ping(_) => "ping",
+            Check::File(_) => "file",
+            Check::Bfd(_) => "bfd",
+        }
+    }
 }
 
 /// Where a probe goes, and from where.

@@ -6,6 +6,7 @@
 
 pub mod codec;
 mod number;
+pub mod totals;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -10,6 +10,8 @@ mod engines;
 mod reload;
 mod report;
 mod respond;
+mod rrd;
+mod runner;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -23,12 +25,15 @@ use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
 use self::reload::Reloads;
 use self::respond::Agent;
+use self::rrd::History;
+use self::runner::Runner;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
 use super::logging;
 use super::options::Options;
+use super::pulse::Heart;
 use super::role::{Role, exit};
 use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
@@ -88,6 +93,7 @@ struct Bridge {
     channel: Channel,
     channel_ready: AsyncFd<Owned>,
     engines: Engines,
+    runner: Runner,
     store: Store,
     tree: Tree,
     snmp: Snmp,
@@ -109,16 +115,21 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    /// Our own.
+    heart: Heart,
+    history: History,
 }
 
 enum Woken {
     Channel,
     Engine(Source),
+    Runner,
     LinkReadable,
     LinkWritable,
     Connected(std::io::Result<OwnedFd>),
     Asked(Ask),
     Datagrams(Vec<Datagram>),
+    Rrd,
     Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
@@ -139,6 +150,7 @@ impl Bridge {
             channel,
             channel_ready,
             engines: Engines::default(),
+            runner: Runner::default(),
             store: Store::new(),
             tree: Tree::default(),
             snmp: Snmp::default(),
@@ -156,6 +168,8 @@ impl Bridge {
             leaving: None,
             daemon: Arc::default(),
             reloads: Reloads::default(),
+            history: History::default(),
+            heart: Heart::new(started),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -164,9 +178,13 @@ impl Bridge {
 
     async fn run(&mut self) -> i32 {
         loop {
-            match self.wait().await {
+            let deadline = self.deadline();
+            let woken = self.wait(deadline).await;
+            self.heart.woken(deadline, clock::now());
+            match woken {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
+                Woken::Runner => self.runner.read(),
                 Woken::LinkReadable => self.read_link(),
                 Woken::LinkWritable => {
                     if let Some(link) = &mut self.link {
@@ -179,6 +197,7 @@ impl Bridge {
                 }
                 Woken::Asked(ask) => self.asked(ask),
                 Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
+                Woken::Rrd => self.serve_rrd(),
                 Woken::Counted(counted) => {
                     self.counting = None;
                     self.engine_counted(counted);
@@ -194,6 +213,8 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
+            self.wake_rrd(now);
+            self.heart.beats(now, clock::wall(), logging::counts);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -205,22 +226,28 @@ impl Bridge {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
-        let (link, engines) = (self.link.as_ref(), &self.engines);
+        let ours = [stall, self.leaving, self.history.deadline(), Some(self.heart.deadline())];
+        snmp.into_iter().chain(ours).flatten().min()
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Woken {
+        let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
-        let (control, direct) = (&mut self.control, &self.direct);
+        let (control, direct, history) = (&mut self.control, &self.direct, &self.history);
         let talkers = async {
             tokio::select! {
                 // Who stands behind one that is rarely ready has its turns as well.
                 () = async { match link { Some(link) => link.writable().await, None => std::future::pending().await } } => Woken::LinkWritable,
                 source = engines.readable() => Woken::Engine(source),
+                () = runner.readable() => Woken::Runner,
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
+                () = history.ready() => Woken::Rrd,
             }
         };
         tokio::select! {
@@ -242,6 +269,7 @@ impl Bridge {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
         self.configure_agent();
+        self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
 
     fn configure_objects(&mut self, config: &Config) {
@@ -295,6 +323,8 @@ impl Bridge {
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
+            (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
+            (ToChild::Peer(Role::Rrd), Some(fd)) => self.meet_rrd(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -349,6 +379,7 @@ impl Bridge {
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
+            Ask::Draw(graph, tell) => self.draw(graph, tell),
         }
     }
 
@@ -362,10 +393,12 @@ impl Bridge {
             checks_connected: self.engines.is_there(Source::Checks),
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
+            runner: self.runner.shown(),
+            rrd: self.history.report().map(Arc::new),
+            bridge: self.heart.pulse.clone(),
             events: self.store.events(),
             traps: Arc::new(self.trap_counts(clock::now())),
             bases: self.store.bases(),
-            ..Look::default()
         }
     }
 

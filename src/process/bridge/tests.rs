@@ -7,11 +7,12 @@ use crate::agentx::Token;
 use crate::bus::frame::{self, Packer};
 use crate::bus::msg::{Command, Edge, Feed, Generation, QuorumStatus, Reply, ToBridge, ToEngine};
 use crate::bus::rows::{Row, RowKey};
+use crate::bus::timing::{Deliveries, RunnerPulse};
 use crate::clock::WallTime;
 use crate::conf::model::{Community, Responder, Secret};
 use crate::mib::fixture;
 use crate::snmp::engine::Kept;
-use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
 use crate::sys::udp;
 use crate::wire::snmp::{Message, Pdu, PduKind, Value, VarBind, decode as decode_snmp};
 
@@ -129,6 +130,38 @@ async fn a_command_goes_to_the_owner_of_the_thing_and_only_the_owner_answers_it(
     // Nobody will answer what a process was asked that is gone.
     lab.meet(Source::Vrrp);
     assert_eq!(lab.bridge.engines.waiting(), [0; 0]);
+}
+
+#[tokio::test]
+async fn what_runners_have_done_stays_done_when_one_takes_the_place_of_another() {
+    let mut lab = lab(both());
+    assert_eq!(lab.bridge.look().runner, None);
+    let pulse = |at, sent, waiting| RunnerPulse {
+        at: WallTime(at),
+        scripts: Deliveries { sent, waiting, ..Deliveries::default() },
+        ..RunnerPulse::default()
+    };
+    let say =
+        |runner: &Seqpacket, pulse| assert_eq!(runner.send(&frame::encode(&pulse).unwrap(), &[]).unwrap(), Sent::Yes);
+    let (first, theirs) = Seqpacket::pair().unwrap();
+    lab.bridge.told(ToChild::Peer(Role::Runner), Some(theirs.into_fd()));
+    say(&first, pulse(1, 3, 2));
+    lab.bridge.runner.read();
+    assert_eq!(lab.bridge.look().runner, Some(pulse(1, 3, 2)));
+    // Its last words are there, too.
+    say(&first, pulse(2, 4, 5));
+    drop(first);
+    let (second, theirs) = Seqpacket::pair().unwrap();
+    lab.bridge.told(ToChild::Peer(Role::Runner), Some(theirs.into_fd()));
+    assert_eq!(lab.bridge.look().runner, Some(pulse(2, 4, 0)));
+    say(&second, pulse(3, 1, 0));
+    lab.bridge.runner.read();
+    assert_eq!(lab.bridge.look().runner, Some(pulse(3, 5, 0)));
+    // It is never spoken to, and one that speaks nonsense is not listened to.
+    second.send(&[0xff; 40], &[]).unwrap();
+    lab.bridge.runner.read();
+    assert!(matches!(second.receive(&mut vec![0; FRAME_MAX]), Ok(Received::Gone)));
+    assert_eq!(lab.bridge.look().runner, Some(pulse(3, 5, 0)));
 }
 
 #[tokio::test]

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use crate::check::table::{Found, Op, ServiceId};
+use crate::check::table::{Found, Op, ServiceId, Stats};
 use crate::clock::{self, Instant};
 use crate::conf::model::Lvs;
-use crate::netlink::ipvs::{self, Ipvs};
+use crate::netlink::ipvs::{self, Ipvs, totals};
 use crate::sys::privileges::{self, Capability};
 
 /// What the driver asks.
@@ -42,7 +42,11 @@ pub enum Answer {
     /// A round of counting that began then is over.
     Counted {
         began: Instant,
+        took_us: u64,
+        totals: Option<Stats>,
     },
+    /// One that could not be finished.
+    NotCounted,
     /// There is no IPVS to speak to.
     Nothing {
         error: String,
@@ -267,6 +271,8 @@ impl Thread {
                 Vec::new()
             }
         };
+        // Of the namespace that this thread is in by now.
+        let totals = whole.then(totals::read).flatten();
         for (service, stats) in services {
             if !self.services.contains(&service.id) {
                 continue;
@@ -295,11 +301,13 @@ impl Thread {
                 self.say(Answer::Statistics(found))?;
             }
         }
-        if whole {
-            self.say(Answer::Counted { began })?;
-        }
         let now = clock::now();
-        let rest = self.every.max(now.since(began).saturating_mul(COUNTING_SHARE));
+        let took = now.since(began);
+        self.say(match whole {
+            true => Answer::Counted { began, took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX), totals },
+            false => Answer::NotCounted,
+        })?;
+        let rest = self.every.max(took.saturating_mul(COUNTING_SHARE));
         self.due = (!self.services.is_empty()).then(|| now + rest);
         Ok(())
     }

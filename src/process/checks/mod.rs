@@ -24,6 +24,7 @@ use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::sleep_until;
 use super::logging;
 use super::options::Options;
+use super::pulse::Heart;
 use super::role::{Role, exit};
 use super::scheduling;
 use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
@@ -110,6 +111,7 @@ struct Driver {
     outbox: Outbox,
     engine: Engine,
     outputs: Vec<Output>,
+    heart: Heart,
     config: ConfigGeneration,
     /// As it was when this process started.
     lvs: Lvs,
@@ -123,15 +125,20 @@ struct Driver {
     leaving: Option<Instant>,
 }
 
-/// The engine's rows, as the outbox asks for them.
-struct EngineRows<'a>(&'a Engine);
+/// The rows as the outbox asks for them: the engine's, and this process's own.
+struct Rows<'a>(&'a Engine, &'a Heart);
 
-impl outbox::Rows for EngineRows<'_> {
+impl outbox::Rows for Rows<'_> {
     fn row(&self, key: &RowKey) -> Option<Row> {
-        self.0.row(key)
+        match key {
+            RowKey::Pulse => Some(Row::Pulse(Box::new(self.1.pulse.clone()))),
+            key => self.0.row(key),
+        }
     }
     fn keys(&self) -> Vec<RowKey> {
-        self.0.keys()
+        let mut keys = self.0.keys();
+        keys.push(RowKey::Pulse);
+        keys
     }
 }
 
@@ -196,6 +203,7 @@ impl Driver {
             outbox: Outbox::new(generation),
             engine,
             outputs: Vec::new(),
+            heart: Heart::new(now),
             config: generation,
             lvs: config.global.lvs.clone(),
             mails: false,
@@ -211,8 +219,12 @@ impl Driver {
     }
 
     async fn run(&mut self) -> i32 {
+        // Nothing was due while everything was made ready.
+        self.heart = Heart::new(clock::now());
         loop {
-            let woken = self.wait().await;
+            let deadline = self.deadline();
+            let woken = self.wait(deadline).await;
+            self.heart.woken(deadline, clock::now());
             self.engine.set_wall(clock::now(), clock::wall());
             self.serve(woken);
             self.act_on_time(clock::now());
@@ -233,11 +245,14 @@ impl Driver {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
-        let now = clock::now();
+    fn deadline(&self) -> Option<Instant> {
         let engine = self.engine.deadline().filter(|_| self.started);
-        let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), self.probes.deadline(now)];
-        let deadline = own.into_iter().flatten().min();
+        let probes = self.probes.deadline(clock::now());
+        let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), probes];
+        own.into_iter().flatten().chain([self.heart.deadline()]).min()
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Woken {
         let (monitor, files) = (self.monitor.as_ref(), self.files.as_mut());
         tokio::select! {
             biased;
@@ -273,7 +288,7 @@ impl Driver {
             Woken::Bridge(PeerWoken::Writable) => {} // the feed follows below
             Woken::Runner(PeerWoken::Readable) => {
                 for message in self.runner.hear::<FromRunner>() {
-                    if let Some(input) = self.probes.heard(message) {
+                    if let Some(input) = self.probes.heard(message, clock::now()) {
                         self.tell(input);
                     }
                 }
@@ -312,6 +327,9 @@ impl Driver {
             self.resync_at = None;
             self.resynced_at = now;
             self.outbox.connected();
+        }
+        if self.heart.beats(now, clock::wall(), logging::counts) {
+            self.outbox.changed(RowKey::Pulse);
         }
     }
 
@@ -478,7 +496,7 @@ impl Driver {
     fn feed(&mut self, now: Instant) {
         if self.bridge.is_there() {
             let bridge = &self.bridge;
-            self.outbox.pump(&EngineRows(&self.engine), now, |bytes| match bridge.send(bytes) {
+            self.outbox.pump(&Rows(&self.engine, &self.heart), now, |bytes| match bridge.send(bytes) {
                 Sent::Yes => outbox::Sent::Yes,
                 Sent::Full => outbox::Sent::Full,
                 Sent::Gone => outbox::Sent::Gone,
@@ -507,7 +525,8 @@ impl Driver {
                 self.begin();
             }
             Answer::Statistics(found) => self.tell(Input::Statistics(found)),
-            Answer::Counted { began } => self.tell(Input::Counted { began }),
+            Answer::Counted { began, took_us, totals } => self.tell(Input::Counted { began, took_us, totals }),
+            Answer::NotCounted => self.tell(Input::NotCounted),
         }
     }
 

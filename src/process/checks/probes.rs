@@ -89,7 +89,7 @@ impl Probes {
             let began = clock::now();
             let outcome = probe::run(&context, &check, url).await;
             let took_us = micros(clock::now().since(began));
-            let _ = results.send(Input::Probed { checker, attempt, outcome, took_us });
+            let _ = results.send(Input::Probed { checker, attempt, outcome, began, took_us });
         });
         self.tasks.insert(key, (attempt, task.abort_handle()));
     }
@@ -137,11 +137,13 @@ impl Probes {
         }
     }
 
-    pub fn heard(&mut self, message: FromRunner) -> Option<Input> {
+    pub fn heard(&mut self, message: FromRunner, now: Instant) -> Option<Input> {
         let FromRunner::Ran { request, ended, took_us } = message;
         let script = self.finish(request)?;
         let outcome = outcome(ended, script.dynamic);
-        Some(Input::Probed { checker: script.checker, attempt: script.attempt, outcome, took_us })
+        // The runner may have let it wait for its turn.
+        let began = script.began.max(now - Duration::from_micros(took_us));
+        Some(Input::Probed { checker: script.checker, attempt: script.attempt, outcome, began, took_us })
     }
 
     fn finish(&mut self, request: u64) -> Option<Script> {
@@ -167,6 +169,7 @@ impl Probes {
                     checker: script.checker,
                     attempt: script.attempt,
                     outcome: Outcome::Failed(Failure::new(Cause::Timeout, "the runner process does not answer")),
+                    began: script.began,
                     took_us: micros(now.since(script.began)),
                 })
             })

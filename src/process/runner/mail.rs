@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use crate::bus::timing::Deliveries;
 use crate::clock::{self, WallTime};
 use crate::conf::model::Global;
 
@@ -56,7 +57,8 @@ struct State {
     /// One has been taken from the queue and is on its way.
     busy: bool,
     settings: Arc<Settings>,
-    dropped: u64,
+    /// What became of letters; how many wait is seen from the queue.
+    done: Deliveries,
     /// No second attempts any more.
     last_call: bool,
     /// It was said that there is no relay or nobody to write to.
@@ -86,6 +88,8 @@ struct Settings {
 struct Failure {
     /// Trying again will not help.
     permanent: bool,
+    /// The relay said nothing in time.
+    silent: bool,
     text: String,
 }
 
@@ -121,14 +125,15 @@ impl Mailer {
     pub fn push(&self, subject: String, body: String) {
         let mut state = self.shared.lock();
         if state.settings.server.is_none() || state.settings.to.is_empty() {
+            state.done.dropped += 1;
             if !std::mem::replace(&mut state.complained, true) {
                 warn!("alerts are not sent: there is no smtp_server, or no notification_email");
             }
             return;
         }
         if state.queue.len() >= QUEUE_MAX {
-            state.dropped += 1;
-            let dropped = state.dropped;
+            state.done.dropped += 1;
+            let dropped = state.done.dropped;
             if let Some(letter) = state.queue.pop_front() {
                 warn!("mail dropped, {QUEUE_MAX} wait already ({dropped} dropped so far): {}", letter.subject);
             }
@@ -163,9 +168,11 @@ impl Mailer {
         self.shared.done.notified().await;
     }
 
-    #[cfg(test)]
-    fn dropped(&self) -> u64 {
-        self.shared.lock().dropped
+    /// What became of mails.
+    pub fn delivered(&self) -> Deliveries {
+        let state = self.shared.lock();
+        let waiting = state.queue.len() + usize::from(state.busy);
+        Deliveries { waiting: waiting as u64, ..state.done }
     }
 }
 
@@ -188,24 +195,35 @@ async fn send_all(shared: Arc<Shared>) {
             shared.news.notified().await;
             continue;
         };
-        send(&shared, &letter).await;
-        shared.lock().busy = false;
+        let result = send(&shared, &letter).await;
+        let mut state = shared.lock();
+        state.busy = false;
+        match result {
+            Ok(()) => state.done.sent += 1,
+            Err(failure) if failure.silent => state.done.timeout += 1,
+            Err(_) => state.done.failed += 1,
+        }
+        drop(state);
         shared.done.notify_one();
     }
 }
 
-/// Tries until it is sent or nothing is left to try.
-async fn send(shared: &Shared, letter: &Letter) {
+/// Tries until it is sent or nothing is left to try; then the last failure is what it failed of.
+async fn send(shared: &Shared, letter: &Letter) -> Result<(), Failure> {
     let mut attempt = 0;
     loop {
         let settings = Arc::clone(&shared.lock().settings);
         let failure = match deliver(&settings, letter).await {
-            Ok(()) => return info!("mail sent: {}", letter.subject),
+            Ok(()) => {
+                info!("mail sent: {}", letter.subject);
+                return Ok(());
+            }
             Err(failure) => failure,
         };
         let pause = settings.backoff.get(attempt).copied().filter(|_| !failure.permanent && !shared.lock().last_call);
         let Some(pause) = pause else {
-            return error!("mail not sent ({}): {}", failure.text, letter.subject);
+            error!("mail not sent ({}): {}", failure.text, letter.subject);
+            return Err(failure);
         };
         attempt += 1;
         warn!("mail not sent yet ({}); again in {pause:?}: {}", failure.text, letter.subject);
@@ -231,7 +249,7 @@ async fn deliver(settings: &Settings, letter: &Letter) -> Result<(), Failure> {
     let stream = match timeout(patience, TcpStream::connect(server)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(Failure::passing(format!("cannot connect to {server}: {error}"))),
-        Err(_) => return Err(Failure::passing(format!("no connection to {server} within {patience:?}"))),
+        Err(_) => return Err(Failure::silence(format!("no connection to {server} within {patience:?}"))),
     };
     // The end of a message is a write of its own, which would wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -245,14 +263,14 @@ async fn deliver(settings: &Settings, letter: &Letter) -> Result<(), Failure> {
         // One that is refused does not keep the others from their mail.
         match step("RCPT TO", patience, relay.command(Rcpt::new(to.email.clone(), vec![]))).await {
             Ok(_) => {}
-            Err(failure) if failure.is_silence() => return Err(failure),
+            Err(failure) if failure.silent => return Err(failure),
             Err(failure) => refusals.push(Failure { text: format!("{}: {}", to.email, failure.text), ..failure }),
         }
     }
     if refusals.len() == to.len() {
         let permanent = refusals.iter().all(|refusal| refusal.permanent);
         let texts: Vec<String> = refusals.into_iter().map(|refusal| refusal.text).collect();
-        return Err(Failure { permanent, text: texts.join("; ") });
+        return Err(Failure { permanent, silent: false, text: texts.join("; ") });
     }
     step("DATA", patience, relay.command(Data)).await?;
     step("message", patience, relay.message(&text)).await?;
@@ -271,24 +289,24 @@ async fn step<T>(
 ) -> Result<T, Failure> {
     match timeout(patience, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Failure { permanent: error.is_permanent(), text: format!("{what}: {error}") }),
-        Err(_) => Err(Failure::passing(format!("{what}: {SILENCE} {patience:?}"))),
+        Ok(Err(error)) => {
+            Err(Failure { permanent: error.is_permanent(), silent: false, text: format!("{what}: {error}") })
+        }
+        Err(_) => Err(Failure::silence(format!("{what}: no answer within {patience:?}"))),
     }
 }
 
-const SILENCE: &str = "no answer within";
-
 impl Failure {
     fn permanent(text: impl Into<String>) -> Failure {
-        Failure { permanent: true, text: text.into() }
+        Failure { permanent: true, silent: false, text: text.into() }
     }
 
     fn passing(text: impl Into<String>) -> Failure {
-        Failure { permanent: false, text: text.into() }
+        Failure { permanent: false, silent: false, text: text.into() }
     }
 
-    fn is_silence(&self) -> bool {
-        self.text.contains(SILENCE)
+    fn silence(text: impl Into<String>) -> Failure {
+        Failure { permanent: false, silent: true, text: text.into() }
     }
 }
 
@@ -550,6 +568,20 @@ mod tests {
         assert!(mails.recv().await.unwrap().1.contains("Subject: second"));
         finished(&mailer).await;
         assert_eq!(count.load(Ordering::SeqCst), 2);
+        assert_eq!(mailer.delivered(), Deliveries { sent: 1, failed: 1, ..Deliveries::default() });
+    }
+
+    #[tokio::test]
+    async fn a_letter_counts_once_as_what_its_last_attempt_came_to() {
+        let server = relay(&[Manner::HangsUp("EHLO"), Manner::Silent]).await.0;
+        let mailer = mailer(server);
+        mailer.push("never".into(), String::new());
+        assert_eq!(mailer.delivered(), Deliveries { waiting: 1, ..Deliveries::default() });
+        finished(&mailer).await;
+        assert_eq!(mailer.delivered(), Deliveries { timeout: 1, ..Deliveries::default() });
+        mailer.set(Settings { server: None, ..settings(server) });
+        mailer.push("nowhere to go".into(), String::new());
+        assert_eq!(mailer.delivered(), Deliveries { timeout: 1, dropped: 1, ..Deliveries::default() });
     }
 
     #[tokio::test]
@@ -574,7 +606,7 @@ mod tests {
         ] {
             let (server, _mails, _) = relay(manner).await;
             let failure = timeout(Duration::from_secs(10), failed(server)).await.expect("it has a deadline");
-            assert_eq!(failure, Failure::passing(reason), "{manner:?}");
+            assert_eq!(failure, Failure::silence(reason), "{manner:?}");
         }
     }
 
@@ -603,7 +635,7 @@ mod tests {
         for number in 0..QUEUE_MAX + 10 {
             mailer.push(format!("letter {number}."), String::new());
         }
-        assert_eq!(mailer.dropped(), 10);
+        assert_eq!(mailer.delivered(), Deliveries { dropped: 10, waiting: QUEUE_MAX as u64, ..Deliveries::default() });
         assert!(mails.recv().await.unwrap().1.contains("Subject: letter 10."));
         finished(&mailer).await;
     }

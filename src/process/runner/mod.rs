@@ -7,6 +7,7 @@
 mod launch;
 mod mail;
 mod script;
+mod tell;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tracing::{error, info, warn};
 
 use self::mail::Mailer;
 use self::script::{Output, RunId, Runs};
+use self::tell::Teller;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
 use super::link::sleep_until;
 use super::logging;
@@ -24,6 +26,7 @@ use super::role::{Role, exit};
 use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
 use crate::bus::run::{FromRunner, ToRunner};
+use crate::bus::timing::RunnerPulse;
 use crate::clock::{self, Instant};
 use crate::conf::model::Config;
 use crate::sys::aio::{self, Owned};
@@ -117,6 +120,7 @@ struct Runner {
     signals_ready: AsyncFd<Owned>,
     checks: Option<Peer>,
     vrrp: Option<Peer>,
+    bridge: Teller,
     runs: Runs,
     outputs: Vec<Output>,
     mailer: Mailer,
@@ -148,6 +152,8 @@ enum Woken {
     Readable(Role),
     Writable(Role),
     Launched(Launched),
+    /// The bridge has said something, or is gone.
+    Bridge,
     MailDone,
     Time,
 }
@@ -169,6 +175,7 @@ impl Runner {
             signals_ready,
             checks: None,
             vrrp: None,
+            bridge: Teller::default(),
             runs: Runs::default(),
             outputs: Vec::new(),
             mailer: Mailer::start(),
@@ -193,6 +200,7 @@ impl Runner {
                     self.runs.launched(id, result, now, &mut self.outputs);
                     self.runs.reap(now, &mut self.outputs);
                 }
+                Woken::Bridge => self.bridge.part(),
                 Woken::MailDone | Woken::Time => {}
             }
             let now = clock::now();
@@ -200,6 +208,12 @@ impl Runner {
                 self.runs.on_time(now, &mut self.outputs);
             }
             self.perform();
+            self.bridge.tell(now, || RunnerPulse {
+                at: clock::wall(),
+                scripts: self.runs.notified(),
+                mails: self.mailer.delivered(),
+                logged: logging::counts(),
+            });
             if self.has_left(now) {
                 return exit::OK;
             }
@@ -209,7 +223,8 @@ impl Runner {
     }
 
     async fn wait(&mut self) -> Woken {
-        let deadline = [self.runs.deadline(), self.leaving.map(|leaving| leaving.until)].into_iter().flatten().min();
+        let own = [self.runs.deadline(), self.leaving.map(|leaving| leaving.until), self.bridge.deadline()];
+        let deadline = own.into_iter().flatten().min();
         let leaving = self.leaving.is_some();
         let (checks, vrrp) = (self.checks.as_ref(), self.vrrp.as_ref());
         tokio::select! {
@@ -221,6 +236,7 @@ impl Runner {
             () = Peer::writable(checks) => Woken::Writable(Role::Checks),
             () = Peer::readable(vrrp) => Woken::Readable(Role::Vrrp),
             () = Peer::readable(checks) => Woken::Readable(Role::Checks),
+            () = self.bridge.spoken_to() => Woken::Bridge,
             () = self.mailer.idle(), if leaving && !self.mailer.is_idle() => Woken::MailDone,
             () = sleep_until(deadline) => Woken::Time,
         }
@@ -270,6 +286,7 @@ impl Runner {
                 Err(_) => error!("reload refused: the new configuration cannot be read"),
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
+            (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),
             (ToChild::Signal(_), _) => {}
             (_, _) => error!("the supervisor said something at the wrong time"),
         }

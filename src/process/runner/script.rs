@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 use super::launch::Job;
 use crate::bus::msg::ConfigGeneration;
 use crate::bus::run::{Ended, FromRunner};
+use crate::bus::timing::Deliveries;
 use crate::clock::Instant;
 use crate::conf::model::{Config, ScriptEntry, ScriptId};
 use crate::process::role::Role;
@@ -54,6 +55,10 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     pub checks_refused: u64,
+    /// Notify scripts that ended with status 0.
+    pub notifies_done: u64,
+    /// That could not be started, or ended otherwise.
+    pub notifies_failed: u64,
     pub notifies_dropped: u64,
 }
 
@@ -225,7 +230,10 @@ impl Runs {
     ) {
         let job = match self.job(config, script, arguments) {
             Ok(job) => job,
-            Err(words) => return error!("a notify script does not run: {words}"),
+            Err(words) => {
+                self.counters.notifies_dropped += 1;
+                return error!("a notify script does not run: {words}");
+            }
         };
         if self.notifies_waiting >= NOTIFY_QUEUE_MAX {
             self.drop_oldest_notify();
@@ -276,6 +284,18 @@ impl Runs {
         let running = self.notifies_running;
         if running > 0 {
             warn!("{running} notify scripts still run; they are left to themselves");
+        }
+    }
+
+    /// What became of notify scripts. They have no deadline, so none of them times out; one that runs is neither waiting
+    /// nor sent.
+    pub fn notified(&self) -> Deliveries {
+        Deliveries {
+            sent: self.counters.notifies_done,
+            failed: self.counters.notifies_failed,
+            timeout: 0,
+            dropped: self.counters.notifies_dropped,
+            waiting: self.notifies_waiting as u64,
         }
     }
 
@@ -373,6 +393,9 @@ impl Runs {
             }
             Kind::Notify { lane } => {
                 self.notifies_running -= 1;
+                let well = ended == Ended::Exited(0);
+                self.counters.notifies_done += u64::from(well);
+                self.counters.notifies_failed += u64::from(!well);
                 match ended {
                     Ended::Exited(0) | Ended::NotStarted(_) | Ended::TimedOut => {}
                     Ended::Exited(status) => info!("notify script {} exited with status {status}", run.job.name()),

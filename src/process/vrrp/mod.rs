@@ -9,6 +9,7 @@
 mod perform;
 mod sibling;
 mod sockets;
+mod times;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +19,7 @@ use tracing::{error, info, warn};
 
 use self::perform::World;
 use self::sibling::Sibling;
+use self::times::{AllRows, Heart, Times};
 use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
 use super::logging;
 use super::options::Options;
@@ -26,7 +28,6 @@ use super::scheduling;
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, ToEngine};
 use crate::bus::outbox::{self, Outbox};
-use crate::bus::rows::{Row, RowKey};
 use crate::clock::{self, Instant};
 use crate::conf::model::Config;
 use crate::netlink::route::{Monitor, NetEvent, Status};
@@ -103,7 +104,7 @@ pub fn run() -> i32 {
 }
 
 /// Reads a sealed configuration: the supervisor's sheet, then the model.
-pub(super) fn decode(file: &OwnedFd) -> Result<Config, i32> {
+pub fn decode(file: &OwnedFd) -> Result<Config, i32> {
     let bytes = crate::sys::memfd::read_sealed(file.as_fd()).map_err(|_| exit::SOFTWARE)?;
     let (_, rest) = postcard::take_from_bytes::<Sheet>(&bytes).map_err(|_| exit::SOFTWARE)?;
     postcard::from_bytes(rest).map_err(|_| exit::SOFTWARE)
@@ -127,6 +128,8 @@ struct Driver {
     outbox: Outbox,
     engine: Engine,
     world: World,
+    times: Times,
+    heart: Heart,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -137,18 +140,6 @@ struct Driver {
     resynced_at: Instant,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
-}
-
-/// The engine's rows, as the outbox asks for them.
-struct EngineRows<'a>(&'a Engine);
-
-impl outbox::Rows for EngineRows<'_> {
-    fn row(&self, key: &RowKey) -> Option<Row> {
-        self.0.row(key)
-    }
-    fn keys(&self) -> Vec<RowKey> {
-        self.0.keys()
-    }
 }
 
 impl Driver {
@@ -204,6 +195,8 @@ impl Driver {
             outbox: Outbox::new(generation),
             engine,
             world,
+            times: Times::default(),
+            heart: Heart::new(now, clock::wall()),
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -221,11 +214,14 @@ impl Driver {
     fn run(&mut self) -> i32 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            if let Err(error) = self.poller.wait(self.deadline(), &mut ready) {
+            let due = self.deadline();
+            if let Err(error) = self.poller.wait(due, &mut ready) {
                 error!("cannot wait for events: {error}");
                 return exit::SOFTWARE;
             }
-            self.engine.set_wall(clock::now(), clock::wall());
+            let (now, wall) = (clock::now(), clock::wall());
+            self.engine.set_wall(now, wall);
+            self.heart.turn(due, now, wall);
             for event in &ready {
                 self.serve(*event);
             }
@@ -251,6 +247,9 @@ impl Driver {
                 self.resynced_at = now;
                 self.outbox.connected();
             }
+            if self.leaving.is_none() {
+                self.heart.beat(&mut self.times, &mut self.outbox, now);
+            }
             self.perform(now);
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty()))
@@ -263,7 +262,8 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let own = [self.leaving, self.dump_at, self.resync_at, self.rest_until];
+        let last_or_next = self.leaving.unwrap_or(self.heart.deadline());
+        let own = [Some(last_or_next), self.dump_at, self.resync_at, self.rest_until];
         let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline()];
         own.into_iter().chain(others).flatten().min()
     }
@@ -462,7 +462,8 @@ impl Driver {
 
     fn feed(&mut self, now: Instant) {
         if let Some(bus) = &self.bus {
-            self.outbox.pump(&EngineRows(&self.engine), now, |bytes| match bus.send(bytes, &[]) {
+            let rows = AllRows { engine: &self.engine, times: &self.times, heart: &self.heart, now };
+            self.outbox.pump(&rows, now, |bytes| match bus.send(bytes, &[]) {
                 Ok(Sent::Yes) => outbox::Sent::Yes,
                 Ok(Sent::Full) => outbox::Sent::Full,
                 Ok(Sent::Gone) | Err(_) => outbox::Sent::Gone,
@@ -531,7 +532,7 @@ impl Driver {
     /// Carries out what the engine wants. Outputs may beget inputs (a refused send), so until it wants no more.
     fn perform(&mut self, now: Instant) {
         self.sibling.note(&self.outputs);
-        self.world.perform(&mut self.outputs, &mut self.outbox, &self.poller, now);
+        self.world.perform(&mut self.outputs, &mut self.outbox, &mut self.times, &self.poller, now);
         self.sibling.pump(SIBLING, &self.poller);
         self.feed(now);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::sockets::Sockets;
+use super::times::Times;
 use super::{ADDRESSES, FIREWALL};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
@@ -185,8 +186,16 @@ impl World {
 
     /// Empties `outputs`. For each instance the order that matters is that of the kinds: an advert before the addresses it
     /// speaks of, addresses before what announces them.
-    pub fn perform(&mut self, outputs: &mut Vec<Output>, outbox: &mut Outbox, poller: &Poller, now: Instant) {
+    pub fn perform(
+        &mut self,
+        outputs: &mut Vec<Output>,
+        outbox: &mut Outbox,
+        times: &mut Times,
+        poller: &Poller,
+        now: Instant,
+    ) {
         let (mut sends, mut changes, mut announcements) = (Vec::new(), Vec::new(), Vec::new());
+        let mut taken_over = Vec::new();
         let mut listen = None;
         let mut block = None;
         for output in outputs.drain(..) {
@@ -194,6 +203,7 @@ impl World {
                 Output::Send(send) => sends.push(send),
                 Output::Address(change) => changes.push(change),
                 Output::Announce(announce) => announcements.push(announce),
+                Output::TakenOver { due } => taken_over.push(due),
                 Output::Listen(wanted) => listen = Some(wanted),
                 Output::Block(wanted) => block = Some(wanted),
                 Output::Changed(key) => outbox.changed(key),
@@ -209,7 +219,7 @@ impl World {
             let again = std::mem::take(&mut self.wanted);
             self.listen(again, poller, now);
         }
-        self.send(&sends, now);
+        self.send(&sends, times, now);
         if let Some(block) = block {
             self.block_wanted = block.into_iter().collect();
             self.block_at = None;
@@ -223,6 +233,11 @@ impl World {
             self.block(now);
         }
         self.announce(&announcements);
+        if !taken_over.is_empty() {
+            let now = clock::now();
+            taken_over.into_iter().for_each(|due| times.taken_over(due, now));
+        }
+        times.tell(outbox, now);
     }
 
     fn listen(&mut self, wanted: Vec<Listen>, poller: &Poller, now: Instant) {
@@ -248,12 +263,11 @@ impl World {
         self.listen_at = (!complete).then(|| now + LISTEN_AGAIN);
     }
 
-    fn send(&mut self, sends: &[Send], now: Instant) {
+    fn send(&mut self, sends: &[Send], times: &mut Times, now: Instant) {
         let mut errors = Vec::new();
         for family in [Family::V4, Family::V6] {
-            let batch: Vec<Outgoing<'_>> = sends
-                .iter()
-                .filter(|send| Family::of(send.destination) == family)
+            let of_family = || sends.iter().filter(|send| Family::of(send.destination) == family);
+            let batch: Vec<Outgoing<'_>> = of_family()
                 .map(|send| Outgoing {
                     interface: send.interface,
                     source: send.source,
@@ -277,6 +291,15 @@ impl World {
             };
             errors.clear();
             sender.send(&batch, &mut errors);
+            let left_at = clock::now();
+            for (index, send) in of_family().enumerate() {
+                // Errors are in the order of the batch.
+                if let Some(due) = send.due
+                    && errors.binary_search_by_key(&index, |(at, _)| *at).is_err()
+                {
+                    times.advert_left(due, left_at);
+                }
+            }
             for (index, error) in &errors {
                 let Some(message) = batch.get(*index) else { continue };
                 complain(&mut self.complained, message, error, now);

@@ -1,11 +1,13 @@
-//! `make demo`: SNMP without snmpd, two routers that fail over, and a load balancer that serves, with SNMP to watch all by.
+//! `make demo`: SNMP without snmpd, two routers that fail over, a load balancer that serves, with SNMP to watch all by, and
+//! Prometheus, RRD and the status page. With `KEEP=1` in the environment the last part stays to be looked at.
 //!
-//! `demo [walk] [failover] [balancer]`; without words all. The load balancer needs IPVS, and runs in a virtual machine where
+//! `demo [walk] [failover] [balancer] [monitoring]`; without words all. The load balancer needs IPVS, and runs in a virtual machine where
 //! this kernel has none. Exits with status 1 when something that should have happened did not. `--without-ipv6` leaves out
 //! what Debian's keepalived cannot do (`KEEPWATCHD=/usr/sbin/keepalived`): it drops the seed's IPv6 addresses.
 
 mod balancer;
 mod failover;
+mod monitoring;
 mod walk;
 
 use std::process::ExitCode;
@@ -20,10 +22,12 @@ fn main() -> ExitCode {
     let (mut parts, mut with_ipv6) = (Vec::new(), true);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "walk" | "failover" | "balancer" => parts.push(argument),
+            "walk" | "failover" | "balancer" | "monitoring" => parts.push(argument),
             "--without-ipv6" => with_ipv6 = false,
             other => {
-                eprintln!("demo: `{other}` means nothing here\ndemo [walk] [failover] [balancer] [--without-ipv6]");
+                eprintln!(
+                    "demo: `{other}` means nothing here\ndemo [walk] [failover] [balancer] [monitoring] [--without-ipv6]"
+                );
                 return ExitCode::from(2);
             }
         }
@@ -44,6 +48,10 @@ fn main() -> ExitCode {
             Ok(Some(_)) => story.failures.push("in the second part: see above".to_owned()),
             Err(why) => story.check(false, &format!("the virtual machine: {why}")),
         }
+    }
+    if wanted("monitoring") && !vm::in_guest() {
+        let keep = std::env::var("KEEP").is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
+        monitoring::tell(&mut story, keep);
     }
     if story.failures.is_empty() && vm::in_guest() {
         // Whoever started it says so.

@@ -1,0 +1,201 @@
+//! What is tracked, and what is told to people and programs when something changes.
+
+use super::super::family::{Family, counter, gauge};
+use super::super::view::View;
+use crate::bus::rows::{Finding, TrackerConfig, TrackerRow, TrackerRuns};
+use crate::bus::timing::Deliveries;
+use crate::conf::model::{TrackProcess, TrackScript};
+
+fn scripts<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackScript, &'a TrackerRow)> {
+    view.scripts().filter_map(|row| match &row.config {
+        TrackerConfig::Script(config) => Some((config, row)),
+        _ => None,
+    })
+}
+
+fn processes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackProcess, &'a TrackerRow)> {
+    view.processes().filter_map(|row| match &row.config {
+        TrackerConfig::Process(config) => Some((config, row)),
+        _ => None,
+    })
+}
+
+fn bfds<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a str, &'a TrackerRow)> {
+    view.bfds().filter_map(|row| match &row.config {
+        TrackerConfig::Bfd(config) => Some((config.name.as_str(), row)),
+        _ => None,
+    })
+}
+
+fn good(finding: Finding) -> Option<bool> {
+    match finding {
+        Finding::Unknown => None,
+        Finding::Good | Finding::Count { good: true, .. } => Some(true),
+        Finding::Bad | Finding::Count { good: false, .. } => Some(false),
+    }
+}
+
+/// Until it has run, a script counts as good unless `init_fail` says otherwise.
+fn script_up(config: &TrackScript, row: &TrackerRow) -> bool {
+    good(row.finding).unwrap_or(!config.init_fail)
+}
+
+/// A positive weight counts while the script is good, a negative one while it is bad; `reverse` swaps the two.
+fn script_weight(config: &TrackScript, row: &TrackerRow) -> i32 {
+    let as_wished = good(row.finding).map(|good| good != config.reverse);
+    match as_wished {
+        Some(as_wished) if (config.weight > 0) == as_wished => config.weight,
+        _ => 0,
+    }
+}
+
+/// The number of a file or of processes; 0 as long as there is none.
+fn number(finding: Finding) -> f64 {
+    match finding {
+        Finding::Count { count, .. } => count as f64,
+        Finding::Unknown | Finding::Good | Finding::Bad => 0.0,
+    }
+}
+
+type Results = [(&'static str, fn(&TrackerRuns) -> u64); 4];
+
+const RUN_RESULTS: Results = [
+    ("success", |runs| runs.success),
+    ("failure", |runs| runs.failure),
+    ("timeout", |runs| runs.timeout),
+    ("skipped", |runs| runs.skipped),
+];
+
+pub static FAMILIES: &[Family] = &[
+    gauge("keepwatch_track_script_up", "1 while the script counts as good, after rise and fall.")
+        .labels(&["script"])
+        .from(|view, out| {
+            for (config, row) in scripts(view) {
+                out.flag(&[&config.name], script_up(config, row));
+            }
+        }),
+    counter(
+        "keepwatch_track_script_runs_total",
+        "Runs: success, failure, timeout; skipped when the one before was not over.",
+    )
+    .labels(&["script", "result"])
+    .from(|view, out| {
+        for (config, row) in scripts(view) {
+            for (result, count) in RUN_RESULTS {
+                out.count(&[&config.name, result], count(&row.runs));
+            }
+        }
+    }),
+    gauge("keepwatch_track_script_running", "1 while a run is under way.").labels(&["script"]).from(|view, out| {
+        for (config, row) in scripts(view) {
+            out.flag(&[&config.name], row.runs.running);
+        }
+    }),
+    gauge("keepwatch_track_script_last_duration_seconds", "How long the last finished run took.")
+        .labels(&["script"])
+        .seconds()
+        .from(|view, out| {
+            for (config, row) in scripts(view) {
+                out.put(&[&config.name], row.runs.took_us as f64 / 1e6);
+            }
+        }),
+    gauge(
+        "keepwatch_track_script_weight",
+        "What the script's own weight adds to priorities now; an instance may give it another weight.",
+    )
+    .labels(&["script"])
+    .from(|view, out| {
+        for (config, row) in scripts(view) {
+            out.put(&[&config.name], script_weight(config, row).into());
+        }
+    }),
+    gauge("keepwatch_track_file_value", "The number in the tracked file; 0 without one.").labels(&["file"]).from(
+        |view, out| {
+            for row in view.files() {
+                if let TrackerConfig::File(config) = &row.config {
+                    out.put(&[&config.name], number(row.finding));
+                }
+            }
+        },
+    ),
+    gauge("keepwatch_track_process_instances", "Processes that match now.").labels(&["process_name"]).from(
+        |view, out| {
+            for (config, row) in processes(view) {
+                out.put(&[&config.name], number(row.finding));
+            }
+        },
+    ),
+    gauge("keepwatch_track_process_up", "1 while as many run as the quorum wants.").labels(&["process_name"]).from(
+        |view, out| {
+            for (config, row) in processes(view) {
+                out.flag(&[&config.name], good(row.finding).unwrap_or(false));
+            }
+        },
+    ),
+    gauge("keepwatch_track_interface_up", "1 while the tracked interface is up and running.")
+        .labels(&["interface"])
+        .from(|view, out| {
+            for (interface, up) in view.tracked_interfaces() {
+                out.put_first(&[interface], f64::from(u8::from(up)));
+            }
+        }),
+    gauge("keepwatch_bfd_session_up", "1 while the session is up.").labels(&["session"]).from(|view, out| {
+        for (name, row) in bfds(view) {
+            out.flag(&[name], good(row.finding).unwrap_or(false));
+        }
+    }),
+    counter("keepwatch_bfd_transitions_total", "Changes of the session: up, down.").labels(&["session", "to"]).from(
+        |view, out| {
+            for (name, row) in bfds(view) {
+                out.count(&[name, "up"], row.runs.went_up);
+                out.count(&[name, "down"], row.runs.went_down);
+            }
+        },
+    ),
+    counter(
+        "keepwatch_notifications_total",
+        "Notifications by channel (script, smtp, trap): sent, failed, timeout, dropped.",
+    )
+    .labels(&["channel", "result"])
+    .from(|view, out| {
+        for (channel, told) in channels(view) {
+            let results =
+                [("sent", told.sent), ("failed", told.failed), ("timeout", told.timeout), ("dropped", told.dropped)];
+            for (result, count) in results {
+                out.count(&[channel, result], count);
+            }
+        }
+    }),
+    gauge("keepwatch_notification_queue_length", "Notifications that wait.").labels(&["channel"]).from(|view, out| {
+        for (channel, told) in channels(view) {
+            out.count(&[channel], told.waiting);
+        }
+    }),
+];
+
+/// The ways in which somebody is told, as far as they are configured.
+fn channels(view: &View<'_>) -> Vec<(&'static str, Deliveries)> {
+    let mut channels = vec![];
+    if view.wanted("runner") {
+        let runner = view.look.runner.unwrap_or_default();
+        channels.extend([("script", runner.scripts), ("smtp", runner.mails)]);
+    }
+    if view.look.snmp.traps_enabled {
+        let mut told = Deliveries { waiting: traps_waiting(view), ..Deliveries::default() };
+        for trap in view.look.traps.iter() {
+            told.sent += trap.sent;
+            told.timeout += trap.expired;
+            told.dropped += trap.dropped;
+        }
+        told.failed = view.look.snmp.agentx.notifications_refused;
+        channels.push(("trap", told));
+    }
+    channels
+}
+
+/// For the master agent and for receivers.
+pub(super) fn traps_waiting(view: &View<'_>) -> u64 {
+    let snmp = &view.look.snmp;
+    let receivers = snmp.receivers.iter().map(|receiver| receiver.queue.length);
+    receivers.chain([snmp.agentx.queue.length]).map(|length| length as u64).sum()
+}
