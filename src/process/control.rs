@@ -22,6 +22,7 @@ use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::control::snmp::SnmpReport;
 use crate::control::{Code, Request, Response, Step, error, handle, settled};
 use crate::export::Look;
+use crate::export::graph::{GraphError, GraphRequest};
 use crate::export::look::ReloadReport;
 use crate::sys::listen;
 
@@ -102,6 +103,8 @@ pub enum Ask {
     /// Reads the configuration again, and answers when it is in force everywhere or refused. Whoever may not write must not
     /// ask this.
     Reload(oneshot::Sender<ReloadReport>),
+    /// A picture of what was recorded.
+    Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
 }
 
 /// The bridge's end of all connections.
@@ -336,6 +339,7 @@ mod tests {
                     (Ask::Look(tell), _) => drop(tell.send(snapshot())),
                     (Ask::Snmp(tell), _) => drop(tell),
                     (Ask::Reload(tell), _) => drop(tell),
+                    (Ask::Draw(_, tell), _) => drop(tell),
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }

@@ -10,6 +10,7 @@ mod engines;
 mod reload;
 mod report;
 mod respond;
+mod rrd;
 mod runner;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,6 +25,7 @@ use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
 use self::reload::Reloads;
 use self::respond::Agent;
+use self::rrd::History;
 use self::runner::Runner;
 use super::control::{Ask, Control};
 use super::dumps;
@@ -112,6 +114,7 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    history: History,
 }
 
 enum Woken {
@@ -123,6 +126,7 @@ enum Woken {
     Connected(std::io::Result<OwnedFd>),
     Asked(Ask),
     Datagrams(Vec<Datagram>),
+    Rrd,
     Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
@@ -161,6 +165,7 @@ impl Bridge {
             leaving: None,
             daemon: Arc::default(),
             reloads: Reloads::default(),
+            history: History::default(),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -185,6 +190,7 @@ impl Bridge {
                 }
                 Woken::Asked(ask) => self.asked(ask),
                 Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
+                Woken::Rrd => self.serve_rrd(),
                 Woken::Counted(counted) => {
                     self.counting = None;
                     self.engine_counted(counted);
@@ -200,6 +206,7 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
+            self.wake_rrd(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -214,11 +221,11 @@ impl Bridge {
     async fn wait(&mut self) -> Woken {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
+        let deadline = snmp.into_iter().chain([stall, self.leaving, self.history.deadline()]).flatten().min();
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
-        let (control, direct) = (&mut self.control, &self.direct);
+        let (control, direct, history) = (&mut self.control, &self.direct, &self.history);
         let talkers = async {
             tokio::select! {
                 // Who stands behind one that is rarely ready has its turns as well.
@@ -228,6 +235,7 @@ impl Bridge {
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
+                () = history.ready() => Woken::Rrd,
             }
         };
         tokio::select! {
@@ -249,6 +257,7 @@ impl Bridge {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
         self.configure_agent();
+        self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
 
     fn configure_objects(&mut self, config: &Config) {
@@ -303,6 +312,7 @@ impl Bridge {
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
             (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
+            (ToChild::Peer(Role::Rrd), Some(fd)) => self.meet_rrd(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -357,6 +367,7 @@ impl Bridge {
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
+            Ask::Draw(graph, tell) => self.draw(graph, tell),
         }
     }
 
@@ -371,6 +382,10 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
+            rrd: self.history.report().map(Arc::new),
+            events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
+            bases: self.store.bases(),
             ..Look::default()
         }
     }
