@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod explain;
+mod graph;
 mod snmp;
 mod weight;
 
@@ -30,8 +31,15 @@ enum Command {
     /// Exits with 0 when done, 1 when the time was up and connections are left, 3 when no server or more than one is
     /// meant, 4 when refused, 5 when no daemon answers.
     Drain(weight::Drain),
+    /// Draw what was recorded of an instance, a virtual or real server, IPVS or the daemon
+    ///
+    /// Works on the RRD files, with or without a daemon. Exits with 0 when done, 2 when the request makes no sense, 3 when
+    /// nothing was recorded of that, 1 when it failed otherwise.
+    Graph(graph::Graph),
     /// Give a real server its configured weight back
     Ready(weight::Ready),
+    /// Look after the RRD files
+    Rrd(graph::Rrd),
     /// Show the AgentX session, the receivers of notifications, and the SNMP responder
     ///
     /// Exits with 0 when all is as configured, 1 when something is not (no session, refused registrations, a receiver that
@@ -47,7 +55,9 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Directive(directive) => directive.run(),
         Command::Drain(drain) => drain.run(),
+        Command::Graph(graph) => graph.run(),
         Command::Ready(ready) => ready.run(),
+        Command::Rrd(rrd) => rrd.run(),
         Command::Snmp(snmp) => snmp.run(),
         Command::Weight(weight) => weight.run(),
     }
