@@ -38,7 +38,7 @@ fn snapshot() -> Arc<Look> {
 
 fn set(server: &str, service: Option<&str>) -> Step {
     let service = service.map(str::to_owned);
-    handle(&Request::SetWeight { server: server.to_owned(), service, weight: 0 }, &snapshot(), true)
+    handle(&Request::SetWeight { server: server.to_owned(), service, weight: 0 }, &snapshot(), "lb1", true)
 }
 
 fn meant(step: &Step) -> String {
@@ -83,11 +83,11 @@ fn a_server_is_meant_by_its_address_or_its_name() {
 fn those_who_may_not_write_may_read() {
     let snapshot = snapshot();
     let write = Request::ResetWeight { server: "w1".to_owned(), service: None };
-    let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
-    assert_eq!(handle(&write, &snapshot, false), refused);
+    let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change anything"));
+    assert_eq!(handle(&write, &snapshot, "lb1", false), refused);
     let read = Request::Servers { service: None, server: Some("w1".to_owned()) };
     let Step::Answer(Response::Servers { servers, statistics_interval_ms, statistics_at_ns }) =
-        handle(&read, &snapshot, false)
+        handle(&read, &snapshot, "lb1", false)
     else {
         panic!("no servers");
     };
@@ -102,14 +102,15 @@ fn lists_are_whole_or_of_one_virtual_server() {
     let snapshot = snapshot();
     let count = |service: Option<&str>| {
         let request = Request::Servers { service: service.map(str::to_owned), server: None };
-        match handle(&request, &snapshot, false) {
+        match handle(&request, &snapshot, "lb1", false) {
             Step::Answer(Response::Servers { servers, .. }) => servers.len(),
             other => panic!("{other:?}"),
         }
     };
     assert_eq!((count(None), count(Some("shop")), count(Some("[2001:db8::1]:53"))), (6, 2, 2));
-    let services =
-        |service: Option<&str>| handle(&Request::Services { service: service.map(str::to_owned) }, &snapshot, false);
+    let services = |service: Option<&str>| {
+        handle(&Request::Services { service: service.map(str::to_owned) }, &snapshot, "lb1", false)
+    };
     assert!(matches!(services(None), Step::Answer(Response::Services { services }) if services.len() == 4));
     assert!(matches!(services(Some("x")), Step::Answer(Response::Error { code: Code::NoSuchService, .. })));
 }
@@ -118,7 +119,7 @@ fn lists_are_whole_or_of_one_virtual_server() {
 fn a_weight_that_ipvs_does_not_have_is_refused() {
     let request = Request::SetWeight { server: "w1".to_owned(), service: None, weight: WEIGHT_MAX + 1 };
     assert!(matches!(
-        handle(&request, &snapshot(), true),
+        handle(&request, &snapshot(), "lb1", true),
         Step::Answer(Response::Error { code: Code::BadRequest, .. })
     ));
 }
@@ -127,7 +128,7 @@ fn a_weight_that_ipvs_does_not_have_is_refused() {
 fn without_word_from_the_checks_process_nothing_is_known() {
     let request = Request::Services { service: None };
     assert!(matches!(
-        handle(&request, &Look::default(), true),
+        handle(&request, &Look::default(), "lb1", true),
         Step::Answer(Response::Error { code: Code::Unavailable, .. })
     ));
 }

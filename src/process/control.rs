@@ -31,19 +31,31 @@ const CONNECTIONS_MAX: usize = 32;
 /// Longest line that is read, octets.
 const LINE_MAX: usize = 4096;
 
+/// An answer is written in pieces of this size; each has [`Limits::write`].
+const PIECE: usize = 64 << 10;
+
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// A tool that says nothing is left after this.
     idle: Duration,
-    /// And one that does not read its answer.
+    /// And one that does not read its answer, or a piece of a long one.
     write: Duration,
+    /// The whole of a long answer.
+    write_all: Duration,
     /// A command, until it is in force and visible.
     command: Duration,
+    /// A configuration, until it is read and in force, or refused.
+    reload: Duration,
 }
 
-const LIMITS: Limits =
-    Limits { idle: Duration::from_secs(60), write: Duration::from_secs(5), command: Duration::from_secs(2) };
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(60),
+    write: Duration::from_secs(5),
+    write_all: Duration::from_secs(30),
+    command: Duration::from_secs(2),
+    reload: Duration::from_secs(60),
+};
 
 /// Where the socket is: in a place of its own for the daemon with Keepalived's usual pid file, beside the pid file for any
 /// other.
@@ -246,26 +258,66 @@ async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>, l
             Ok(Ok(_)) => {}
         }
         let too_long = text.len() > LINE_MAX;
-        let response = if too_long {
-            error(Code::BadRequest, format!("a request is at most {LINE_MAX} octets"))
+        let answer = if too_long {
+            line(&error(Code::BadRequest, format!("a request is at most {LINE_MAX} octets")))
         } else {
             match serde_json::from_slice::<Request>(&text) {
-                Ok(request) => answer(&request, may_write, &ask, limits.command).await,
-                Err(problem) => error(Code::BadRequest, problem.to_string()),
+                Ok(request) => answer(request, may_write, &ask, &limits).await,
+                Err(problem) => line(&error(Code::BadRequest, problem.to_string())),
             }
         };
-        if !matches!(timeout(limits.write, stream.write_all(&line(&response))).await, Ok(Ok(()))) || too_long {
+        if !matches!(timeout(limits.write_all, write(&mut stream, &answer, limits.write)).await, Ok(Ok(()))) || too_long
+        {
             return;
         }
     }
 }
 
-async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
-    let stopping = || error(Code::Unavailable, "the daemon stops");
-    let Some(shown) = look(ask).await else { return stopping() };
-    let command = match handle(request, &shown, may_write) {
+/// Who reads slowly gets a long answer as well; who does not read at all is left.
+async fn write(stream: &mut BufReader<UnixStream>, answer: &[u8], patience: Duration) -> io::Result<()> {
+    for piece in answer.chunks(PIECE) {
+        timeout(patience, stream.write_all(piece)).await??;
+    }
+    Ok(())
+}
+
+/// What is left to do for a line.
+enum Rest {
+    Written(Vec<u8>),
+    Step(Step),
+}
+
+/// The answer as a line.
+async fn answer(request: Request, may_write: bool, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Vec<u8> {
+    let Some(shown) = look(ask).await else { return line(&stopping()) };
+    // Ten thousand servers are megabytes of JSON: nobody waits for that.
+    let built = tokio::task::spawn_blocking(move || {
+        let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match handle(&request, &shown, &host, may_write) {
+            Step::Answer(response) => Rest::Written(line(&response)),
+            step => Rest::Step(step),
+        }
+    });
+    match built.await {
+        Ok(Rest::Written(line)) => line,
+        Ok(Rest::Step(step)) => line(&carry(step, ask, limits).await),
+        Err(problem) => {
+            error!("an answer over the control socket failed: {problem}");
+            line(&stopping())
+        }
+    }
+}
+
+fn stopping() -> Response {
+    error(Code::Unavailable, "the daemon stops")
+}
+
+async fn carry(step: Step, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Response {
+    let patience = limits.command;
+    let command = match step {
         Step::Answer(response) => return response,
         Step::NeedsCommand(command) => command,
+        Step::NeedsReload => return reload(ask, limits.reload).await,
         Step::NeedsSnmp => {
             let (tell, told) = oneshot::channel();
             let asked = ask.send(Ask::Snmp(tell)).await.is_ok();
@@ -275,14 +327,14 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
             };
         }
     };
-    drop(shown);
+    let owner = command.owner().name();
     let (tell, told) = oneshot::channel();
     if ask.send(Ask::Carry(command.clone(), tell)).await.is_err() {
         return stopping();
     }
     let reply = match timeout(patience, told).await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => return error(Code::NoAnswer, "the checks process is not there; it is started again"),
+        Ok(Err(_)) => return error(Code::NoAnswer, format!("the {owner} process is not there; it is started again")),
         Err(_) => {
             let text = format!("no answer within {patience:?}; it may still be carried out");
             return error(Code::NoAnswer, text);
@@ -297,9 +349,26 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
             if let (Command::ResetWeight { server }, Response::Servers { .. }) = (&command, &response) {
                 info!("weight of {server} in {} is as configured again", server.service);
             }
+            if let (Command::StandDown { instance, down }, Response::Instance { .. }) = (&command, &response) {
+                let what = if *down { "lets others go first" } else { "takes part in the election again" };
+                info!("({instance}) {what}, by an operator over the control socket");
+            }
             response
         }
         None => stopping(),
+    }
+}
+
+async fn reload(ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
+    info!("reload asked for over the control socket");
+    let (tell, told) = oneshot::channel();
+    if ask.send(Ask::Reload(tell)).await.is_err() {
+        return stopping();
+    }
+    match timeout(patience, told).await {
+        Ok(Ok(reload)) => Response::Reload { reload },
+        Ok(Err(_)) => error(Code::NoAnswer, "the supervisor cannot be told now"),
+        Err(_) => error(Code::NoAnswer, format!("no end of it within {patience:?}; it goes on")),
     }
 }
 
@@ -334,8 +403,13 @@ mod tests {
         Arc::new(Look { snapshot, ..Look::default() })
     }
 
-    const IMPATIENT: Limits =
-        Limits { idle: Duration::from_secs(2), write: Duration::from_millis(400), command: Duration::from_millis(200) };
+    const IMPATIENT: Limits = Limits {
+        idle: Duration::from_secs(2),
+        write: Duration::from_millis(400),
+        write_all: Duration::from_secs(20),
+        command: Duration::from_millis(200),
+        reload: Duration::from_millis(200),
+    };
 
     /// One connection, and a bridge whose engine answers so; `None`: it does not.
     fn connected(may_write: bool, reply: Option<Reply>) -> BufReader<UnixStream> {
@@ -343,12 +417,15 @@ mod tests {
         let (ask, mut asks) = mpsc::channel(4);
         tokio::spawn(converse(theirs, may_write, ask, IMPATIENT));
         tokio::spawn(async move {
-            let mut unanswered = Vec::new();
+            let (mut unanswered, mut reloads) = (Vec::new(), Vec::new());
             while let Some(ask) = asks.recv().await {
                 match (ask, reply.clone()) {
                     (Ask::Look(tell), _) => drop(tell.send(snapshot())),
                     (Ask::Snmp(tell), _) => drop(tell),
-                    (Ask::Reload(tell), _) => drop(tell),
+                    (Ask::Reload(tell), Some(_)) => {
+                        drop(tell.send(ReloadReport { successful: true, accepted: 3, ..ReloadReport::default() }));
+                    }
+                    (Ask::Reload(tell), None) => reloads.push(tell),
                     (Ask::Draw(_, tell), _) => drop(tell),
                     (Ask::OpenFile(_, tell) | Ask::Textfile(tell), _) => drop(tell),
                     (Ask::TextfileDone, _) => {}

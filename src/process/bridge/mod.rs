@@ -10,6 +10,7 @@ mod engines;
 mod reload;
 mod report;
 mod respond;
+mod rrd;
 mod runner;
 mod web;
 
@@ -25,6 +26,7 @@ use self::direct::{Counted, Direct, Heard as Datagram};
 use self::engines::Engines;
 use self::reload::Reloads;
 use self::respond::Agent;
+use self::rrd::History;
 use self::runner::Runner;
 use self::web::Http;
 use super::control::{Ask, Control};
@@ -33,13 +35,13 @@ use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
 use super::logging;
 use super::options::Options;
+use super::pulse::Heart;
 use super::role::{Role, exit};
 use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
-use crate::export::graph::GraphError;
 use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
@@ -116,6 +118,9 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    /// Our own.
+    heart: Heart,
+    history: History,
 }
 
 enum Woken {
@@ -127,6 +132,7 @@ enum Woken {
     Connected(std::io::Result<OwnedFd>),
     Asked(Ask),
     Datagrams(Vec<Datagram>),
+    Rrd,
     Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
@@ -166,6 +172,8 @@ impl Bridge {
             leaving: None,
             daemon: Arc::default(),
             reloads: Reloads::default(),
+            history: History::default(),
+            heart: Heart::new(started),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -174,7 +182,10 @@ impl Bridge {
 
     async fn run(&mut self) -> i32 {
         loop {
-            match self.wait().await {
+            let deadline = self.deadline();
+            let woken = self.wait(deadline).await;
+            self.heart.woken(deadline, clock::now());
+            match woken {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
                 Woken::Runner => self.runner.read(),
@@ -190,6 +201,7 @@ impl Bridge {
                 }
                 Woken::Asked(ask) => self.asked(ask),
                 Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
+                Woken::Rrd => self.serve_rrd(),
                 Woken::Counted(counted) => {
                     self.counting = None;
                     self.engine_counted(counted);
@@ -206,6 +218,8 @@ impl Bridge {
             self.wake_direct(now);
             self.wake_agent(now);
             self.wake_http(now);
+            self.wake_rrd(now);
+            self.heart.beats(now, clock::wall(), logging::counts);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -217,14 +231,18 @@ impl Bridge {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline(), self.http.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving]).flatten().min();
+        let ours = [stall, self.leaving, self.history.deadline(), Some(self.heart.deadline())];
+        snmp.into_iter().chain(ours).flatten().min()
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Woken {
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
-        let (control, direct) = (&mut self.control, &self.direct);
+        let (control, direct, history) = (&mut self.control, &self.direct, &self.history);
         let talkers = async {
             tokio::select! {
                 // Who stands behind one that is rarely ready has its turns as well.
@@ -234,6 +252,7 @@ impl Bridge {
                 () = async { match link { Some(link) => link.readable().await, None => std::future::pending().await } } => Woken::LinkReadable,
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
+                () = history.ready() => Woken::Rrd,
             }
         };
         tokio::select! {
@@ -256,6 +275,7 @@ impl Bridge {
         self.configure_direct(&config.settings.snmp);
         self.configure_http(&config.settings);
         self.configure_agent();
+        self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
 
     fn configure_objects(&mut self, config: &Config) {
@@ -310,6 +330,7 @@ impl Bridge {
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
             (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
+            (ToChild::Peer(Role::Rrd), Some(fd)) => self.meet_rrd(fd),
             (ToChild::Control, Some(fd)) => {
                 if let Err(error) = self.control.listen(fd) {
                     error!("the control socket cannot be used: {error}");
@@ -365,10 +386,7 @@ impl Bridge {
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
-            Ask::Draw(_, tell) => {
-                let nobody = GraphError::Unavailable("no history is kept here, so there are no graphs".to_owned());
-                drop(tell.send(Err(nobody)));
-            }
+            Ask::Draw(graph, tell) => self.draw(graph, tell),
             Ask::OpenFile(path, tell) => self.open_file(path, tell),
             Ask::Textfile(tell) => self.want_textfile(tell),
             Ask::TextfileDone => self.textfile_is_whole(),
@@ -386,7 +404,11 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
-            ..Look::default()
+            rrd: self.history.report().map(Arc::new),
+            bridge: self.heart.pulse.clone(),
+            events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
+            bases: self.store.bases(),
         }
     }
 
