@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::answer::{Answer, raw};
@@ -62,6 +62,18 @@ impl Listener {
         }
     }
 
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Listener::Unix(listener) => {
+                let address = listener.local_addr().ok();
+                let path = address.and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
+                path.unwrap_or_else(|| "a Unix socket".to_owned())
+            }
+            Listener::Tcp(listener) => listener.local_addr().map(|it| it.to_string()).unwrap_or_default(),
+        }
+    }
+
     /// Accepts until `open` says that it is over; then connections end with the answer that they are at.
     pub async fn run(self, site: Arc<Site>, open: watch::Receiver<()>) {
         let refusing = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
@@ -75,7 +87,7 @@ impl Listener {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!("cannot accept a connection over HTTP: {error}");
-                    sleep(Duration::from_millis(200)).await;
+                    sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             };
@@ -165,8 +177,9 @@ where
         .max_headers(FIELDS_MAX + 1)
         .max_buf_size(HEAD_MAX * 2)
         .serve_connection(TokioIo::new(gate), service);
-    let mut leaving = false;
+    let mut leaving: Option<Instant> = None;
     loop {
+        let latest = leaving.unwrap_or_else(Instant::now);
         tokio::select! {
             ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => {
                 if let Err(error) = ended {
@@ -174,10 +187,12 @@ where
                 }
                 break;
             }
-            _ = open.changed(), if !leaving => {
-                leaving = true;
+            _ = open.changed(), if leaving.is_none() => {
+                leaving = Some(Instant::now() + PATIENCE.answer);
                 Pin::new(&mut connection).graceful_shutdown();
             }
+            // A stream of events has no end of its own.
+            () = sleep_until(latest), if leaving.is_some() => return,
         }
     }
     let gate = connection.into_parts().io.into_inner();

@@ -43,7 +43,7 @@ const NICE: i32 = 5;
 /// The bridge's loop turns within a millisecond.
 const LOOK: Duration = Duration::from_secs(1);
 /// Threads for what computes or waits for a disk: pages, passwords, files.
-const WORKERS: usize = 4;
+const WORKERS: usize = 6;
 
 /// Where HTTP is served with these settings.
 pub fn endpoints(http: &HttpSettings) -> Vec<Endpoint> {
@@ -70,6 +70,9 @@ impl Web {
     /// Starts the thread. It asks over `ask`.
     pub fn start(ask: mpsc::Sender<Ask>) -> io::Result<Web> {
         let (tell, told) = mpsc::unbounded_channel();
+        if let Err(error) = privileges::raise_descriptor_limit() {
+            warn!("the limit of open files cannot be raised: {error}");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -118,15 +121,18 @@ async fn run(site: Arc<Site>, looks: Looks, mut told: mpsc::UnboundedReceiver<To
                 }
                 site.configure(http, metrics);
                 changed.notify_one();
+                // What is wrong with a certificate is said now rather than to the first client.
+                let site = Arc::clone(&site);
+                tokio::spawn(async move { drop(site.guard().rules().await) });
             }
             Told::Socket(endpoint, socket) => {
                 let Some(place) = sockets.get_mut(&endpoint) else { continue };
                 match socket.and_then(|fd| Listener::new(&endpoint, fd).map_err(|error| error.to_string())) {
                     Ok(listener) => {
+                        info!("HTTP is served at {}", listener.place());
                         let (open, until) = watch::channel(());
                         tokio::spawn(listener.run(Arc::clone(&site), until));
                         *place = Socket::Open { _until: open };
-                        info!("HTTP is served at {}", name(&endpoint));
                     }
                     // What is open stays: this was another question.
                     Err(_) if matches!(place, Socket::Open { .. }) => {}

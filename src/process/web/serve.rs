@@ -37,6 +37,9 @@ const SCRAPE: Duration = Duration::from_secs(1);
 const DOCUMENT: Duration = Duration::from_secs(5);
 const GRAPH: Duration = Duration::from_secs(15);
 
+/// Documents made at once; others wait.
+const WRITING_MAX: usize = 2;
+
 /// Everything that answers need. Lives as long as the thread.
 pub struct Site {
     looks: Looks,
@@ -44,6 +47,8 @@ pub struct Site {
     pages: Arc<Pages>,
     hub: Hub,
     host: Arc<str>,
+    /// Documents in the making: they leave workers for scrapes and passwords.
+    writing: Arc<Semaphore>,
     rooms: Mutex<Rooms>,
     /// What is said of sockets that are not there.
     pub unbound: Mutex<Vec<String>>,
@@ -85,6 +90,7 @@ impl Site {
             pages: Arc::new(Pages::new(looks.clone())),
             hub: Hub::new(),
             host: host.into(),
+            writing: Arc::new(Semaphore::new(WRITING_MAX)),
             rooms: Mutex::new(Rooms { http, metrics: MetricsSettings::default(), unix, tcp }),
             unbound: Mutex::default(),
             looks,
@@ -281,10 +287,18 @@ impl Site {
         let Some(look) = self.looks.look().await else {
             return busy(StatusCode::SERVICE_UNAVAILABLE, "the bridge does not answer");
         };
-        let work = tokio::task::spawn_blocking(move || make(&look));
+        let writing = Arc::clone(&self.writing);
+        let work = async move {
+            let turn = writing.acquire_owned().await.ok()?;
+            let make = move || {
+                let _turn = turn;
+                make(&look)
+            };
+            tokio::task::spawn_blocking(make).await.ok()?
+        };
         match timeout(DOCUMENT, work).await {
-            Ok(Ok(Some(text))) => answer(StatusCode::OK, kind, text),
-            Ok(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the document cannot be written"),
+            Ok(Some(text)) => answer(StatusCode::OK, kind, text),
+            Ok(None) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the document cannot be written"),
             Err(_) => busy(StatusCode::SERVICE_UNAVAILABLE, "the document was not ready in time"),
         }
     }
