@@ -260,6 +260,8 @@ fn checker(kind: &str, target: &str, seed: u64) -> CheckerRow {
     CheckerRow {
         kind: kind.to_owned(),
         target: target.to_owned(),
+        asks: String::new(),
+        wants: String::new(),
         up: true,
         has_run: true,
         since: ago(30),
@@ -348,6 +350,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             tried_at: ago(600),
             accepted: 2,
             rejected: 1,
+            answered: 0,
             took_us: 40_000,
             hash: (1 << 48) - 1,
             warnings: 3,
