@@ -117,6 +117,11 @@ pub enum Ask {
     Reload(oneshot::Sender<ReloadReport>),
     /// A picture of what was recorded.
     Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
+    /// A file that the configuration names and only the supervisor may open.
+    OpenFile(PathBuf, oneshot::Sender<io::Result<OwnedFd>>),
+    /// An empty textfile; and it is whole.
+    Textfile(oneshot::Sender<io::Result<OwnedFd>>),
+    TextfileDone,
 }
 
 /// The bridge's end of all connections.
@@ -150,6 +155,11 @@ impl Control {
         }
         self.accepting = Some(tokio::spawn(accept(listener, self.user, self.ask.clone())));
         Ok(())
+    }
+
+    /// For others who ask as a connection does.
+    pub fn asker(&self) -> mpsc::Sender<Ask> {
+        self.ask.clone()
     }
 
     /// The next question.
@@ -417,6 +427,8 @@ mod tests {
                     }
                     (Ask::Reload(tell), None) => reloads.push(tell),
                     (Ask::Draw(_, tell), _) => drop(tell),
+                    (Ask::OpenFile(_, tell) | Ask::Textfile(tell), _) => drop(tell),
+                    (Ask::TextfileDone, _) => {}
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }

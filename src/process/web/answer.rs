@@ -27,12 +27,12 @@ pub const HTML: &str = "text/html; charset=utf-8";
 pub const JSON: &str = "application/json";
 pub const EVENTS: &str = "text/event-stream";
 
-/// Pages have their style in them, and the status page a script that fetches itself; nothing comes from elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing is loaded and nothing is sent; a page may have its style in it.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Of pages without one, which is safer still.
-const POLICY_OF_PICTURES: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
+/// Of pictures: they may stand in other pages, and run nothing.
+const POLICY_OF_PICTURES: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// A body: octets, and then what a stream still brings.
 #[derive(Debug, Default)]
@@ -129,6 +129,12 @@ pub fn with_content(status: StatusCode, kind: &'static str, content: Content) ->
     answer
 }
 
+/// Another policy, for a page that knows better what it needs.
+pub fn with_policy(mut answer: Answer, policy: &'static str) -> Answer {
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    answer
+}
+
 /// An answer that says in a line what is the matter.
 pub fn plain(status: StatusCode, text: &str) -> Answer {
     answer(status, TEXT, format!("{text}\n"))
@@ -142,7 +148,8 @@ pub fn busy(status: StatusCode, text: &str) -> Answer {
 }
 
 pub fn method_not_allowed() -> Answer {
-    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are all there is: nothing can be changed here");
+    let mut answer =
+        plain(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are all there is: nothing can be changed here");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     answer
 }

@@ -7,8 +7,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -179,8 +179,11 @@ impl<S> Gate<S> {
             self.waiting = None;
             return false;
         }
-        let (wanted, limit) =
-            if self.held.is_empty() { (Waiting::Idle, self.patience.idle) } else { (Waiting::Head, self.patience.head) };
+        let (wanted, limit) = if self.held.is_empty() {
+            (Waiting::Idle, self.patience.idle)
+        } else {
+            (Waiting::Head, self.patience.head)
+        };
         let timer = match &mut self.waiting {
             Some((waiting, timer)) if *waiting == wanted => timer,
             waiting => &mut waiting.insert((wanted, Box::pin(sleep(limit)))).1,

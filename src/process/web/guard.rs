@@ -236,9 +236,7 @@ impl State {
     /// One that has not changed keeps what it has counted.
     fn set_limit(&mut self, limit: Option<(u32, u32)>) {
         if self.limit.as_ref().map(|(limit, _)| *limit) != limit {
-            self.limit = limit.map(|(ms, burst)| {
-                ((ms, burst), Bucket::new(Duration::from_millis(ms.into()), burst))
-            });
+            self.limit = limit.map(|(ms, burst)| ((ms, burst), Bucket::new(Duration::from_millis(ms.into()), burst)));
         }
     }
 }

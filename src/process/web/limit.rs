@@ -41,6 +41,10 @@ mod tests {
         let taken = |bucket: &mut Bucket, ms| bucket.take(at(ms));
         assert_eq!([0, 0, 0, 0].map(|ms| taken(&mut bucket, ms)), [true, true, true, false]);
         assert_eq!([99, 100, 100, 199, 200].map(|ms| taken(&mut bucket, ms)), [false, true, false, false, true]);
-        assert_eq!([5000, 5000, 5000, 5000].map(|ms| taken(&mut bucket, ms)), [true, true, true, false], "it fills up, and no more");
+        assert_eq!(
+            [5000, 5000, 5000, 5000].map(|ms| taken(&mut bucket, ms)),
+            [true, true, true, false],
+            "it fills up, and no more"
+        );
     }
 }

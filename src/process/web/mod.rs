@@ -22,7 +22,6 @@ pub mod tls;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +33,6 @@ use self::listen::Listener;
 use self::serve::Site;
 use super::control::Ask;
 use crate::conf::model::{HttpSettings, MetricsSettings, Settings};
-use crate::conf::yaml::web;
 use crate::export::Look;
 use crate::export::graph::{GraphError, GraphRequest};
 use crate::export::look::Endpoint;
@@ -51,11 +49,6 @@ const WORKERS: usize = 4;
 pub fn endpoints(http: &HttpSettings) -> Vec<Endpoint> {
     let unix = http.unix.enabled.then(|| Endpoint::Unix(http.unix.path.clone()));
     unix.into_iter().chain(http.listen.iter().copied().map(Endpoint::Tcp)).collect()
-}
-
-/// Files that the bridge may ask the supervisor for.
-pub fn files(http: &HttpSettings) -> Vec<PathBuf> {
-    http.web.as_ref().map(web::files).unwrap_or_default()
 }
 
 /// What the bridge tells the thread.
@@ -156,7 +149,9 @@ async fn run(site: Arc<Site>, looks: Looks, mut told: mpsc::UnboundedReceiver<To
 /// An endpoint that the settings name.
 enum Socket {
     /// Accepted on until this goes.
-    Open { _until: watch::Sender<()> },
+    Open {
+        _until: watch::Sender<()>,
+    },
     Missing(String),
 }
 
@@ -197,7 +192,7 @@ impl Looks {
     async fn draw(&self, request: GraphRequest) -> Result<Vec<u8>, GraphError> {
         let gone = || GraphError::Unavailable("nobody draws graphs here now".to_owned());
         let (tell, told) = oneshot::channel();
-        self.ask.send(Ask::Draw(Box::new(request), tell)).await.map_err(|_| gone())?;
+        self.ask.send(Ask::Draw(request, tell)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }
 

@@ -103,14 +103,7 @@ impl Pages {
             Page::Compat(names) => compat::render(&look, &names),
         });
         let plain = Bytes::from(work.await.ok()?);
-        Some(Made {
-            page: page.clone(),
-            settings: settings.clone(),
-            generations,
-            at: clock::now(),
-            plain,
-            gzip: None,
-        })
+        Some(Made { page: page.clone(), settings: settings.clone(), generations, at: clock::now(), plain, gzip: None })
     }
 }
 

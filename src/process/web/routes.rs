@@ -18,7 +18,10 @@ pub enum Route {
     StatusEvents,
     Api(Document),
     /// Events from this number on; and those to come.
-    Events { since: Option<u64>, watch: bool },
+    Events {
+        since: Option<u64>,
+        watch: bool,
+    },
     Livez,
     Readyz,
     Vip,
@@ -41,8 +44,7 @@ pub struct Nowhere {
     pub text: String,
 }
 
-const SPANS: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(60)..=Duration::from_secs(20 * 366 * 24 * 3600);
+const SPANS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(20 * 366 * 24 * 3600);
 const WIDTHS: std::ops::RangeInclusive<u32> = 200..=4000;
 const HEIGHTS: std::ops::RangeInclusive<u32> = 100..=3000;
 
@@ -228,7 +230,9 @@ mod tests {
         ] {
             assert_eq!(status(path), 400, "{path}");
         }
-        for path in ["/metrics/", "//metrics", "/Metrics", "/x", "/graph", "/graph/", "/graph/vrrp", "/graph/x/y.svg", "*", ""] {
+        for path in
+            ["/metrics/", "//metrics", "/Metrics", "/x", "/graph", "/graph/", "/graph/vrrp", "/graph/x/y.svg", "*", ""]
+        {
             assert_eq!(status(path), 404, "{path}");
         }
     }
@@ -250,8 +254,13 @@ mod tests {
         let query = "span=2w&view=adverts+sent&width=1200&height=400&dark=1";
         let Ok(Route::Graph(graph)) = route("/graph/vrrp/VI%201.png", Some(query)) else { panic!("a graph") };
         assert_eq!((graph.name.as_str(), graph.view.as_deref()), ("VI 1", Some("adverts sent")));
-        assert_eq!((graph.span, graph.width, graph.height, graph.dark), (Duration::from_secs(14 * 86_400), 1200, 400, true));
-        for query in ["span=1", "span=d", "span=5s", "span=999y", "width=1", "width=x", "height=99999", "dark=maybe", "view=%ff"] {
+        assert_eq!(
+            (graph.span, graph.width, graph.height, graph.dark),
+            (Duration::from_secs(14 * 86_400), 1200, 400, true)
+        );
+        for query in
+            ["span=1", "span=d", "span=5s", "span=999y", "width=1", "width=x", "height=99999", "dark=maybe", "view=%ff"]
+        {
             assert_eq!(status(&format!("/graph/vrrp/x.svg?{query}")), 400, "{query}");
         }
     }

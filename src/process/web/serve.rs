@@ -11,7 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Looks;
-use super::answer::{self, Answer, Content, EVENTS, HTML, JSON, answer, busy, closing, method_not_allowed, plain, unauthorized};
+use super::answer::{
+    self, Answer, Content, EVENTS, HTML, JSON, answer, busy, closing, method_not_allowed, plain, unauthorized,
+};
 use super::auth::Verdict;
 use super::guard::Guard;
 use super::health;
@@ -27,6 +29,7 @@ use crate::export::graph::{GraphError, GraphFormat, GraphRequest};
 use crate::export::metrics::Format;
 use crate::export::metrics::compat::Names;
 use crate::report;
+use crate::report::page::PageOptions;
 
 /// A scrape that takes longer is cut.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -159,7 +162,9 @@ impl Site {
             match self.guard.admits(header(request, &AUTHORIZATION)).await {
                 Verdict::Welcome => {}
                 Verdict::Refused => return unauthorized(),
-                Verdict::Busy => return busy(StatusCode::SERVICE_UNAVAILABLE, "there are too many passwords to compare"),
+                Verdict::Busy => {
+                    return busy(StatusCode::SERVICE_UNAVAILABLE, "there are too many passwords to compare");
+                }
             }
         }
         if !matches!(request.method, Method::GET | Method::HEAD) {
@@ -184,7 +189,10 @@ impl Site {
             },
             Route::Status => {
                 let host = Arc::clone(&self.host);
-                self.document(HTML, move |look| Some(report::page::render(&report::status(look, &host)))).await
+                let page =
+                    move |look: &Look| report::page::render(&report::status(look, &host), &PageOptions::default());
+                let answer = self.document(HTML, move |look| Some(page(look))).await;
+                answer::with_policy(answer, report::page::CSP)
             }
             Route::StatusEvents => match self.place_to_watch(door) {
                 Ok(place) => stream(self.hub.status(Arc::clone(&self.host), place)),
@@ -265,7 +273,11 @@ impl Site {
     }
 
     /// What `make` makes of a look, on a thread that may take its time.
-    async fn document(&self, kind: &'static str, make: impl FnOnce(&Look) -> Option<String> + Send + 'static) -> Answer {
+    async fn document(
+        &self,
+        kind: &'static str,
+        make: impl FnOnce(&Look) -> Option<String> + Send + 'static,
+    ) -> Answer {
         let Some(look) = self.looks.look().await else {
             return busy(StatusCode::SERVICE_UNAVAILABLE, "the bridge does not answer");
         };

@@ -59,7 +59,7 @@ impl Hub {
         let mut last: Option<Bytes> = None;
         self.stream(place, move |moment| {
             let main = moment.main.get_or_init(|| {
-                Bytes::from(event("status", None, &report::page::main_fragment(&report::status(&moment.look, &host))))
+                Bytes::from(event(None, &report::page::main_fragment(&report::status(&moment.look, &host))))
             });
             let new = last.as_ref() != Some(main);
             new.then(|| last.insert(main.clone()).clone())
@@ -74,7 +74,7 @@ impl Hub {
             let text: String = report
                 .events
                 .iter()
-                .filter_map(|it| Some(event("event", Some(it.number), &serde_json::to_string(it).ok()?)))
+                .filter_map(|it| Some(event(Some(it.number), &serde_json::to_string(it).ok()?)))
                 .collect();
             (!text.is_empty()).then(|| Bytes::from(text))
         })
@@ -120,11 +120,8 @@ impl Hub {
 }
 
 /// One event; each line of its data has its own mark.
-fn event(kind: &str, number: Option<u64>, data: &str) -> String {
-    let mut text = format!("event: {kind}\n");
-    if let Some(number) = number {
-        text += &format!("id: {number}\n");
-    }
+fn event(number: Option<u64>, data: &str) -> String {
+    let mut text = number.map(|number| format!("id: {number}\n")).unwrap_or_default();
     for line in data.split(['\n', '\r']) {
         text += "data: ";
         text += line;
@@ -140,8 +137,8 @@ mod tests {
 
     #[test]
     fn data_of_several_lines_stays_one_event() {
-        assert_eq!(event("status", None, "<p>\n</p>"), "event: status\ndata: <p>\ndata: </p>\n\n");
-        assert_eq!(event("event", Some(7), "{}"), "event: event\nid: 7\ndata: {}\n\n");
-        assert!(!event("x", None, "a\r\n\nevent: y").contains("\nevent: y"), "nobody else's text begins an event");
+        assert_eq!(event(None, "<p>\n</p>"), "data: <p>\ndata: </p>\n\n");
+        assert_eq!(event(Some(7), "{}"), "id: 7\ndata: {}\n\n");
+        assert!(!event(None, "a\r\n\nevent: y").contains("\nevent: y"), "nobody else's text begins an event");
     }
 }
