@@ -121,11 +121,7 @@ fn values_are_those_of_the_rows() {
         ("interval", page.value("keepwatch_vrrp_advert_interval_seconds", &vi_1), 2.0),
         ("split brain", page.value("keepwatch_vrrp_other_master", &vi_1), 1.0),
         ("a backup has none", page.value("keepwatch_vrrp_other_master", &[("vrrp_instance", "VI_2")]), 0.0),
-        (
-            "delays",
-            page.value("keepwatch_vrrp_takeover_duration_seconds_count", &[]),
-            1764.0,
-        ),
+        ("delays", page.value("keepwatch_vrrp_takeover_duration_seconds_count", &[]), 1764.0),
         ("weight", page.value("keepwatch_track_script_weight", &[]), -20.0),
         ("file", page.value("keepwatch_track_file_value", &[]), -5.0),
         ("interface", page.value("keepwatch_track_interface_up", &[("interface", "eth0")]), 1.0),
