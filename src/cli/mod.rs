@@ -16,6 +16,7 @@ mod failover;
 #[cfg(test)]
 mod fixture;
 mod generate;
+mod graph;
 mod ipvs;
 mod nagios;
 mod outcome;
@@ -88,12 +89,19 @@ enum Command {
     /// With --wait it exits with 1 when the time was up and connections are left.
     #[command(after_help = STATUSES)]
     Drain(weight::Drain),
+    /// Draw what was recorded of an instance, a virtual or real server, IPVS or the daemon
+    ///
+    /// Works on the RRD files, with or without a daemon. Exits with 0 when done, 2 when the request makes no sense, 3 when
+    /// nothing was recorded of that, 1 when it failed otherwise.
+    Graph(graph::Graph),
     /// Give a real server its configured weight back
     #[command(after_help = STATUSES)]
     Ready(weight::Ready),
     /// Show or set the weight of a real server
     #[command(after_help = STATUSES)]
     Weight(weight::Weight),
+    /// Look after the RRD files
+    Rrd(graph::Rrd),
     /// Show the AgentX session, the receivers of notifications, and the SNMP responder
     ///
     /// Exits with 1 when something is not as configured: no session, refused registrations, a receiver that is away, a port
@@ -143,9 +151,11 @@ pub fn main() -> ExitCode {
         Command::Top(top) => top.run(),
         Command::Failover(failover) => failover.run(),
         Command::Drain(drain) => drain.run(),
+        Command::Graph(graph) => graph.run(),
         Command::Ready(ready) => ready.run(),
-        Command::Weight(weight) => weight.run(),
+        Command::Rrd(rrd) => rrd.run(),
         Command::Snmp(snmp) => snmp.run(),
+        Command::Weight(weight) => weight.run(),
         Command::Check(check) => check.run(),
         Command::Reload(reload) => reload.run(),
         Command::Doctor(doctor) => doctor.run(),

@@ -5,6 +5,7 @@
 //! the [`runner`] executes scripts and sends mail; the [`bridge`] keeps a copy of what the engines say and shows it to SNMP
 //! and over the [`control`] socket. Start reading at [`lifecycle`].
 
+pub mod beside;
 pub mod bridge;
 pub mod checks;
 pub mod control;

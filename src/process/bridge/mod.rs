@@ -33,6 +33,7 @@ use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
 use super::logging;
 use super::options::Options;
+use super::pulse::Heart;
 use super::role::{Role, exit};
 use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
@@ -114,6 +115,8 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    /// Our own.
+    heart: Heart,
     history: History,
 }
 
@@ -166,6 +169,7 @@ impl Bridge {
             daemon: Arc::default(),
             reloads: Reloads::default(),
             history: History::default(),
+            heart: Heart::new(started),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -174,7 +178,10 @@ impl Bridge {
 
     async fn run(&mut self) -> i32 {
         loop {
-            match self.wait().await {
+            let deadline = self.deadline();
+            let woken = self.wait(deadline).await;
+            self.heart.woken(deadline, clock::now());
+            match woken {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
                 Woken::Runner => self.runner.read(),
@@ -207,6 +214,7 @@ impl Bridge {
             self.wake_direct(now);
             self.wake_agent(now);
             self.wake_rrd(now);
+            self.heart.beats(now, clock::wall(), logging::counts);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -218,10 +226,14 @@ impl Bridge {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving, self.history.deadline()]).flatten().min();
+        let ours = [stall, self.leaving, self.history.deadline(), Some(self.heart.deadline())];
+        snmp.into_iter().chain(ours).flatten().min()
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Woken {
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
@@ -383,10 +395,10 @@ impl Bridge {
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
             rrd: self.history.report().map(Arc::new),
+            bridge: self.heart.pulse.clone(),
             events: self.store.events(),
             traps: Arc::new(self.trap_counts(clock::now())),
             bases: self.store.bases(),
-            ..Look::default()
         }
     }
 
