@@ -157,7 +157,10 @@ fn everything_is_there_over_the_local_socket_without_any_settings() {
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}: {}", answer.text());
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert!(answer.header("content-security-policy").is_some_and(|it| it.starts_with("default-src 'none'")), "{path}");
+        assert!(
+            answer.header("content-security-policy").is_some_and(|it| it.starts_with("default-src 'none'")),
+            "{path}"
+        );
     }
     assert!(site.get("/status").text().contains("VI_1"));
     assert_eq!(site.json("/api/v1/vrrp")["instances"][0]["state"], "master");
@@ -167,7 +170,8 @@ fn everything_is_there_over_the_local_socket_without_any_settings() {
 
     let text = site.get("/metrics").text();
     assert!(text.contains("\nkeepwatch_vrrp_state{") && !text.contains("# EOF"), "{text}");
-    let open = http::get_unix(&site.socket, "/metrics", &[("Accept", "application/openmetrics-text;version=1.0.0")]).unwrap();
+    let open =
+        http::get_unix(&site.socket, "/metrics", &[("Accept", "application/openmetrics-text;version=1.0.0")]).unwrap();
     assert!(open.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
     assert!(open.text().ends_with("# EOF\n"));
     let packed = http::get_unix(&site.socket, "/metrics", &[("Accept-Encoding", "gzip")]).unwrap();
@@ -316,7 +320,9 @@ fn tls_certificates_passwords_and_patience_are_asked_for_as_the_web_config_says(
     authority.sign("false", "stranger", "DNS:prometheus.example.com");
     let tls = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_ca_file: ca.pem\n  \
                client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [prometheus.example.com]\n  min_version: TLS12\n";
-    let web = format!("{tls}basic_auth_users:\n  alice: {HASH}\nhttp_server_config:\n  headers:\n    X-Frame-Options: deny\n");
+    let web = format!(
+        "{tls}basic_auth_users:\n  alice: {HASH}\nhttp_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+    );
     std::fs::write(directory.join("web.yml"), &web).unwrap();
     // What only root may read is read nevertheless.
     for secret in ["server.key", "web.yml"] {
@@ -377,7 +383,8 @@ fn tls_certificates_passwords_and_patience_are_asked_for_as_the_web_config_says(
     };
     let before = serial().expect("a certificate");
     authority.sign("server", "ca", "IP:127.0.0.1");
-    let renewed = wait::until("the renewed certificate to be shown", PATIENCE, || serial().filter(|now| *now != before));
+    let renewed =
+        wait::until("the renewed certificate to be shown", PATIENCE, || serial().filter(|now| *now != before));
     site.daemon.process.wait_for_log("has changed, and is in force", PATIENCE);
     // A broken one changes nothing, and the log says so.
     std::fs::write(directory.join("server.pem"), "nonsense").unwrap();
@@ -508,7 +515,9 @@ fn the_textfile_is_whole_whenever_it_is_looked_at() {
     let site = Site::start(node, &format!("metrics: {{textfile: {{path: {}, interval: 1s}}}}", path.display()));
     let text = wait::until("the textfile", PATIENCE, || std::fs::read_to_string(&path).ok());
     assert!(text.contains("keepwatch_vrrp_state{"), "{text}");
-    let stamp = |text: &str| text.lines().find(|line| line.starts_with("keepwatch_process_cpu_seconds_total")).map(str::to_owned);
+    let stamp = |text: &str| {
+        text.lines().find(|line| line.starts_with("keepwatch_process_cpu_seconds_total")).map(str::to_owned)
+    };
     let whole = |text: &str| text.ends_with('\n') && text.contains("keepwatch_exporter_series ");
     let first = stamp(&text);
     wait::until("another text", PATIENCE, || {

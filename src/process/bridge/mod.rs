@@ -42,7 +42,6 @@ use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
-use crate::export::graph::GraphError;
 use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
