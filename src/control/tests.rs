@@ -149,3 +149,89 @@ fn a_write_is_answered_with_the_server_as_it_is_then_or_why_not() {
     assert_eq!(code(Refusal::NoSuchServer), Code::NoSuchServer);
     assert_eq!(code(Refusal::Kernel(12)), Code::Refused);
 }
+
+fn answered(request: &Request, look: &Look) -> Response {
+    match handle(request, look, "lb1", false) {
+        Step::Answer(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn explain(what: &str, service: Option<&str>, kind: Option<Kind>) -> String {
+    let request = Request::Explain { what: what.to_owned(), service: service.map(str::to_owned), kind };
+    match answered(&request, &snapshot()) {
+        Response::Explanation { explanation } => explanation.subject,
+        Response::Error { code, meanings, .. } => {
+            let meanings = meanings.iter().map(|meaning| format!(" {:?} {}", meaning.kind, meaning.what));
+            format!("{code:?}{}", meanings.collect::<String>())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_to_be_explained_is_found_by_any_of_its_names_and_what_means_more_than_one_is_listed() {
+    assert!(explain("w2", None, None).contains("192.168.1.11:80"));
+    assert!(explain("shop", None, None).contains("192.0.2.10:80/tcp"));
+    assert!(explain("group:web", None, None).contains("group:web"));
+    assert_eq!(
+        explain("192.168.1.10:80", None, None),
+        "Ambiguous RealServer 192.168.1.10:80 RealServer 192.168.1.10:80"
+    );
+    assert!(explain("192.168.1.10:80", Some("web"), None).contains("group:web"));
+    assert_eq!(explain("192.168.1.10:80", None, Some(Kind::VirtualServer)), "NoSuchService");
+    assert_eq!(explain("192.168.1.10:80", Some("nowhere"), None), "NoSuchService");
+    assert_eq!(explain("nothing", None, None), "NothingSuch");
+    assert_eq!(explain("nothing", Some("shop"), None), "NoSuchServer");
+    assert_eq!(explain("VI_1", None, Some(Kind::Instance)), "Unavailable", "there is no vrrp process");
+}
+
+#[test]
+fn documents_are_narrowed_down_to_what_was_asked_for() {
+    let services =
+        |service: Option<&str>| match answered(&Request::Ipvs { service: service.map(str::to_owned) }, &snapshot()) {
+            Response::Ipvs { ipvs } => Ok(ipvs.services.len()),
+            Response::Error { code, .. } => Err(code),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(services(None), Ok(4));
+    assert_eq!(services(Some("fwmark:47")), Ok(1));
+    assert_eq!(services(Some("nowhere")), Err(Code::NoSuchService));
+    let Response::Status { status } = answered(&Request::Status, &snapshot()) else { panic!() };
+    assert_eq!((&*status.host, status.ipvs.services.len()), ("lb1", 4));
+    let request = Request::Vrrp { instance: Some("VI_1".to_owned()) };
+    assert!(matches!(answered(&request, &snapshot()), Response::Error { code: Code::Unavailable, .. }));
+    assert!(matches!(answered(&Request::Events { since: 0 }, &snapshot()), Response::Events { .. }));
+    assert!(matches!(answered(&Request::Checkers, &snapshot()), Response::Checkers { .. }));
+}
+
+#[test]
+fn every_request_and_answer_can_be_written_and_read() {
+    let requests = [
+        ("{\"command\":\"status\"}", Request::Status),
+        ("{\"command\":\"vrrp\",\"instance\":\"VI_1\"}", Request::Vrrp { instance: Some("VI_1".to_owned()) }),
+        ("{\"command\":\"ipvs\"}", Request::Ipvs { service: None }),
+        ("{\"command\":\"events\",\"since\":7}", Request::Events { since: 7 }),
+        (
+            "{\"command\":\"failover\",\"instance\":\"VI_1\",\"back\":true}",
+            Request::Failover { instance: "VI_1".to_owned(), back: true },
+        ),
+        ("{\"command\":\"reload\"}", Request::Reload),
+        (
+            "{\"command\":\"explain\",\"what\":\"x\",\"kind\":\"real-server\"}",
+            Request::Explain { what: "x".to_owned(), service: None, kind: Some(Kind::RealServer) },
+        ),
+    ];
+    for (text, request) in requests {
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        assert_eq!(request.writes(), matches!(request, Request::Failover { .. } | Request::Reload));
+    }
+    for request in
+        [Request::Status, Request::Ipvs { service: None }, Request::Checkers, Request::Services { service: None }]
+    {
+        let response = answered(&request, &snapshot());
+        let text = serde_json::to_string(&response).unwrap();
+        assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), response, "{text}");
+    }
+}

@@ -360,7 +360,6 @@ async fn carry(step: Step, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Response
 }
 
 async fn reload(ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
-    info!("reload asked for over the control socket");
     let (tell, told) = oneshot::channel();
     if ask.send(Ask::Reload(tell)).await.is_err() {
         return stopping();
@@ -455,6 +454,7 @@ mod tests {
         Reply::Done { undo: Command::ResetWeight { server }, visible_at: 1 }
     }
 
+    const RELOAD: &[u8] = b"{\"command\":\"reload\"}\n";
     const SET: &[u8] = b"{\"command\":\"set-weight\",\"server\":\"192.168.1.10:80\",\"weight\":0}\n";
 
     #[tokio::test]
@@ -501,7 +501,9 @@ mod tests {
     #[tokio::test]
     async fn who_may_not_write_is_told_so() {
         let mut stream = connected(false, Some(done()));
-        assert_eq!(ask(&mut stream, SET).await["code"], "permission-denied");
+        for line in [SET, RELOAD, b"{\"command\":\"failover\",\"instance\":\"VI_1\"}\n"] {
+            assert_eq!(ask(&mut stream, line).await["code"], "permission-denied");
+        }
         assert_eq!(ask(&mut stream, b"{\"command\":\"servers\"}\n").await["answer"], "servers");
     }
 
@@ -515,6 +517,52 @@ mod tests {
         );
         let mut stream = connected(true, None);
         assert_eq!(ask(&mut stream, SET).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn a_reload_is_answered_with_what_became_of_it_or_by_the_clock() {
+        let mut stream = connected(true, Some(done()));
+        let answer = ask(&mut stream, RELOAD).await;
+        assert_eq!((&answer["answer"], &answer["reload"]["accepted"]), (&json!("reload"), &json!(3)));
+        let mut stream = connected(true, None);
+        assert_eq!(ask(&mut stream, RELOAD).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_gets_to_who_reads_slowly_and_who_does_not_read_is_left() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (tell, mut asks) = mpsc::channel(4);
+        tokio::spawn(converse(theirs, true, tell, IMPATIENT));
+        let config = service(address_key("192.0.2.10", 80, Protocol::Tcp), Family::V4);
+        let address = |n: u32| format!("10.0.{}.{}", n / 250, n % 250 + 1);
+        let servers = (0..5_000).map(|n| (server(&config, &address(n), 80, 3), Default::default())).collect();
+        let snapshot = committed(service_rows(1, config, Default::default(), servers)).snapshot();
+        let shown = Arc::new(Look { snapshot, ..Look::default() });
+        tokio::spawn(async move {
+            while let Some(Ask::Look(tell)) = asks.recv().await {
+                drop(tell.send(Arc::clone(&shown)));
+            }
+        });
+        let mut stream = BufReader::with_capacity(PIECE, ours);
+        stream.write_all(b"{\"command\":\"ipvs\"}\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") {
+            // Longer than one piece may take, all in all.
+            sleep(Duration::from_millis(15)).await;
+            let piece = timeout(Duration::from_secs(20), stream.fill_buf()).await.expect("a piece").unwrap().to_vec();
+            assert!(!piece.is_empty(), "it ended after {} octets", answer.len());
+            stream.consume(piece.len());
+            answer.extend(piece);
+        }
+        assert!(answer.len() > 1 << 20);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["ipvs"]["services"][0]["servers"].as_array().unwrap().len(), 5_000);
+
+        stream.write_all(b"{\"command\":\"ipvs\"}\n").await.unwrap();
+        sleep(3 * IMPATIENT.write).await;
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await.expect("the end").unwrap();
+        assert!(!rest.ends_with(b"\n"), "the rest was thrown away");
     }
 
     #[tokio::test]

@@ -217,9 +217,9 @@ impl Bridge {
             }
             self.wake_direct(now);
             self.wake_agent(now);
-            self.wake_http(now);
             self.wake_rrd(now);
             self.heart.beats(now, clock::wall(), logging::counts);
+            self.wake_http(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -233,8 +233,8 @@ impl Bridge {
 
     fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
-        let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline(), self.http.deadline()];
-        let ours = [stall, self.leaving, self.history.deadline(), Some(self.heart.deadline())];
+        let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
+        let ours = [stall, self.leaving, self.history.deadline(), self.http.deadline(), Some(self.heart.deadline())];
         snmp.into_iter().chain(ours).flatten().min()
     }
 

@@ -350,6 +350,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             tried_at: ago(600),
             accepted: 2,
             rejected: 1,
+            answered: 0,
             took_us: 40_000,
             hash: (1 << 48) - 1,
             warnings: 3,
