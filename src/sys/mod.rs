@@ -6,6 +6,7 @@
 pub mod aio;
 pub mod children;
 pub mod connect;
+pub mod environment;
 pub mod listen;
 pub mod log;
 pub mod memfd;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tracing::{error, info, warn};
 use super::{MESSAGES_PER_TURN, RESPAWN_FIRST, RESPAWN_MAX, STABLE_AFTER, Supervisor};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant, WallTime};
+use crate::process::beside;
 use crate::process::control::ControlSocket;
 use crate::process::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor};
 use crate::process::pidfile::PidFile;
@@ -34,8 +36,13 @@ pub(super) struct Running {
 impl Supervisor {
     pub(super) fn spawn(&self, role: Role) -> io::Result<(Channel, Child)> {
         let (ours, theirs) = Seqpacket::pair()?;
+        let program = match role {
+            // librrd is not to be mapped by any other: its process has a binary of its own.
+            Role::Rrd => beside::us(beside::RRD)?,
+            _ => PathBuf::from("/proc/self/exe"),
+        };
         #[allow(clippy::disallowed_methods)]
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(program);
         command.arg0(role.title()).stdin(Stdio::from(theirs.into_fd())).stdout(Stdio::null());
         if !self.options.log_console {
             command.stderr(Stdio::null());
@@ -46,6 +53,13 @@ impl Supervisor {
     pub(super) fn start(&mut self, role: Role, backoff: Duration) {
         let restarted = self.respawn.remove(&role).is_some();
         if let Err(error) = self.try_start(role, backoff, restarted) {
+            if role == Role::Rrd && error.kind() == io::ErrorKind::NotFound {
+                error!(
+                    "there is no {} beside keepwatchd: no RRD files are written until it is installed and the configuration reloaded",
+                    beside::RRD
+                );
+                return;
+            }
             error!("cannot start the {} process: {error}", role.name());
             self.respawn.insert(role, (clock::now() + backoff, (backoff * 2).min(RESPAWN_MAX)));
         }
@@ -245,6 +259,11 @@ impl Supervisor {
             return;
         }
         let now = clock::now();
+        if role == Role::Rrd && status.code() == Some(exit::OK) {
+            info!("The rrd process starts again for its new directory");
+            self.respawn.insert(role, (now, RESPAWN_FIRST));
+            return;
+        }
         let stable = now.since(child.started) >= STABLE_AFTER;
         let (delay, next) = if stable {
             (Duration::ZERO, RESPAWN_FIRST)
@@ -260,18 +279,23 @@ impl Supervisor {
 fn speak(one: Role, other: Role) -> bool {
     let pair = (one.min(other), one.max(other));
     // Engines tell the bridge, and have scripts run; checks hears who is master. The runner tells the bridge what it has
-    // done, and hangs up on one that speaks.
+    // done, and hangs up on one that speaks. rrd knows the bridge only.
     matches!(
         pair,
         (Role::Vrrp | Role::Checks | Role::Runner, Role::Bridge)
             | (Role::Vrrp | Role::Checks, Role::Runner)
             | (Role::Vrrp, Role::Checks)
+            | (Role::Bridge, Role::Rrd)
     )
 }
 
 pub(super) fn roles(sheet: &Sheet) -> Vec<Role> {
-    let wanted =
-        [(sheet.wants_vrrp, Role::Vrrp), (sheet.wants_checks, Role::Checks), (sheet.wants_runner, Role::Runner)];
+    let wanted = [
+        (sheet.wants_vrrp, Role::Vrrp),
+        (sheet.wants_checks, Role::Checks),
+        (sheet.wants_runner, Role::Runner),
+        (sheet.rrd.is_some(), Role::Rrd),
+    ];
     let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, role)| role);
     wanted.chain([Role::Bridge]).collect()
 }

@@ -283,7 +283,7 @@ impl Supervisor {
         let Some(config) = &self.config else { return };
         let wanted = roles(&config.sheet);
         // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
-        for role in [Role::Runner, Role::Checks, Role::Vrrp, Role::Bridge] {
+        for role in [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge] {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
                 (true, true) => {
                     let message = ToChild::Reload { config: self.generation };
@@ -308,7 +308,7 @@ impl Supervisor {
         if self.announced != self.generation
             && self.stopping.is_none()
             && !self.children.is_empty()
-            && self.children.values().all(|child| child.ready == self.generation)
+            && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
         {
             info!("{}", if self.announced == 0 { "Startup complete" } else { "Reload complete" });
             self.announced = self.generation;
@@ -316,11 +316,11 @@ impl Supervisor {
         }
     }
 
-    /// Every process that should run does, and has this configuration in force.
+    /// Every process that should run does, and has this configuration in force. History can wait: rrd does not count.
     fn all_ready(&self) -> bool {
         self.config.as_ref().is_some_and(|config| {
             let ready = |role| self.children.get(role).is_some_and(|child| child.ready == self.generation);
-            roles(&config.sheet).iter().all(ready)
+            roles(&config.sheet).iter().filter(|role| **role != Role::Rrd).all(ready)
         })
     }
 

@@ -60,7 +60,7 @@ impl Supervisor {
         if engines_gone && !stopping.bridge_told {
             stopping.bridge_told = true;
             stopping.deadline = now + BRIDGE_PATIENCE;
-            for role in [Role::Runner, Role::Bridge] {
+            for role in [Role::Runner, Role::Rrd, Role::Bridge] {
                 self.tell(role, &ToChild::Stop, None);
             }
         }

@@ -104,7 +104,7 @@ pub fn run() -> i32 {
 }
 
 /// Reads a sealed configuration: the supervisor's sheet, then the model.
-pub(super) fn decode(file: &OwnedFd) -> Result<Config, i32> {
+pub fn decode(file: &OwnedFd) -> Result<Config, i32> {
     let bytes = crate::sys::memfd::read_sealed(file.as_fd()).map_err(|_| exit::SOFTWARE)?;
     let (_, rest) = postcard::take_from_bytes::<Sheet>(&bytes).map_err(|_| exit::SOFTWARE)?;
     postcard::from_bytes(rest).map_err(|_| exit::SOFTWARE)

@@ -1,0 +1,307 @@
+//! History: at each step a look becomes updates for the rrd process, and pictures are asked of it. It may be stopped, slow
+//! or not there at all: what it does not take waits in a bounded queue, and then the oldest is dropped and counted.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+use tracing::{debug, error};
+
+use super::Bridge;
+use crate::bus::frame;
+use crate::clock::{self, Instant, WallTime};
+use crate::conf::model::RrdSettings;
+use crate::export::graph::{GraphError, GraphRequest};
+use crate::export::look::RrdReport;
+use crate::export::rrd::queue::Queue;
+use crate::export::rrd::wire::{self, FromRrd, ToRrd};
+use crate::export::rrd::{graphs, layout, updates};
+use crate::sys::aio::{self, Owned};
+use crate::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
+
+/// Frames read in one go; then others have their turn.
+const FRAMES_PER_TURN: usize = 64;
+
+/// Pictures that are waited for.
+const PICTURES_MAX: usize = 8;
+/// How long one may take.
+const PICTURE_PATIENCE: Duration = Duration::from_secs(10);
+/// Octets of one; the rrd process makes none that are larger.
+const PICTURE_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest name in a request.
+const NAME_MAX: usize = 4096;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The side of the rrd process.
+#[derive(Default)]
+pub(super) struct History {
+    /// `None`: no history is kept.
+    settings: Option<RrdSettings>,
+    process: Option<Process>,
+    queue: Queue,
+    /// Numbers of batches.
+    numbered: u64,
+    /// The next step.
+    due: Option<Instant>,
+    /// Nothing is sent before the next step: what was sent was not taken.
+    resting: bool,
+    report: RrdReport,
+    pictures: BTreeMap<u64, Waiting>,
+    asked: u64,
+    buffer: Vec<u8>,
+}
+
+struct Process {
+    socket: Seqpacket,
+    ready: AsyncFd<Owned>,
+    /// The socket had no room.
+    full: bool,
+}
+
+/// Somebody who waits for a picture, and what has come of it.
+struct Waiting {
+    until: Instant,
+    bytes: Vec<u8>,
+    tell: Answer,
+}
+
+type Answer = oneshot::Sender<Result<Vec<u8>, GraphError>>;
+
+impl History {
+    pub(super) fn configure(&mut self, new: Option<&RrdSettings>, wall: WallTime, now: Instant) {
+        if self.settings.as_ref() == new {
+            return;
+        }
+        self.settings = new.cloned();
+        match new {
+            Some(settings) => {
+                self.report.directory.clone_from(&settings.directory);
+                self.report.cached.clone_from(&settings.cached);
+                self.due = Some(next_step(settings, wall, now));
+            }
+            None => {
+                *self = History { asked: self.asked, numbered: self.numbered, ..History::default() };
+            }
+        }
+    }
+
+    /// What is shown of it; `None`: no history is kept.
+    pub(super) fn report(&self) -> Option<RrdReport> {
+        self.settings.as_ref()?;
+        Some(RrdReport { dropped: self.queue.dropped(), ..self.report.clone() })
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let pictures = self.pictures.values().map(|waiting| waiting.until);
+        pictures.chain(self.due).min()
+    }
+
+    /// Waits until the process has said something, or can be told more.
+    pub(super) async fn ready(&self) {
+        let Some(process) = &self.process else { return std::future::pending().await };
+        if !process.full {
+            return aio::readable(&process.ready).await;
+        }
+        tokio::select! {
+            () = aio::readable(&process.ready) => {}
+            () = aio::writable(&process.ready) => {}
+        }
+    }
+
+    fn meet(&mut self, fd: OwnedFd) {
+        self.part();
+        match fd.try_clone().and_then(aio::register) {
+            Ok(ready) => {
+                self.process = Some(Process { socket: Seqpacket::from_fd(fd), ready, full: false });
+                self.resting = false;
+            }
+            Err(error) => error!("cannot listen to the rrd process: {error}"),
+        }
+        self.send();
+    }
+
+    /// The process is gone: what it had was not written, or is written a second time to no effect.
+    fn part(&mut self) {
+        if self.process.take().is_none() {
+            return;
+        }
+        self.queue.back();
+        self.report.connected = false;
+        for (_, waiting) in std::mem::take(&mut self.pictures) {
+            let _ = waiting.tell.send(Err(unavailable("the rrd process has ended; it is started again")));
+        }
+    }
+
+    /// Sends what may be sent now.
+    fn send(&mut self) {
+        while let (Some(process), false) = (&mut self.process, self.resting) {
+            let Some(batch) = self.queue.next() else { return };
+            match process.socket.send(&batch.frame, &[]) {
+                Ok(Sent::Yes) => {
+                    process.full = false;
+                    self.queue.sent();
+                }
+                Ok(Sent::Full) => {
+                    process.full = true;
+                    return aio::filled(&process.ready);
+                }
+                // The next read finds the same.
+                Ok(Sent::Gone) | Err(_) => return,
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        self.buffer.resize(FRAME_MAX, 0);
+        for _ in 0..FRAMES_PER_TURN {
+            let Some(process) = &self.process else { return };
+            let messages = match process.socket.receive(&mut self.buffer) {
+                Ok(Received::Nothing) => return aio::drained(&process.ready),
+                Ok(Received::Frame(length, _)) => {
+                    frame::decode::<FromRrd>(self.buffer.get(..length).unwrap_or_default())
+                }
+                Ok(Received::Gone) | Err(_) => return self.part(),
+            };
+            match messages {
+                Ok(messages) => messages.into_iter().for_each(|message| self.heard(message)),
+                Err(error) => {
+                    error!("the rrd process cannot be understood: {error}");
+                    return self.part();
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, message: FromRrd) {
+        match message {
+            FromRrd::Written { number, tally } => {
+                if self.queue.done(number) {
+                    self.report.connected = true;
+                    self.report.success += tally.success;
+                    self.report.failure += tally.failure;
+                    self.report.flush_us = tally.took_us;
+                    self.report.files = tally.files;
+                    self.report.last_error = tally.error.or(self.report.last_error.take());
+                }
+            }
+            FromRrd::Refused { why, .. } => {
+                self.queue.back();
+                self.resting = true;
+                self.report.connected = false;
+                self.report.last_error = Some(why);
+            }
+            FromRrd::Picture { request, bytes, last } => {
+                let Some(waiting) = self.pictures.get_mut(&request) else { return };
+                waiting.bytes.extend(bytes);
+                let too_large = waiting.bytes.len() > PICTURE_MAX;
+                if (last || too_large)
+                    && let Some(waiting) = self.pictures.remove(&request)
+                {
+                    let failed = || Err(GraphError::Failed("the picture is too large".to_owned()));
+                    let _ = waiting.tell.send(if too_large { failed() } else { Ok(waiting.bytes) });
+                }
+            }
+            FromRrd::NoPicture { request, error } => {
+                if let Some(waiting) = self.pictures.remove(&request) {
+                    let _ = waiting.tell.send(Err(error));
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, graph: GraphRequest, now: Instant, tell: Answer) {
+        if let Err(error) = self.try_draw(graph, now) {
+            // One that has gone meanwhile needs no answer.
+            let _ = tell.send(Err(error));
+        } else {
+            let until = now + PICTURE_PATIENCE;
+            self.pictures.insert(self.asked, Waiting { until, bytes: Vec::new(), tell });
+        }
+    }
+
+    /// Has the request on its way to the process, under the number [`Self::asked`].
+    fn try_draw(&mut self, graph: GraphRequest, now: Instant) -> Result<(), GraphError> {
+        graphs::check(&graph)?;
+        if graph.name.len() > NAME_MAX {
+            return Err(GraphError::BadRequest("the name is too long".to_owned()));
+        }
+        if self.settings.is_none() {
+            return Err(unavailable("no history is kept: keepwatch.yaml has no section `rrd`"));
+        }
+        self.pictures.retain(|_, waiting| !waiting.tell.is_closed());
+        if self.pictures.len() >= PICTURES_MAX {
+            return Err(unavailable("too many graphs are being drawn; try again"));
+        }
+        let process = self.process.as_ref().ok_or_else(|| unavailable("the rrd process is not there"))?;
+        let request = self.asked + 1;
+        let message = ToRrd::Draw { request, until: now + PICTURE_PATIENCE, graph: Box::new(graph) };
+        let bytes = frame::encode(&message).map_err(|error| GraphError::BadRequest(error.to_string()))?;
+        match process.socket.send(&bytes, &[]) {
+            Ok(Sent::Yes) => {
+                self.asked = request;
+                Ok(())
+            }
+            Ok(Sent::Full | Sent::Gone) | Err(_) => Err(unavailable("the rrd process does not listen")),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let late: Vec<u64> =
+            self.pictures.iter().filter(|(_, waiting)| waiting.until <= now).map(|(request, _)| *request).collect();
+        for waiting in late.into_iter().filter_map(|request| self.pictures.remove(&request)) {
+            let text = format!("the graph was not drawn within {} s", PICTURE_PATIENCE.as_secs());
+            let _ = waiting.tell.send(Err(unavailable(&text)));
+        }
+    }
+}
+
+fn unavailable(text: &str) -> GraphError {
+    GraphError::Unavailable(text.to_owned())
+}
+
+/// Steps begin at multiples of their length since 1970, as rows of the files do.
+fn next_step(settings: &RrdSettings, wall: WallTime, now: Instant) -> Instant {
+    let step = u64::from(layout::step(settings.profile)) * SECOND_NS;
+    now + Duration::from_nanos(step - wall.0 % step)
+}
+
+impl Bridge {
+    pub(super) fn meet_rrd(&mut self, fd: OwnedFd) {
+        self.history.meet(fd);
+    }
+
+    /// The process has said something, or takes more.
+    pub(super) fn serve_rrd(&mut self) {
+        self.history.read();
+        self.history.send();
+    }
+
+    pub(super) fn draw(&mut self, graph: GraphRequest, tell: Answer) {
+        self.history.draw(graph, clock::now(), tell);
+    }
+
+    /// Does what is due.
+    pub(super) fn wake_rrd(&mut self, now: Instant) {
+        self.history.expire(now);
+        if self.history.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let Some(settings) = self.history.settings.clone() else { return };
+        let look = self.look();
+        self.history.due = Some(next_step(&settings, look.at, now));
+        let updates = updates::updates(&look, &settings);
+        let at = look.at.0 / SECOND_NS;
+        let (batches, lost) = wire::batches(at, updates, &mut self.history.numbered);
+        if lost > 0 {
+            debug!("{lost} RRD updates fit no message");
+        }
+        self.history.queue.lose(lost);
+        self.history.queue.push(at, batches);
+        self.history.resting = false;
+        self.history.send();
+    }
+}
