@@ -11,11 +11,13 @@ mod status;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::set::{Asked, Sets, Step, Token};
+use super::set::{Asked, SetCounts, Sets, Step, Token};
 use crate::bus::msg::{Command, Generation, Reply, Source};
+use crate::bus::timing::Histogram;
 use crate::clock::Instant;
 use crate::conf::model::QueueSettings;
 use crate::mib::trap::Trap;
+use crate::mib::trap::tally::Tallies;
 use crate::mib::view::View;
 use crate::wire::agentx::{Body, ByteOrder, CloseReason, DecodeError, ErrorStatus, Pdu, Subtree, decode};
 use crate::wire::oid::Oid;
@@ -136,6 +138,23 @@ pub struct Stats {
     pub traps_unanswered: u64,
     /// Responses that nobody asked for.
     pub stray_responses: u64,
+    /// Pings that were not answered in time.
+    pub ping_failures: u64,
+    pub by_type: Requests,
+    /// From a request to its response.
+    pub request_times: Histogram,
+}
+
+/// Requests of the master, by what they ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    pub get: u64,
+    pub getnext: u64,
+    pub getbulk: u64,
+    pub testset: u64,
+    pub commitset: u64,
+    pub undoset: u64,
+    pub cleanupset: u64,
 }
 
 /// One subagent.
@@ -155,6 +174,10 @@ pub struct Session {
     seen: status::Seen,
     /// Bytes of answers that the event at hand has caused.
     answered: usize,
+    /// Requests that were answered at once, and whose times are not known yet.
+    untimed: u32,
+    /// Those that wait for an owner, since when.
+    deferred: BTreeMap<(u32, u32), Instant>,
 }
 
 #[derive(Debug)]
@@ -262,6 +285,8 @@ impl Session {
             stats: Stats::default(),
             seen: status::Seen::default(),
             answered: 0,
+            untimed: 0,
+            deferred: BTreeMap::new(),
         }
     }
 
@@ -279,7 +304,7 @@ impl Session {
     #[must_use = "an action that is not carried out leaves the master out of step with the session"]
     pub fn handle(&mut self, event: Event<'_>, view: &dyn View, now: Instant) -> Actions {
         let mut actions = vec![];
-        self.answered = 0;
+        (self.answered, self.untimed) = (0, 0);
         match event {
             Event::Connected => self.open(now, &mut actions),
             Event::ConnectFailed(reason) => {
@@ -307,11 +332,11 @@ impl Session {
             Event::Wake => {}
             Event::CommandReply { token, reply } => {
                 let steps = self.sets.reply(token, reply, now);
-                self.carry_out(steps, &mut actions);
+                self.carry_out(steps, now, &mut actions);
             }
             Event::StoreAt(source, generation) => {
                 let steps = self.sets.store_at(source, generation, now);
-                self.carry_out(steps, &mut actions);
+                self.carry_out(steps, now, &mut actions);
             }
         }
         self.wake(now, &mut actions);
@@ -419,6 +444,22 @@ impl Session {
         Stats { up, traps_dropped: self.traps.dropped(), traps_expired: self.traps.expired(), ..self.stats }
     }
 
+    /// What became of notifications, each kind for itself.
+    pub fn traps(&mut self, now: Instant) -> &Tallies {
+        self.traps.expire(now);
+        self.traps.tallies()
+    }
+
+    /// What became of SETs.
+    pub fn sets(&self) -> &SetCounts {
+        self.sets.counts()
+    }
+
+    /// The answers to the requests in the last event have been written, this long after it came.
+    pub fn observe(&mut self, took: Duration) {
+        (0..std::mem::take(&mut self.untimed)).for_each(|_| self.stats.request_times.observe(took));
+    }
+
     fn has_transport(&self) -> bool {
         matches!(self.state, State::Opening { .. } | State::Open(_))
     }
@@ -464,6 +505,9 @@ impl Session {
             State::Open(live) => {
                 let oldest = live.outstanding.first_key_value().map(|(_, outstanding)| outstanding.deadline);
                 if oldest.is_some_and(|deadline| deadline <= now) {
+                    let pings =
+                        live.outstanding.values().filter(|outstanding| matches!(outstanding.about, About::Ping));
+                    self.stats.ping_failures += pings.count() as u64;
                     let why = "the AgentX master does not answer";
                     self.fail(why, Transport::Close(CloseReason::TIMEOUTS), now, actions);
                 } else if oldest.is_none() && live.last_heard + self.settings.ping_interval <= now {
@@ -472,7 +516,7 @@ impl Session {
             }
         }
         let steps = self.sets.wake(now);
-        self.carry_out(steps, actions);
+        self.carry_out(steps, now, actions);
     }
 
     /// Asks for what is wanted and not asked for, as far as the window allows; then sends what waits.
@@ -539,6 +583,7 @@ impl Session {
         for _ in 0..room {
             let State::Open(live) = &self.state else { return };
             let Some((trap, at)) = self.traps.pop(now) else { return };
+            self.traps.tallies().of(&trap.oid).sent += 1;
             let varbinds = queue::varbinds(trap, live.uptime_at(at));
             self.stats.traps_sent += 1;
             self.request(Body::Notify(varbinds), About::Notify, now, actions);
@@ -616,6 +661,10 @@ impl Session {
         if pdu.context.as_ref().is_some_and(|context| !context.is_empty()) {
             return self.refuse(pdu, ErrorStatus::UNSUPPORTED_CONTEXT, actions);
         }
+        self.stats.by_type.count(&pdu.body);
+        if matches!(pdu.body, Body::Get(_) | Body::GetNext(_) | Body::GetBulk { .. } | Body::TestSet(_)) {
+            self.untimed += 1;
+        }
         let asked = Asked { order: pdu.order, transaction: pdu.transaction, packet: pdu.packet, context: pdu.context };
         match pdu.body {
             Body::Get(ranges) => self.respond(asked, answer::get(view, ranges), actions),
@@ -631,12 +680,14 @@ impl Session {
                 self.respond(asked, answer::Answer { error, index, varbinds }, actions);
             }
             Body::CommitSet => {
+                self.deferred.insert((asked.transaction, asked.packet), now);
                 let steps = self.sets.commit(asked, now);
-                self.carry_out(steps, actions);
+                self.carry_out(steps, now, actions);
             }
             Body::UndoSet => {
+                self.deferred.insert((asked.transaction, asked.packet), now);
                 let steps = self.sets.undo(asked, now);
-                self.carry_out(steps, actions);
+                self.carry_out(steps, now, actions);
             }
             Body::CleanupSet => self.sets.clean_up(asked.transaction),
             Body::Ping => self.respond(asked, answer::Answer::default(), actions),
@@ -746,11 +797,14 @@ impl Session {
         actions.push(Action::Send(bytes));
     }
 
-    fn carry_out(&mut self, steps: Vec<Step>, actions: &mut Actions) {
+    fn carry_out(&mut self, steps: Vec<Step>, now: Instant, actions: &mut Actions) {
         for step in steps {
             match step {
                 Step::Command { token, command } => actions.push(Action::Command { token, command }),
                 Step::Answer { to, error, index } => {
+                    if let Some(since) = self.deferred.remove(&(to.transaction, to.packet)) {
+                        self.stats.request_times.observe(now.since(since));
+                    }
                     self.respond(to, answer::Answer { error, index, varbinds: vec![] }, actions);
                 }
             }
@@ -807,8 +861,39 @@ impl Session {
         self.state = state;
         self.buffer = vec![];
         let steps = self.sets.clear(now);
-        self.carry_out(steps, actions);
+        self.carry_out(steps, now, actions);
+        self.deferred.clear();
         self.items.values_mut().for_each(|status| *status = Status::Wanted);
+    }
+}
+
+impl Requests {
+    fn count(&mut self, body: &Body) {
+        let counter = match body {
+            Body::Get(_) => &mut self.get,
+            Body::GetNext(_) => &mut self.getnext,
+            Body::GetBulk { .. } => &mut self.getbulk,
+            Body::TestSet(_) => &mut self.testset,
+            Body::CommitSet => &mut self.commitset,
+            Body::UndoSet => &mut self.undoset,
+            Body::CleanupSet => &mut self.cleanupset,
+            _ => return,
+        };
+        *counter += 1;
+    }
+
+    /// By the names of the PDUs.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        let Requests { get, getnext, getbulk, testset, commitset, undoset, cleanupset } = *self;
+        [
+            ("get", get),
+            ("getnext", getnext),
+            ("getbulk", getbulk),
+            ("testset", testset),
+            ("commitset", commitset),
+            ("undoset", undoset),
+            ("cleanupset", cleanupset),
+        ]
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::bus::msg::{Command, Generation, Reply, Source};
 use crate::clock::Instant;
 use crate::mib::table::SetError;
+use crate::mib::tree;
 use crate::mib::view::View;
 use crate::wire::agentx::{ByteOrder, ErrorStatus, VarBind};
 
@@ -41,6 +42,20 @@ pub struct Sets {
     last_token: u64,
     /// The generations that readers see.
     store_at: BTreeMap<Source, Generation>,
+    counts: SetCounts,
+}
+
+/// What became of SETs, by the object that was to be set.
+pub type SetCounts = BTreeMap<&'static str, SetCount>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SetCount {
+    /// Carried out by the owner.
+    pub committed: u64,
+    /// By the test or by the owner.
+    pub refused: u64,
+    /// Taken back after it was committed.
+    pub undone: u64,
 }
 
 /// How many sessions were over when it began, and its number there.
@@ -126,7 +141,13 @@ impl Sets {
         }
         let mut waiting = VecDeque::new();
         for (index, varbind) in (1..=u16::MAX).zip(varbinds) {
-            waiting.push_back((view.test_set(varbind).map_err(|error| (status(error), index))?, index));
+            let tested = view.test_set(varbind).map_err(|error| {
+                if let Some(object) = tree::writable(&varbind.name) {
+                    self.counts.entry(object).or_default().refused += 1;
+                }
+                (status(error), index)
+            });
+            waiting.push_back((tested?, index));
         }
         if !self.transactions.contains_key(&key) && self.transactions.len() >= Self::MAX {
             return Err((ErrorStatus::RESOURCE_UNAVAILABLE, 0));
@@ -148,6 +169,11 @@ impl Sets {
         }
         transaction.waiting.append(&mut waiting);
         Ok(())
+    }
+
+    /// For metrics.
+    pub fn counts(&self) -> &SetCounts {
+        &self.counts
     }
 
     pub fn commit(&mut self, asked: Asked, now: Instant) -> Vec<Step> {
@@ -215,6 +241,9 @@ impl Sets {
         let Some(transaction) = self.transactions.get_mut(&key) else { return vec![] };
         if transaction.late.take_if(|late| late.token == token).is_some() {
             if let Reply::Done { undo, visible_at } = reply {
+                if let Some(count) = count(&mut self.counts, &undo) {
+                    count.committed += 1;
+                }
                 transaction.visible_at.insert(undo.owner(), visible_at);
                 // Owners work in order: an inverse for the same thing was, or will be, carried out behind the late
                 // command, and puts back what was there before both.
@@ -225,16 +254,25 @@ impl Sets {
             }
             return self.advance(key, now);
         }
-        let index = transaction.in_flight.take().and_then(|flight| flight.index);
+        let Some(InFlight { command, index, .. }) = transaction.in_flight.take() else { return vec![] };
         match (reply, index) {
             (Reply::Done { undo, visible_at }, Some(_)) => {
+                if let Some(count) = count(&mut self.counts, &undo) {
+                    count.committed += 1;
+                }
                 transaction.visible_at.insert(undo.owner(), visible_at);
                 transaction.inverses.push(undo);
             }
             (Reply::Done { undo, visible_at }, None) => {
+                if let Some(count) = count(&mut self.counts, &undo) {
+                    count.undone += 1;
+                }
                 transaction.visible_at.insert(undo.owner(), visible_at);
             }
             (Reply::Refused(_), Some(index)) => {
+                if let Some(count) = count(&mut self.counts, &command) {
+                    count.refused += 1;
+                }
                 if transaction.phase == Phase::Committing {
                     let mut steps = transaction.fail_at(index, now);
                     steps.extend(self.advance(key, now));
@@ -413,6 +451,17 @@ impl Transaction {
         let answer = |to| Step::Answer { to, error: ErrorStatus::COMMIT_FAILED, index };
         self.asked.take().map(answer).into_iter().collect()
     }
+}
+
+/// `None`: no object stands for it.
+fn count<'a>(counts: &'a mut SetCounts, command: &Command) -> Option<&'a mut SetCount> {
+    let object = match command {
+        Command::SetPriority { .. } => "vrrpInstanceBasePriority",
+        Command::SetPreempt { .. } => "vrrpInstancePreempt",
+        Command::SetWeight { .. } | Command::ResetWeight { .. } => "realServerWeight",
+        Command::StandDown { .. } => return None,
+    };
+    Some(counts.entry(object).or_default())
 }
 
 fn status(error: SetError) -> ErrorStatus {

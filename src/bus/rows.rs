@@ -531,6 +531,15 @@ impl TrackerConfig {
             TrackerConfig::Bfd(_) => TrackerKind::Bfd,
         }
     }
+
+    pub fn name(&self) -> &str {
+        match self {
+            TrackerConfig::Script(script) => &script.name,
+            TrackerConfig::File(file) => &file.name,
+            TrackerConfig::Process(process) => &process.name,
+            TrackerConfig::Bfd(session) => &session.name,
+        }
+    }
 }
 
 impl ServiceRow {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::msg::Edge;
-use crate::bus::rows::{Counters, InstanceRow, RouterCounters, ServerRow, ServiceRow};
+use crate::bus::msg::Source;
+use crate::bus::rows::{Counters, InstanceRow, RouterCounters, ServerRow, ServiceRow, TrackerRow, TrackerRuns};
 use crate::bus::timing::{CheckTimes, Histogram, Logged, Pulse, RunnerPulse, VrrpTimes};
 use crate::check::table::Stats;
 use crate::clock::{Instant, WallTime};
 use crate::control::snmp::SnmpReport;
-use crate::store::Snapshot;
+pub use crate::store::ServerTotals;
+use crate::store::{Bases, IpvsCounters, Numbered, Process, Snapshot};
 
 /// Everything that is shown, at one moment. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +36,11 @@ pub struct Look {
     /// The bridge's own.
     pub bridge: Pulse,
     /// The last edges with their numbers, the oldest first.
-    pub events: Arc<Vec<(u64, Arc<Edge>)>>,
+    pub events: Arc<Numbered>,
     /// Notifications by trap and what became of them, over AgentX and direct.
     pub traps: Arc<Vec<TrapCount>>,
+    /// What was counted before the rows of the snapshot; the methods add it.
+    pub bases: Arc<Bases>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,50 +122,64 @@ pub struct RrdReport {
     pub last_error: Option<String>,
 }
 
-/// Counters that never go down while their object lives, whatever was started again in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ServerTotals {
-    pub stats: Stats,
-    pub passed: u64,
-    pub failed: u64,
-    pub went_up: u64,
-    pub went_down: u64,
-}
-
+/// Counters that never go down while their object lives, whatever was started again in between; other fields are those of the
+/// row.
 impl Look {
     pub fn instance_counters(&self, row: &InstanceRow) -> Counters {
-        row.counters
+        self.bases.instance(&row.config.name, row.counters)
     }
 
     pub fn router_counters(&self) -> RouterCounters {
-        self.snapshot.vrrp.router
+        self.bases.router(self.snapshot.vrrp.router)
+    }
+
+    pub fn tracker_runs(&self, row: &TrackerRow) -> TrackerRuns {
+        self.bases.tracker(row.config.kind(), row.config.name(), row.runs)
     }
 
     pub fn service_stats(&self, row: &ServiceRow) -> Stats {
-        row.stats
+        self.bases.service(row.key(), row.stats)
     }
 
-    pub fn server_totals(&self, _service: &ServiceRow, row: &ServerRow) -> ServerTotals {
-        ServerTotals {
-            stats: row.load.stats,
-            passed: row.checkers.iter().map(|checker| checker.passed).sum(),
-            failed: row.checkers.iter().map(|checker| checker.failed).sum(),
-            went_up: row.went_up,
-            went_down: row.went_down,
-        }
+    pub fn server_totals(&self, service: &ServiceRow, row: &ServerRow) -> ServerTotals {
+        self.bases.server(|| crate::control::key_of(service, row), ServerTotals::of(row))
+    }
+
+    pub fn ipvs_counters(&self) -> IpvsCounters {
+        let row = &self.snapshot.checks.ipvs;
+        let shown = IpvsCounters { operations_failed: row.operations_failed, poll_errors: row.poll_errors };
+        self.bases.ipvs(shown)
     }
 
     pub fn vrrp_times(&self) -> VrrpTimes {
-        (*self.snapshot.vrrp.times).clone()
+        self.bases.vrrp_times(&self.snapshot.vrrp.times)
     }
 
     pub fn check_times(&self) -> CheckTimes {
-        (*self.snapshot.checks.times).clone()
+        self.bases.check_times(&self.snapshot.checks.times)
     }
 
-    /// Loop lag of `vrrp` and `checks`.
+    /// Heartbeat of that engine; `None` before the first.
+    pub fn pulse(&self, source: Source) -> Option<Pulse> {
+        let pulse = match source {
+            Source::Vrrp => self.snapshot.vrrp.pulse.as_deref(),
+            Source::Checks => self.snapshot.checks.pulse.as_deref(),
+        }?;
+        let Process { lag, logged } = self.bases.process(source, Process::of(pulse));
+        Some(Pulse { lag, logged, ..pulse.clone() })
+    }
+
+    /// Loop lag of `vrrp` and `checks`, from the heartbeat in the snapshot; of another one it is what it says.
     pub fn lag(&self, pulse: &Pulse) -> Histogram {
-        pulse.lag
+        let is = |of: &Option<Arc<Pulse>>| of.as_deref().is_some_and(|of| std::ptr::eq(of, pulse));
+        let source = if is(&self.snapshot.vrrp.pulse) {
+            Source::Vrrp
+        } else if is(&self.snapshot.checks.pulse) {
+            Source::Checks
+        } else {
+            return pulse.lag;
+        };
+        self.bases.process(source, Process::of(pulse)).lag
     }
 }
 

@@ -4,7 +4,7 @@ use super::check::CHECK;
 use super::global::GLOBAL;
 use super::rfc::{v2::VRRP_V2, v3::VRRP_V3};
 use super::sparse::Sparse;
-use super::table::{AnyTable, Look, Part, Scalar, SetError};
+use super::table::{Access, AnyTable, Look, Part, Scalar, SetError};
 use super::vrrp::VRRP;
 use crate::bus::msg::{Command, Source};
 use crate::conf::model::Snmp;
@@ -30,6 +30,19 @@ enum Object {
 
 /// Every part there is, module by module.
 pub static PARTS: [&Part; 5] = [&GLOBAL, &VRRP, &CHECK, &VRRP_V2, &VRRP_V3];
+
+/// The name of the column that may be written and that this variable is of, whatever the configuration switches on.
+pub fn writable(name: &Oid) -> Option<&'static str> {
+    PARTS.iter().find_map(|part| {
+        let root = Oid::new(part.module.root);
+        part.tables.iter().find_map(|table| {
+            let entry = root.with(table.entry());
+            let column = *name.below(&entry)?.first()?;
+            let found = table.columns().into_iter().find(|known| known.id == column)?;
+            (found.access == Access::ReadWrite).then_some(found.name)
+        })
+    })
+}
 
 impl Tree {
     /// Each engine's part is there if the engine is and its `enable_snmp_...` is set; `global` with either, as in

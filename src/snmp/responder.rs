@@ -13,7 +13,7 @@ use super::keys::same_secret;
 use super::own::{Merged, Own, System};
 use super::stats::{ContextStat, MpdStat, SnmpStat, Stats};
 use super::usm::{self, Header, Lane, LocalEngine, Usm};
-use crate::agentx::set::{Sets, Token};
+use crate::agentx::set::{SetCounts, Sets, Token};
 use crate::bus::msg::Command;
 use crate::clock::Instant;
 use crate::conf::model::{self, Community, UsmUser};
@@ -105,6 +105,11 @@ impl Responder {
             pending: BTreeMap::new(),
             last_transaction: 0,
         }
+    }
+
+    /// What became of SETs.
+    pub fn sets(&self) -> &SetCounts {
+        self.sets.counts()
     }
 
     /// Other settings, users or engine. Counters go on, and so do tokens and salts: neither is ever given twice. SETs without

@@ -13,7 +13,9 @@ use super::client::{Client, Heard};
 use super::usm::{Lane as SaltLane, LocalEngine, Salts, Usm};
 use crate::clock::Instant;
 use crate::conf::model::{QueueSettings, Receiver, Retries, Security, SnmpSettings, UsmUser};
+use crate::mib::trap::tally::Tallies;
 use crate::mib::trap::{self, Trap};
+use crate::wire::oid::Oid;
 use crate::wire::snmp::{Message, Pdu, PduKind, TrapV1, V1Body, decode};
 
 /// What to do.
@@ -26,6 +28,8 @@ pub enum Action {
         bytes: Vec<u8>,
         /// When it was to be sent first.
         since: Instant,
+        /// Which notification a trap is; `None` for what is sent until it is answered.
+        trap: Option<Oid>,
     },
     Log(String),
 }
@@ -72,6 +76,8 @@ pub struct Sender {
     /// How many clients have had salts of their own.
     salts_given: usize,
     random: u64,
+    /// What became of notifications to receivers that there are no more.
+    tallies: Tallies,
 }
 
 /// One receiver, and what is on its way there.
@@ -87,12 +93,13 @@ struct Lane {
     flight: Option<Flight>,
     away: Option<Away>,
     /// Traps that the system had no room for, with the times of their first attempts; oldest first, ahead of `waiting`.
-    unsent: VecDeque<(Instant, Vec<u8>)>,
+    unsent: VecDeque<(Instant, Vec<u8>, Option<Oid>)>,
     /// When `unsent` is tried again.
     unsent_next: Option<Instant>,
     /// agent-addr of SNMPv1.
     local: Ipv4Addr,
     counters: Counters,
+    tallies: Tallies,
     last_error: Option<(Instant, String)>,
 }
 
@@ -142,6 +149,7 @@ impl Sender {
             spare_salts: vec![],
             salts_given: 0,
             random: seed,
+            tallies: Tallies::default(),
         }
     }
 
@@ -168,6 +176,7 @@ impl Sender {
             };
             self.lanes.push(lane);
         }
+        old.iter().for_each(|lane| self.tallies.add(&lane.tallies));
         self.spare_salts.extend(old.into_iter().filter_map(|lane| lane.client).map(Client::into_salts));
         let length = self.queue.length;
         self.lanes.iter_mut().for_each(|lane| lane.make_room(length));
@@ -256,25 +265,35 @@ impl Sender {
     }
 
     /// The system has no room now for what was to be sent to that receiver: a trap is tried again in a moment.
-    pub fn busy(&mut self, receiver: usize, bytes: Vec<u8>, since: Instant, reason: &str, now: Instant) {
+    pub fn busy(
+        &mut self,
+        receiver: usize,
+        bytes: Vec<u8>,
+        (since, trap): (Instant, Option<Oid>),
+        reason: &str,
+        now: Instant,
+    ) {
         match self.lanes.get_mut(receiver) {
             Some(lane) if lane.receiver.inform.is_none() && lane.unsent.len() < self.queue.length => {
-                lane.counters.sent = lane.counters.sent.saturating_sub(1);
-                lane.unsent.push_back((since, bytes));
+                lane.unsend(trap.as_ref());
+                lane.unsent.push_back((since, bytes, trap));
                 lane.unsent_next = Some(now + BUSY);
                 lane.last_error = Some((now, reason.to_owned()));
             }
-            _ => self.failed(receiver, reason, now),
+            _ => self.failed(receiver, trap.as_ref(), reason, now),
         }
     }
 
     /// What was to be sent to that receiver was refused by the system.
-    pub fn failed(&mut self, receiver: usize, reason: &str, now: Instant) {
+    pub fn failed(&mut self, receiver: usize, trap: Option<&Oid>, reason: &str, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(receiver) {
             // An inform is tried again; a trap is lost.
             if lane.receiver.inform.is_none() {
-                lane.counters.sent = lane.counters.sent.saturating_sub(1);
+                lane.unsend(trap);
                 lane.counters.dropped += 1;
+                if let Some(trap) = trap {
+                    lane.tallies.of(trap).dropped += 1;
+                }
             }
             lane.last_error = Some((now, reason.to_owned()));
         }
@@ -285,6 +304,16 @@ impl Sender {
         self.lanes.iter().all(|lane| {
             lane.unsent.is_empty() && lane.flight.is_none() && (lane.waiting.is_empty() || lane.away.is_some())
         })
+    }
+
+    /// What became of notifications, each kind for itself, of all receivers together.
+    pub fn tallies(&mut self, now: Instant) -> Tallies {
+        let mut all = self.tallies.clone();
+        for lane in &mut self.lanes {
+            lane.expire(self.queue.expires, now);
+            all.add(&lane.tallies);
+        }
+        all
     }
 
     pub fn status(&mut self, now: Instant) -> Vec<ReceiverStatus> {
@@ -352,10 +381,13 @@ impl Sender {
         match bytes {
             Ok(bytes) => {
                 lane.counters.sent += 1;
-                actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes, since: now });
+                lane.tallies.of(oid).sent += 1;
+                let (to, trap) = (lane.receiver.address, Some(oid.clone()));
+                actions.push(Action::Send { receiver: at, to, bytes, since: now, trap });
             }
             Err(why) => {
                 lane.counters.dropped += 1;
+                lane.tallies.of(oid).dropped += 1;
                 lane.last_error = Some((now, why.to_owned()));
             }
         }
@@ -368,6 +400,7 @@ impl Sender {
             lane.counters.retried += 1;
         } else {
             lane.counters.sent += 1;
+            lane.tallies.of(&what.trap.oid).sent += 1;
         }
         // One that was away is asked once each time.
         let left = if lane.away.is_some() { 0 } else { retries.retries };
@@ -400,7 +433,7 @@ impl Sender {
             // The settings have no informs of SNMPv1, and no user that is missing.
             (Security::V1 { .. } | Security::V3 { .. }, ..) => return,
         };
-        actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes, since: now });
+        actions.push(Action::Send { receiver: at, to: lane.receiver.address, bytes, since: now, trap: None });
     }
 
     /// No answer came in time.
@@ -455,6 +488,7 @@ impl Lane {
             unsent_next: None,
             local: Ipv4Addr::UNSPECIFIED,
             counters: Counters::default(),
+            tallies: Tallies::default(),
             last_error: None,
         }
     }
@@ -462,19 +496,34 @@ impl Lane {
     fn make_room(&mut self, most: usize) {
         while self.waiting.len() > most {
             let needed_least = trap::least_needed(self.waiting.iter().map(|each| &*each.trap));
-            self.waiting.remove(needed_least.unwrap_or(0));
+            if let Some(what) = self.waiting.remove(needed_least.unwrap_or(0)) {
+                self.tallies.of(&what.trap.oid).dropped += 1;
+            }
             self.counters.dropped += 1;
         }
     }
 
     fn expire(&mut self, expires: Duration, now: Instant) {
         while self.waiting.front().is_some_and(|first| now.since(first.at) > expires) {
-            self.waiting.pop_front();
+            if let Some(what) = self.waiting.pop_front() {
+                self.tallies.of(&what.trap.oid).expired += 1;
+            }
             self.counters.expired += 1;
         }
-        while self.unsent.front().is_some_and(|(since, _)| now.since(*since) > expires) {
-            self.unsent.pop_front();
+        while self.unsent.front().is_some_and(|(since, ..)| now.since(*since) > expires) {
+            if let Some((_, _, Some(trap))) = self.unsent.pop_front() {
+                self.tallies.of(&trap).expired += 1;
+            }
             self.counters.expired += 1;
+        }
+    }
+
+    /// A trap that was counted as sent was not.
+    fn unsend(&mut self, trap: Option<&Oid>) {
+        self.counters.sent = self.counters.sent.saturating_sub(1);
+        if let Some(trap) = trap {
+            let tally = self.tallies.of(trap);
+            tally.sent = tally.sent.saturating_sub(1);
         }
     }
 
@@ -483,7 +532,12 @@ impl Lane {
         if self.unsent_next.take_if(|next| *next <= now).is_some() {
             let to = self.receiver.address;
             self.counters.sent += self.unsent.len() as u64;
-            actions.extend(self.unsent.drain(..).map(|(since, bytes)| Action::Send { receiver: at, to, bytes, since }));
+            for (since, bytes, trap) in self.unsent.drain(..) {
+                if let Some(trap) = &trap {
+                    self.tallies.of(trap).sent += 1;
+                }
+                actions.push(Action::Send { receiver: at, to, bytes, since, trap });
+            }
         }
     }
 
@@ -498,7 +552,8 @@ impl Lane {
             (Security::V3 { .. }, Some(client)) => match client.handle(datagram, now) {
                 Heard::Answer(pdu) => pdu,
                 Heard::Again(bytes) => {
-                    actions.push(Action::Send { receiver: at, to: self.receiver.address, bytes, since: now });
+                    let to = self.receiver.address;
+                    actions.push(Action::Send { receiver: at, to, bytes, since: now, trap: None });
                     return true;
                 }
                 Heard::Refused(why) => {
@@ -517,6 +572,7 @@ impl Lane {
         } else {
             // It has it, and cannot do anything with it: sending it again would not help.
             self.counters.dropped += 1;
+            self.tallies.of(&flight.what.trap.oid).dropped += 1;
             self.last_error = Some((now, format!("answers an inform with error {}", pdu.error_status)));
         }
         self.flight = None;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use smallvec::smallvec;
 
 use super::derived;
-use super::journal::Journal;
+use super::journal::{Journal, Numbered};
+use super::ledger::{Bases, Ledger};
 use super::snapshot::{Age, CheckRows, Generations, MibIndex, RowSet, Settings, Snapshot, VrrpRows};
 use crate::bus::msg::{ConfigGeneration, Edge, Feed, Generation, Source};
 use crate::bus::rows::{
@@ -26,7 +27,7 @@ pub enum Applied {
     /// Thrown away: the store waits for a full batch.
     Ignored,
     /// A new snapshot is there, and these things happened on the way to it, in order.
-    Committed { generation: Generation, edges: Vec<Edge> },
+    Committed { generation: Generation, edges: Vec<Arc<Edge>> },
 }
 
 /// Frames do not follow from each other: ask the sender for a full batch. Until it begins, what was last committed
@@ -50,6 +51,7 @@ pub struct Store {
     checks: Part<Checks>,
     snapshot: Arc<Snapshot>,
     journal: Journal,
+    ledger: Ledger,
     edges_lost: u64,
 }
 
@@ -153,13 +155,29 @@ impl Store {
         &self.journal
     }
 
+    /// The last edges, for whoever wants to keep them a while.
+    pub fn events(&mut self) -> Arc<Numbered> {
+        self.journal.all()
+    }
+
+    /// What was counted before the rows of this snapshot.
+    pub fn bases(&self) -> Arc<Bases> {
+        self.ledger.bases()
+    }
+
     /// Edges that did not fit a batch.
     pub fn edges_lost(&self) -> u64 {
         self.edges_lost
     }
 
-    /// The sender is a new process or has a new socket: the next batch must be a full one. What is known stays
+    /// The sender is a new process: the next batch must be a full one, and what it counts begins at zero. What is known stays
     /// readable until then.
+    pub fn expect_process(&mut self, source: Source) {
+        self.expect_resync(source);
+        self.ledger.expect_process(source);
+    }
+
+    /// The sender was asked to begin anew: the next batch must be a full one. What is known stays readable until then.
     pub fn expect_resync(&mut self, source: Source) {
         match source {
             Source::Vrrp => self.vrrp.expect_resync(),
@@ -169,6 +187,7 @@ impl Store {
 
     /// There is no such process any more, and none is expected: what it said is gone.
     pub fn forget(&mut self, source: Source) {
+        self.ledger.forget(source);
         let snapshot = Arc::make_mut(&mut self.snapshot);
         match source {
             Source::Vrrp => {
@@ -198,6 +217,7 @@ impl Store {
         };
         let Batch { generation, config, full, rows, edges } = batch;
         let age = Age { generation, config, edges_dropped };
+        self.ledger.hear(source, config, full, &rows);
         // Whoever holds the last snapshot keeps it as it is; if nobody does, nothing is copied.
         let snapshot = Arc::make_mut(&mut self.snapshot);
         match source {
@@ -210,8 +230,9 @@ impl Store {
                 snapshot.generations.checks = age;
             }
         }
-        edges.iter().cloned().for_each(|edge| self.journal.push(edge));
-        Ok(Applied::Committed { generation, edges: edges.into() })
+        let edges: Vec<Arc<Edge>> = edges.into_iter().map(Arc::new).collect();
+        edges.iter().for_each(|edge| self.journal.push(Arc::clone(edge)));
+        Ok(Applied::Committed { generation, edges })
     }
 }
 

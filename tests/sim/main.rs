@@ -1,7 +1,8 @@
 //! Engines on a simulated link and kernel, from a seed: loss, duplication, delay, partitions one way and both, clock
-//! drift, interface flaps, refusals of the kernel, stalls, crashes, reloads and SETs.
+//! drift, interface flaps, refusals of the kernel, stalls, crashes, reloads, SETs and operators who let a router stand down.
 //!
-//! Laws are checked at every step, and after healing each virtual router must have one master, the right one.
+//! Laws are checked at every step, and after healing each virtual router must have one master, the right one; and
+//! again when every router that stood down stands up.
 //! `KEEPWATCH_SEED=n` runs one seed again; a failing run prints its own.
 
 mod host;

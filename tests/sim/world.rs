@@ -140,6 +140,28 @@ impl World {
         // The kernel is asked again after 30 seconds at most; elections are over long before, as `bound` says.
         self.run(self.bound().max(Duration::from_secs(33)));
         self.judge();
+        if self.stand_up() {
+            self.run(self.bound());
+            self.judge();
+        }
+    }
+
+    /// Ends all standing down; whether there was any.
+    fn stand_up(&mut self) -> bool {
+        let mut any = false;
+        for host in 0..self.hosts.len() {
+            for at in 0..self.instances.len() {
+                let instance = self.instances[at].0.clone();
+                let Some(row) = self.row(host, &instance).filter(|row| row.stood_down.is_some()) else { continue };
+                assert_eq!(row.effective_priority, Priority::MIN, "{instance} stands down on host {host}");
+                any = true;
+                let command = Command::StandDown { instance, down: false };
+                self.with(host, |host, time, random, sent| {
+                    host.input(Input::Command { request: 1, command }, time, random, sent);
+                });
+            }
+        }
+        any
     }
 
     /// How long elections may take: the delay before preempting, and two silences, because the last advert of a weaker
@@ -259,7 +281,7 @@ impl World {
         let count = self.hosts.len();
         let host = self.random.below(count);
         let other = self.random.below(count);
-        match self.random.below(17) {
+        match self.random.below(19) {
             0 | 1 => self.heard[host][other] = !self.heard[host][other],
             2 => {
                 let sides: Vec<bool> = (0..count).map(|_| self.random.permille(500)).collect();
@@ -312,7 +334,15 @@ impl World {
                     host.input(Input::Command { request: 1, command }, time, random, sent);
                 });
             }
-            14 => {
+            14 | 15 => {
+                let at = self.random.below(self.instances.len());
+                let command =
+                    Command::StandDown { instance: self.instances[at].0.clone(), down: self.random.permille(700) };
+                self.with(host, |host, time, random, sent| {
+                    host.input(Input::Command { request: 1, command }, time, random, sent);
+                });
+            }
+            16 => {
                 let it = &self.hosts[host];
                 let moved: Vec<_> = it.addresses.iter().filter(|(_, address)| !it.is_own(*address)).copied().collect();
                 if !moved.is_empty() {
@@ -320,7 +350,7 @@ impl World {
                     self.with(host, |host, time, random, sent| host.steal(address, time, random, sent));
                 }
             }
-            15 => {
+            17 => {
                 let again = self.random.permille(500);
                 self.with(host, |host, time, random, sent| {
                     host.replug(time, random, sent);

@@ -17,7 +17,7 @@ use keepwatch::check::table::{
     Daemon, Destination, DestinationId, Entry, Found, Op, Service, ServiceId, Stats, SyncRole, flags,
 };
 use keepwatch::conf::model::{Family, Forwarding, Protocol, Tunnel, TunnelChecksum};
-use keepwatch::netlink::ipvs::Ipvs;
+use keepwatch::netlink::ipvs::{Ipvs, totals};
 use nix::sched::{CloneFlags, setns, unshare};
 
 #[test]
@@ -452,12 +452,14 @@ fn real_traffic_is_counted_as_ipvsadm_counts_it() {
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
         };
+        let mut all = Stats::default();
         let mut active = 0;
         for (id, (_, name)) in ids.iter().zip([pool::V4, pool::V6]) {
             let services = ipvs.services().unwrap();
             let (_, stats) = services.iter().find(|(service, _)| service.id == *id).unwrap();
             assert_eq!(counters(*stats), shown[&(name.to_owned(), None)]);
             assert!(stats.connections >= 8 && stats.bytes_out > 8 * 100, "{stats:?}");
+            all += *stats;
             let destinations = ipvs.destinations(id).unwrap();
             assert_eq!(destinations.len(), 4);
             for (destination, load) in destinations {
@@ -469,10 +471,17 @@ fn real_traffic_is_counted_as_ipvsadm_counts_it() {
             }
         }
         assert_eq!(active, 1, "one connection is open");
+        // Of the namespace that the reading thread has entered, whatever its process started in.
+        let totals = || pool.director.enter(totals::read).expect("the kernel tells totals");
+        assert_eq!(counters(totals()), counters(all));
         // The kernel's estimator looks every two seconds.
         wait::until("a rate above 0", Duration::from_secs(30), || {
             open.ask().unwrap();
             ipvs.services().unwrap().iter().any(|(_, stats)| stats.packet_rate_in > 0).then_some(())
+        });
+        wait::until("the same of the totals", Duration::from_secs(30), || {
+            open.ask().unwrap();
+            (totals().packet_rate_in > 0).then_some(())
         });
     });
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::clock::Instant;
 use crate::conf::model::QueueSettings;
+use crate::mib::trap::tally::Tallies;
 use crate::mib::trap::{self, Trap};
 use crate::wire::agentx::{Value, VarBind};
 use crate::wire::oid::Oid;
@@ -16,6 +17,7 @@ pub(super) struct TrapQueue {
     limits: QueueSettings,
     dropped: u64,
     expired: u64,
+    tallies: Tallies,
 }
 
 impl TrapQueue {
@@ -39,7 +41,9 @@ impl TrapQueue {
     /// Throws away what has waited too long.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.waiting.front().is_some_and(|(_, at)| now.since(*at) > self.limits.expires) {
-            self.waiting.pop_front();
+            if let Some((trap, _)) = self.waiting.pop_front() {
+                self.tallies.of(&trap.oid).expired += 1;
+            }
             self.expired += 1;
         }
     }
@@ -56,10 +60,16 @@ impl TrapQueue {
         self.expired
     }
 
+    pub(super) fn tallies(&mut self) -> &mut Tallies {
+        &mut self.tallies
+    }
+
     fn make_room(&mut self, most: usize) {
         while self.waiting.len() > most {
             let needed_least = trap::least_needed(self.waiting.iter().map(|(trap, _)| trap));
-            self.waiting.remove(needed_least.unwrap_or(0));
+            if let Some((trap, _)) = self.waiting.remove(needed_least.unwrap_or(0)) {
+                self.tallies.of(&trap.oid).dropped += 1;
+            }
             self.dropped += 1;
         }
     }
@@ -150,6 +160,12 @@ mod tests {
             prop_assert!(sent.is_sorted());
             let told = sent.len() as u64 + queue.dropped() + queue.expired() + queue.len() as u64;
             prop_assert_eq!(told, u64::from(pushed));
+            let mut by_kind = (0, 0);
+            for number in 0..pushed {
+                let tally = *queue.tallies().of(&Oid::new(&[1, 3, number]));
+                by_kind = (by_kind.0 + tally.dropped, by_kind.1 + tally.expired);
+            }
+            prop_assert_eq!(by_kind, (queue.dropped(), queue.expired()));
         }
     }
 }

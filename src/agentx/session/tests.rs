@@ -677,3 +677,58 @@ proptest! {
         prop_assert_eq!(answers, whole);
     }
 }
+
+#[test]
+fn requests_are_counted_by_what_they_ask_and_timed_when_their_answers_are_written() {
+    let mut lab = lab().up();
+    lab.varbinds(Body::Get(vec![range("2.3.1.2.1", false, "")]));
+    lab.session.observe(Duration::from_millis(2));
+    lab.asks(Body::Ping);
+    lab.session.observe(Duration::from_millis(2));
+    let asked = vec![VarBind::new(oid("2.3.1.7.1"), Value::Integer(120))];
+    lab.varbinds(Body::TestSet(asked));
+    lab.session.observe(Duration::ZERO);
+    // A commit waits for its owner.
+    let committed = lab.says(Body::CommitSet);
+    let [Action::Command { token, .. }] = others(&committed)[..] else { panic!("{committed:?}") };
+    lab.session.observe(Duration::ZERO);
+    assert_eq!(lab.session.stats().request_times.count(), 2);
+    lab.now += Duration::from_millis(40);
+    lab.event(Event::CommandReply { token, reply: Reply::Refused(crate::bus::msg::Refusal::NoSuchInstance) });
+    let stats = lab.session.stats();
+    let named: Vec<_> = stats.by_type.named().into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(named, [("get", 1), ("testset", 1), ("commitset", 1)]);
+    assert_eq!((stats.request_times.count(), stats.request_times.sum_ns), (3, 42_000_000));
+}
+
+#[test]
+fn a_ping_without_an_answer_is_counted() {
+    let mut lab = lab().up();
+    lab.wake_at(T0 + s(15));
+    assert_eq!(lab.session.stats().ping_failures, 0);
+    lab.wake_at(T0 + s(20));
+    assert_eq!((lab.session.stats().ping_failures, lab.session.stats().up), (1, false));
+}
+
+#[test]
+fn what_became_of_a_notification_is_known_by_its_name() {
+    let mut lab = lab();
+    lab.session.limit(QueueSettings { length: 2, expires: s(60) });
+    for n in 0..3 {
+        let _ = lab.session.notify(trap(n), lab.now);
+    }
+    let named = |lab: &mut Lab| {
+        let named = lab.session.traps(lab.now).named();
+        named
+            .into_iter()
+            .find(|(name, _)| *name == "vrrpInstanceStateChange")
+            .map(|(_, it)| (it.sent, it.expired, it.dropped))
+    };
+    assert_eq!(named(&mut lab), Some((0, 0, 1)));
+    let mut lab = lab.up();
+    assert_eq!(named(&mut lab), Some((2, 0, 1)));
+    lab.session.stop(lab.now);
+    let _ = lab.session.notify(trap(4), lab.now);
+    lab.now += s(61);
+    assert_eq!(named(&mut lab), Some((2, 1, 1)));
+}

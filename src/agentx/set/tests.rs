@@ -414,3 +414,23 @@ fn what_comes_out_of_order_is_refused_and_everything_but_a_cleanup_has_one_answe
 }
 
 mod orders;
+
+#[test]
+fn every_set_is_counted_by_its_object_and_by_what_became_of_it() {
+    let mut lab = lab();
+    let count = |committed, refused, undone| SetCount { committed, refused, undone };
+    // Refused by the test: nothing of it is committed.
+    lab.test(1, &[priority(130), preempt(9)]).unwrap_err();
+    // Carried out, then taken back.
+    lab.test(2, &[priority(120)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(2, T0));
+    Lab::answer(&lab.sets.reply(token, done(set_priority(150), 1), T0));
+    let (token, _) = Lab::command(&lab.undo(2, T0));
+    Lab::answer(&lab.sets.reply(token, done(set_priority(120), 1), T0));
+    // Refused by the owner.
+    lab.test(3, &[preempt(2)]).unwrap();
+    let (token, _) = Lab::command(&lab.commit(3, T0));
+    lab.sets.reply(token, refused(), T0);
+    let counts: Vec<_> = lab.sets.counts().iter().map(|(object, count)| (*object, *count)).collect();
+    assert_eq!(counts, [("vrrpInstanceBasePriority", count(1, 0, 1)), ("vrrpInstancePreempt", count(0, 2, 0))]);
+}

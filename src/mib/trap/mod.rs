@@ -1,6 +1,7 @@
 //! Edges as notifications: those of KEEPALIVED-MIB here, those of the RFC modules in `rfc.rs`.
 
 mod rfc;
+pub mod tally;
 
 use super::ROOT;
 use super::check::{

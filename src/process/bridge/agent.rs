@@ -87,7 +87,11 @@ impl Bridge {
             }
             match link.read(&mut buffer) {
                 Read::Nothing => return,
-                Read::Bytes(count) => self.tell_session(Event::Bytes(buffer.get(..count).unwrap_or_default())),
+                Read::Bytes(count) => {
+                    let came = clock::now();
+                    self.tell_session(Event::Bytes(buffer.get(..count).unwrap_or_default()));
+                    self.session.observe(clock::now().since(came));
+                }
                 Read::Closed => {
                     self.link = None;
                     self.tell_session(Event::Closed("end of stream"));

@@ -292,7 +292,7 @@ impl Bridge {
     fn carry_out_direct(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send { receiver, to, bytes, since } => {
+                Action::Send { receiver, to, bytes, since, trap } => {
                     let socket = self.direct.sending.get(usize::from(to.is_ipv6())).and_then(Option::as_ref);
                     let sent = match socket {
                         Some(socket) => udp::send(socket.get_ref(), &bytes, to, Local::default()),
@@ -301,9 +301,12 @@ impl Bridge {
                     match sent {
                         Ok(()) => {}
                         Err(error) if udp::is_busy(&error) => {
-                            self.direct.sender.busy(receiver, bytes, since, &error.to_string(), clock::now());
+                            let sender = &mut self.direct.sender;
+                            sender.busy(receiver, bytes, (since, trap), &error.to_string(), clock::now());
                         }
-                        Err(error) => self.direct.sender.failed(receiver, &error.to_string(), clock::now()),
+                        Err(error) => {
+                            self.direct.sender.failed(receiver, trap.as_ref(), &error.to_string(), clock::now());
+                        }
                     }
                 }
                 Action::Log(text) => warn!("{text}"),

@@ -112,7 +112,7 @@ impl Bridge {
     pub(super) fn meet_engine(&mut self, source: Source, fd: OwnedFd) {
         match fd.try_clone().and_then(aio::register) {
             Ok(ready) => {
-                self.store.expect_resync(source);
+                self.store.expect_process(source);
                 self.control.restarted(source);
                 self.engines.buses.insert(source, Bus { socket: Seqpacket::from_fd(fd), ready });
                 // What the old process was asked, nobody will answer, and what it did ended with it.

@@ -12,6 +12,7 @@ mod report;
 mod respond;
 mod rrd;
 mod runner;
+mod web;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -27,18 +28,21 @@ use self::reload::Reloads;
 use self::respond::Agent;
 use self::rrd::History;
 use self::runner::Runner;
+use self::web::Http;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::{Link, sleep_until};
 use super::logging;
 use super::options::Options;
+use super::pulse::Heart;
 use super::role::{Role, exit};
 use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
+use crate::export::graph::GraphError;
 use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
@@ -107,6 +111,7 @@ struct Bridge {
     control: Control,
     direct: Direct,
     agent: Agent,
+    http: Http,
     /// The SNMP engine is being read from disk.
     counting: Option<JoinHandle<Counted>>,
     started: Instant,
@@ -114,6 +119,8 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    /// Our own.
+    heart: Heart,
     history: History,
 }
 
@@ -160,12 +167,14 @@ impl Bridge {
             control: Control::new(user),
             direct: Direct::new(started, seed),
             agent: Agent::default(),
+            http: Http::default(),
             counting: None,
             started,
             leaving: None,
             daemon: Arc::default(),
             reloads: Reloads::default(),
             history: History::default(),
+            heart: Heart::new(started),
         };
         bridge.configure(&config);
         bridge.ready(generation);
@@ -174,7 +183,10 @@ impl Bridge {
 
     async fn run(&mut self) -> i32 {
         loop {
-            match self.wait().await {
+            let deadline = self.deadline();
+            let woken = self.wait(deadline).await;
+            self.heart.woken(deadline, clock::now());
+            match woken {
                 Woken::Channel => self.read_channel(),
                 Woken::Engine(source) => self.read_engine(source),
                 Woken::Runner => self.runner.read(),
@@ -207,6 +219,8 @@ impl Bridge {
             self.wake_direct(now);
             self.wake_agent(now);
             self.wake_rrd(now);
+            self.heart.beats(now, clock::wall(), logging::counts);
+            self.wake_http(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -218,10 +232,14 @@ impl Bridge {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let deadline = snmp.into_iter().chain([stall, self.leaving, self.history.deadline()]).flatten().min();
+        let ours = [stall, self.leaving, self.history.deadline(), self.http.deadline(), Some(self.heart.deadline())];
+        snmp.into_iter().chain(ours).flatten().min()
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Woken {
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
@@ -256,6 +274,7 @@ impl Bridge {
     fn configure(&mut self, config: &Config) {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
+        self.configure_http(&config.settings);
         self.configure_agent();
         self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
@@ -339,8 +358,9 @@ impl Bridge {
                 self.daemon = (*daemon).into();
                 self.reloads.told(&self.daemon);
             }
-            // Not asked for yet.
-            (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
+            (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
+            (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
+            (ToChild::Textfile { error }, fd) => self.textfile_opened(opened(error, fd)),
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -368,6 +388,9 @@ impl Bridge {
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
             Ask::Draw(graph, tell) => self.draw(graph, tell),
+            Ask::OpenFile(path, tell) => self.open_file(path, tell),
+            Ask::Textfile(tell) => self.want_textfile(tell),
+            Ask::TextfileDone => self.textfile_is_whole(),
         }
     }
 
@@ -383,7 +406,10 @@ impl Bridge {
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
             rrd: self.history.report().map(Arc::new),
-            ..Look::default()
+            bridge: self.heart.pulse.clone(),
+            events: self.store.events(),
+            traps: Arc::new(self.trap_counts(clock::now())),
+            bases: self.store.bases(),
         }
     }
 
@@ -395,6 +421,11 @@ impl Bridge {
             Err(error) => error!("cannot write the counters: {error}"),
         }
     }
+}
+
+/// A descriptor that the supervisor has opened, or why it has not.
+fn opened(error: Option<i32>, fd: Option<OwnedFd>) -> std::io::Result<OwnedFd> {
+    fd.ok_or_else(|| std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO)))
 }
 
 #[cfg(test)]

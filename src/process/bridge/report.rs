@@ -1,13 +1,17 @@
 //! What `keepwatch snmp` is told.
 
+use std::collections::BTreeMap;
+
 use super::Bridge;
 use crate::agentx::Phase;
+use crate::agentx::set::SetCount;
 use crate::clock::{self, Instant};
 use crate::conf::model::{QueueSettings, Security};
 use crate::control::snmp::{
     AgentX, EngineReport, LastPdu, ListenReport, QueueReport, ReceiverReport, RefusedSubtree, ResponderReport,
     SessionState, SnmpReport,
 };
+use crate::export::look::TrapCount;
 use crate::process::supervisor::DEFAULT_AGENTX;
 use crate::snmp::engine::hex;
 use crate::snmp::sender::ReceiverStatus;
@@ -97,8 +101,48 @@ impl Bridge {
             notifications_sent: status.stats.traps_sent,
             notifications_refused: status.stats.traps_refused,
             notifications_unanswered: status.stats.traps_unanswered,
-            ..AgentX::default()
+            ping_failures: status.stats.ping_failures,
+            requests_by_type: status
+                .stats
+                .by_type
+                .named()
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+            request_times: status.stats.request_times,
+            sets: self.sets(),
         }
+    }
+
+    /// SETs over both ways, with the objects that can be set before anybody has.
+    fn sets(&self) -> Vec<(String, String, u64)> {
+        const OBJECTS: [&str; 3] = ["vrrpInstanceBasePriority", "vrrpInstancePreempt", "realServerWeight"];
+        let mut all: BTreeMap<&str, SetCount> =
+            OBJECTS.into_iter().map(|object| (object, SetCount::default())).collect();
+        for (object, count) in self.session.sets().iter().chain(self.agent.sets().into_iter().flatten()) {
+            let sum = all.entry(object).or_default();
+            sum.committed += count.committed;
+            sum.refused += count.refused;
+            sum.undone += count.undone;
+        }
+        let results = |(object, count): (&str, SetCount)| {
+            [("committed", count.committed), ("refused", count.refused), ("undone", count.undone)]
+                .map(|(result, count)| (object.to_owned(), result.to_owned(), count))
+        };
+        all.into_iter().flat_map(results).collect()
+    }
+
+    /// Notifications by name, over both ways.
+    pub(super) fn trap_counts(&mut self, now: Instant) -> Vec<TrapCount> {
+        let mut all = self.direct.sender.tallies(now);
+        all.add(self.session.traps(now));
+        let counts = all.named().into_iter().map(|(trap, tally)| TrapCount {
+            trap: trap.to_owned(),
+            sent: tally.sent,
+            expired: tally.expired,
+            dropped: tally.dropped,
+        });
+        counts.collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::Bridge;
 use crate::agentx::Token;
+use crate::agentx::set::SetCounts;
 use crate::bus::msg::{Generation, Reply, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{self, UsmUser};
@@ -43,6 +44,11 @@ impl Agent {
 
     pub(super) fn stats(&self) -> Option<&Stats> {
         self.running.as_ref().filter(|running| running.serves).map(|running| running.responder.stats())
+    }
+
+    /// What became of SETs, also of those before it ended.
+    pub(super) fn sets(&self) -> Option<&SetCounts> {
+        self.running.as_ref().map(|running| running.responder.sets())
     }
 }
 

@@ -138,8 +138,8 @@ impl Case<'_> {
             };
             let because = format!("It is backup because an operator stood it down {} ago{master}.", self.ago(since));
             let hints = vec![
-                "it takes over only when no other router does, until an operator takes that back".to_owned(),
-                "`keepwatch failover --help` says how to take it back".to_owned(),
+                "it takes over only when no other router does, until that is taken back".to_owned(),
+                format!("`keepwatch failover {} --back` takes that back", self.config.name),
             ];
             return (because, hints);
         }

@@ -217,7 +217,7 @@ fn settings_that_change_leave_other_receivers_as_they_are() {
 fn a_refusal_of_the_system_is_shown_and_a_trap_counts_as_dropped() {
     let mut sender = sender(vec![v2c(1, None)]);
     let _ = sender.notify(&trap(1), T0);
-    sender.failed(0, "Network is unreachable", T0);
+    sender.failed(0, Some(&trap(1).oid), "Network is unreachable", T0);
     let status = &sender.status(T0)[0];
     assert_eq!((status.counters.sent, status.counters.dropped), (0, 1));
     assert_eq!(status.last_error, Some((T0, "Network is unreachable".to_owned())));
@@ -374,7 +374,7 @@ proptest! {
 fn a_trap_that_the_system_has_no_room_for_is_sent_again_in_a_moment_and_before_later_ones() {
     let mut sender = sender(vec![v2c(1, None)]);
     let first = one(&sender.notify(&trap(1), T0), 1);
-    sender.busy(0, first.clone(), T0, "no buffer space", T0);
+    sender.busy(0, first.clone(), (T0, Some(trap(1).oid)), "no buffer space", T0);
     assert_eq!((counters(&mut sender, 0).sent, sender.is_idle()), (0, false));
     assert_eq!(sent(&sender.notify(&trap(2), T0 + ms(5)), 1), [[0; 0]; 0]);
     assert_eq!((sender.deadline(), sender.status(T0)[0].queued), (Some(T0 + ms(10)), 2));
@@ -389,9 +389,9 @@ fn a_trap_that_there_is_never_room_for_expires() {
     let mut actions = sender.notify(&trap(1), T0);
     let mut now = T0;
     let mut attempts = 0;
-    while let Some(Action::Send { receiver, bytes, since, .. }) = actions.pop() {
+    while let Some(Action::Send { receiver, bytes, since, trap, .. }) = actions.pop() {
         attempts += 1;
-        sender.busy(receiver, bytes, since, "no buffer space", now);
+        sender.busy(receiver, bytes, (since, trap), "no buffer space", now);
         now = (now + ms(1000)).max(sender.deadline().unwrap());
         actions = sender.wake(now);
     }

@@ -105,7 +105,7 @@ fn edges_come_with_the_commit_in_their_order_and_stay_in_the_journal() {
     store.apply(Source::Vrrp, Feed::Edge(transition(2))).unwrap();
     assert_eq!(store.journal().next_number(), 0);
     let Ok(Applied::Committed { edges, .. }) = store.apply(Source::Vrrp, commit()) else { panic!("no commit") };
-    assert_eq!(edges, [transition(1), transition(2)]);
+    assert_eq!(edges, [transition(1), transition(2)].map(Arc::new));
     assert_eq!(store.journal().since(0).count(), 2);
 }
 
@@ -171,7 +171,7 @@ fn edges_beyond_an_engines_ring_are_dropped_and_counted() {
         store.apply(Source::Vrrp, Feed::Edge(transition(u32::try_from(n).unwrap()))).unwrap();
     }
     let Ok(Applied::Committed { edges, .. }) = store.apply(Source::Vrrp, commit()) else { panic!("no commit") };
-    assert_eq!((edges.len(), &edges[0], store.edges_lost()), (Store::EDGES_MAX, &transition(1), 1));
+    assert_eq!((edges.len(), &edges[0], store.edges_lost()), (Store::EDGES_MAX, &Arc::new(transition(1)), 1));
 }
 
 fn service(name: &str, index: u32, up: u32) -> (RowKey, Row) {
