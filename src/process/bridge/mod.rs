@@ -42,7 +42,6 @@ use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
-use crate::export::graph::GraphError;
 use crate::export::look::Daemon;
 use crate::mib::tree::Tree;
 use crate::store::Store;
@@ -405,6 +404,7 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
+            scrapes: self.http.scrapes(),
             rrd: self.history.report().map(Arc::new),
             bridge: self.heart.pulse.clone(),
             events: self.store.events(),
