@@ -185,6 +185,8 @@ fn checker(target: &str, passed: u64) -> CheckerRow {
     CheckerRow {
         kind: "TCP_CHECK".to_owned(),
         target: target.to_owned(),
+        asks: String::new(),
+        wants: String::new(),
         up: true,
         has_run: true,
         since: crate::clock::WallTime(0),
