@@ -1,4 +1,4 @@
-//! `keepwatch drain`, `ready` and `weight` against a bridge as it is, with an engine that is played by the test.
+//! The tool against a bridge as it is, with an engine and a supervisor that are played by the test.
 //!
 //! Needs root only where a test says so.
 #![cfg(feature = "daemon")]
@@ -23,8 +23,9 @@ use keepwatch::clock::{self, WallTime};
 use keepwatch::conf::model::{
     Config, Family, Global, Protocol, RealServer, ServerKey, ServiceKey, ServiceKind, VirtualServer,
 };
+use keepwatch::export::look::{Daemon, ReloadReport};
 use keepwatch::process::control::ControlSocket;
-use keepwatch::process::lifecycle::{Channel, Sheet, ToChild};
+use keepwatch::process::lifecycle::{Channel, Sheet, ToChild, ToSupervisor};
 use keepwatch::process::options::Options;
 use keepwatch::process::role::Role;
 use keepwatch::sys::memfd;
@@ -398,6 +399,113 @@ fn a_command_to_a_checks_process_that_is_gone_is_not_waited_for() {
         assert!(Instant::now() < deadline);
     }
     assert_eq!(lab.says(&["weight", "w1"]).0, 0);
+}
+
+#[test]
+fn documents_are_shown_to_people_and_to_programs() {
+    let lab = Lab::new();
+    let (status, text) = lab.says(&["ipvs"]);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.starts_with("192.0.2.10:80/tcp\n") && text.contains("w1 (192.168.1.10:80)  up"), "{text}");
+    let (status, text) = lab.says(&["ipvs", "192.0.2.10:8080", "--json"]);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, answer["services"][0]["service"].as_str()), (0, Some("192.0.2.10:8080/tcp")));
+    assert_eq!(lab.says(&["ipvs", "nowhere"]), (3, "keepwatch: no virtual server nowhere\n".to_owned()));
+    assert_eq!(lab.says(&["checks"]), (0, "no checkers\n".to_owned()));
+    assert_eq!(lab.says(&["events"]), (0, String::new()));
+    let (status, text) = lab.says(&["status", "--json"]);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["ipvs"]["services"].as_array().unwrap().len(), 2, "{status} {text}");
+    assert!(lab.says(&["status"]).1.contains("192.0.2.10:80/tcp"));
+    let (status, text) = lab.says(&["top", "--once", "--delay", "0.1"]);
+    assert!(status == 0 && text.contains("VIRTUAL SERVER") && text.contains("w1"), "{status} {text}");
+    // There is no terminal here.
+    assert_eq!(lab.says(&["top"]).0, 4);
+}
+
+#[test]
+fn an_explanation_needs_a_name_of_one_thing() {
+    let lab = Lab::new();
+    let (status, text) = lab.says(&["explain", "w1"]);
+    assert!(status == 0 && text.contains("192.168.1.10:80"), "{status} {text}");
+    let (status, text) = lab.says(&["explain", "192.168.1.11:80"]);
+    assert_eq!(status, 3);
+    for line in ["  192.168.1.11:80 --service 192.0.2.10:80/tcp", "  192.168.1.11:80 --service 192.0.2.10:8080/tcp"] {
+        assert!(text.lines().any(|have| have == line), "{text}");
+    }
+    assert_eq!(lab.says(&["explain", "192.168.1.11:80", "--service", "192.0.2.10:80"]).0, 0);
+    let (status, text) = lab.says(&["explain", "virtual_router_id"]);
+    assert!(status == 3 && text.contains("keepwatch directive"), "{text}");
+}
+
+#[test]
+fn a_plugin_exits_as_plugins_do() {
+    let lab = Lab::new();
+    let (status, text) = lab.says(&["nagios", "servers"]);
+    let data = "down=0;0;3;0;4 up=4;;;0;4 drained=0;;;0;4 active_connections=8;;;0";
+    assert_eq!((status, text), (0, format!("KEEPWATCH OK - 4 of 4 real servers up | {data}\n")));
+    assert_eq!(lab.says(&["nagios", "quorum", "192.0.2.10:80"]).0, 0);
+    let (status, text) = lab.says(&["nagios", "quorum", "nowhere"]);
+    assert_eq!((status, &*text), (3, "KEEPWATCH UNKNOWN - no virtual server nowhere\n"));
+    assert_eq!(lab.says(&["nagios", "instance", "VI_1", "--expect", "master"]).0, 3, "no vrrp process");
+    assert_eq!(lab.says(&["nagios", "servers", "-w", "several"]).0, 3, "a mistake is not CRITICAL");
+    let nowhere = lab.directory.path().join("nowhere");
+    let (status, text) = lab.says(&["nagios", "daemon", "--socket", nowhere.to_str().unwrap()]);
+    assert!(status == 3 && text.starts_with("KEEPWATCH UNKNOWN - cannot connect"), "{text}");
+}
+
+#[test]
+fn a_reload_is_the_supervisors_and_its_errors_are_told() {
+    let mut lab = Lab::new();
+    let mut answered = 0;
+    let mut reload = |lab: &mut Lab, report: ReloadReport| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepwatch"));
+        let tool = command.arg("reload").env("KEEPWATCH_SOCKET", lab.path()).stdin(Stdio::null());
+        let tool = tool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match lab.channel.receive::<ToSupervisor>().unwrap() {
+                Some((ToSupervisor::Reload, _)) => break,
+                Some(_) => {}
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+            assert!(Instant::now() < deadline, "{}", lab.log());
+        }
+        answered += 1;
+        let reloads = ReloadReport { answered, ..report };
+        let daemon = Daemon { reloads, all_ready: true, ..Daemon::default() };
+        lab.channel.send(&ToChild::Daemon(Box::new(daemon)), None).unwrap();
+        let output = tool.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    let good = ReloadReport { successful: true, took_us: 30_000, ..ReloadReport::default() };
+    assert_eq!(reload(&mut lab, good), (0, "in force after 30 ms\n".to_owned()));
+    let bad = ReloadReport { errors: "error: no such thing\n".to_owned(), ..ReloadReport::default() };
+    let told = "error: no such thing\nrefused: the configuration in force stays in force\n";
+    assert_eq!(reload(&mut lab, bad), (1, told.to_owned()));
+}
+
+#[test]
+fn completions_and_manual_pages_are_made_from_the_command_line_itself() {
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_keepwatch")).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).contains("failover"), "{shell}");
+    }
+    assert!(run(&["man"]).contains(".TH keepwatch 1"));
+    let directory = tempfile::tempdir().unwrap();
+    run(&["man", "--out", directory.path().to_str().unwrap()]);
+    for page in ["keepwatch.1", "keepwatch-status.1", "keepwatch-nagios-servers.1"] {
+        let text =
+            std::fs::read_to_string(directory.path().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains("keepwatch"), "{page}");
+    }
+    let status = std::fs::read_to_string(directory.path().join("keepwatch-status.1")).unwrap();
+    assert!(status.contains("no daemon answers"), "exit statuses are part of the page: {status}");
 }
 
 /// Needs root: it is somebody else.

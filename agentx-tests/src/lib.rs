@@ -37,6 +37,7 @@ pub mod seed;
 pub mod snmp;
 pub mod subagent;
 pub mod tap;
+pub mod tool;
 pub mod usage;
 pub mod vm;
 pub mod wait;

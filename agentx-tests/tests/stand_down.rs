@@ -120,7 +120,7 @@ fn a_router_that_stands_down_alone_serves_until_a_better_one_comes_and_again_whe
 
     // A reload is no reason to stand up.
     first.reload(&file.replace("router_id R1", "router_id R1a"));
-    first.process.wait_for_log("reload", Duration::from_secs(5));
+    first.process.wait_for_log("Reload complete", Duration::from_secs(5));
     wait::observe(5 * flavour.interval);
     assert_eq!(priority(), 1);
 

@@ -6,52 +6,35 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::client::Connection;
+use super::outcome::{Failure, finish, print, print_json, status};
+use super::text::age;
+use super::watch::Watch;
 use crate::clock;
 use crate::control::snmp::{AgentX, ReceiverReport, SessionState, SnmpReport};
 use crate::control::{Request, Response};
-
-/// Exit statuses, besides clap's 2 for the command line; those of the other subcommands.
-mod status {
-    /// Something is not as it is configured to be.
-    pub const TROUBLE: u8 = 1;
-    pub const REFUSED: u8 = 4;
-    pub const UNREACHABLE: u8 = 5;
-}
 
 #[derive(Debug, Args)]
 pub struct Snmp {
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 impl Snmp {
     pub fn run(self) -> ExitCode {
-        let answer = self.connection.open().and_then(|mut client| client.ask(&Request::Snmp));
-        match answer {
-            Ok(Response::Snmp { snmp }) => {
-                if self.connection.json {
-                    match serde_json::to_string(&snmp) {
-                        Ok(text) => println!("{text}"),
-                        Err(error) => eprintln!("keepwatch: {error}"),
-                    }
-                } else {
-                    print!("{}", shown(&snmp, clock::wall().0 / 1_000_000_000));
-                }
-                if is_well(&snmp) { ExitCode::SUCCESS } else { ExitCode::from(status::TROUBLE) }
+        let result = self.watch.repeat(|| {
+            let Response::Snmp { snmp } = self.connection.open()?.ask(&Request::Snmp)?.good()? else {
+                return Err(Failure::nonsense());
+            };
+            if self.connection.json {
+                print_json(&snmp);
+            } else {
+                print(&shown(&snmp, clock::wall().0 / 1_000_000_000));
             }
-            Ok(Response::Error { message, .. }) => {
-                eprintln!("keepwatch: {message}");
-                ExitCode::from(status::REFUSED)
-            }
-            Ok(_) => {
-                eprintln!("keepwatch: the daemon answers something else");
-                ExitCode::from(status::UNREACHABLE)
-            }
-            Err(error) => {
-                eprintln!("keepwatch: {error}");
-                ExitCode::from(status::UNREACHABLE)
-            }
-        }
+            Ok(if is_well(&snmp) { status::GOOD } else { status::TROUBLE })
+        });
+        finish(result, self.connection.json, None)
     }
 }
 
@@ -191,17 +174,6 @@ fn receivers(out: &mut String, receivers: &[ReceiverReport], now: u64) {
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
-    }
-}
-
-/// How long ago that was, in its largest unit.
-fn age(now: u64, then: u64) -> String {
-    let s = now.saturating_sub(then);
-    match s {
-        0..120 => format!("{s} s"),
-        120..7200 => format!("{} min", s / 60),
-        7200..172_800 => format!("{} h", s / 3600),
-        _ => format!("{} d", s / 86_400),
     }
 }
 

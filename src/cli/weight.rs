@@ -1,32 +1,20 @@
 //! `keepwatch drain`, `ready` and `weight`: real servers taken out of service and put back by hand.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::client::{Client, Connection, Unreachable};
+use super::client::{Client, Connection};
+use super::outcome::{Failure, finish, print_json, status};
+use super::progress::Progress;
 use crate::clock::{self, Instant};
 use crate::control::{Code, Request, Response, Server, WEIGHT_MAX};
 
-/// Exit statuses, besides clap's 2 for the command line.
-mod status {
-    /// The time was up, and connections are left.
-    pub const LEFT: u8 = 1;
-    /// No such server, or more than one.
-    pub const WHICH: u8 = 3;
-    /// Understood, and refused.
-    pub const REFUSED: u8 = 4;
-    /// No daemon, or no answer.
-    pub const UNREACHABLE: u8 = 5;
-}
-
-/// How often the connections are looked at, and how long before that is told to a person.
+/// How often the connections are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-const PATIENCE_OF_PEOPLE: Duration = Duration::from_secs(1);
 
 /// Which real server.
 #[derive(Debug, Args)]
@@ -68,19 +56,6 @@ pub struct Weight {
     weight: Option<u32>,
 }
 
-/// Why a subcommand ends without having done its work.
-#[derive(Debug)]
-enum Failure {
-    Unreachable(Unreachable),
-    Refused { code: Code, message: String, candidates: Vec<Server> },
-}
-
-impl From<Unreachable> for Failure {
-    fn from(error: Unreachable) -> Failure {
-        Failure::Unreachable(error)
-    }
-}
-
 /// A server, and how old its counters are.
 struct Seen {
     server: Server,
@@ -117,7 +92,7 @@ impl Drain {
         let deadline = begun + Duration::from_secs(u64::from(self.timeout));
         // What was counted before the weight was 0 may have missed a connection that came until then.
         let set_at = clock::now();
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(self.which.connection.json);
         // By its key: a name may match others after a reload.
         let look =
             Request::Servers { server: Some(seen.server.server.clone()), service: Some(seen.server.service.clone()) };
@@ -135,16 +110,10 @@ impl Drain {
                     _ => format!("{} left after {} s", connections(&seen.server), self.timeout),
                 };
                 self.tell(&seen.server, Some(false), seconds(), format_args!("{text}"));
-                return Ok(status::LEFT);
+                return Ok(status::TROUBLE);
             }
-            if !self.which.connection.json && now.since(begun) >= PATIENCE_OF_PEOPLE {
-                progress.show(&format!(
-                    "{}: {}, {:.0} s",
-                    seen.server.server,
-                    connections(&seen.server),
-                    seconds().floor()
-                ));
-            }
+            let left = connections(&seen.server);
+            progress.show(&format!("{}: {left}, {:.0} s", seen.server.server, seconds().floor()));
             std::thread::sleep(LOOK_EVERY.min(deadline.since(now)));
             seen = one(&mut client, &look)?;
         }
@@ -194,7 +163,7 @@ impl Weight {
             let Response::Servers { servers, .. } =
                 client.ask(&Request::Servers { server: Some(server), service })?.good()?
             else {
-                return Err(nonsense());
+                return Err(Failure::nonsense());
             };
             match (&servers[..], self.which.connection.json) {
                 (servers, true) => print_json(&servers),
@@ -227,72 +196,23 @@ impl Which {
     }
 
     fn finish(&self, result: Result<u8, Failure>) -> ExitCode {
-        let failure = match result {
-            Ok(status) => return ExitCode::from(status),
-            Err(failure) => failure,
-        };
-        if self.connection.json
-            && let Failure::Refused { code, message, candidates } = &failure
-        {
-            let (code, message, candidates) = (*code, message.clone(), candidates.clone());
-            print_json(&Response::Error { code, message, candidates });
-            return ExitCode::from(failure.status());
-        }
-        match &failure {
-            Failure::Unreachable(error) => eprintln!("keepwatch: {error}"),
-            Failure::Refused { message, candidates, .. } => {
-                eprintln!("keepwatch: {}: {message}", self.server);
-                for candidate in candidates {
-                    let quoted = |text: &str| if text.contains(' ') { format!("'{text}'") } else { text.to_owned() };
-                    let server = quoted(&candidate.server);
-                    eprintln!("  {server} --service {}", quoted(&candidate.service));
-                }
-            }
-        }
-        ExitCode::from(failure.status())
-    }
-}
-
-impl Failure {
-    fn status(&self) -> u8 {
-        match self {
-            Failure::Unreachable(_) => status::UNREACHABLE,
-            Failure::Refused { code, .. } => match code {
-                Code::NoSuchServer | Code::NoSuchService | Code::Ambiguous => status::WHICH,
-                Code::BadRequest | Code::PermissionDenied | Code::Refused => status::REFUSED,
-                Code::Unavailable | Code::NoAnswer | Code::Busy => status::UNREACHABLE,
-            },
-        }
-    }
-}
-
-impl Response {
-    fn good(self) -> Result<Response, Failure> {
-        match self {
-            Response::Error { code, message, candidates } => Err(Failure::Refused { code, message, candidates }),
-            good => Ok(good),
-        }
+        finish(result, self.connection.json, Some(&self.server))
     }
 }
 
 /// Asks for something that exactly one server answers.
 fn one(client: &mut Client, request: &Request) -> Result<Seen, Failure> {
     let Response::Servers { mut servers, statistics_at_ns, .. } = client.ask(request)?.good()? else {
-        return Err(nonsense());
+        return Err(Failure::nonsense());
     };
     let counted_at = Instant::from_nanos(statistics_at_ns);
     match servers.pop() {
         Some(server) if servers.is_empty() => Ok(Seen { server, counted_at }),
         _ => {
             let message = "it has just left the configuration".to_owned();
-            Err(Failure::Refused { code: Code::NoSuchServer, message, candidates: servers })
+            Err(Failure::Refused { code: Code::NoSuchServer, message, candidates: servers, meanings: Vec::new() })
         }
     }
-}
-
-fn nonsense() -> Failure {
-    let message = "the daemon answers something else".to_owned();
-    Failure::Refused { code: Code::NoAnswer, message, candidates: Vec::new() }
 }
 
 fn title(server: &Server) -> String {
@@ -306,34 +226,4 @@ fn connections(server: &Server) -> String {
 fn count(number: u32, thing: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{s}")
-}
-
-fn print_json(value: &impl Serialize) {
-    match serde_json::to_string(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("keepwatch: {error}"),
-    }
-}
-
-/// One line on a terminal, written over again and again.
-#[derive(Debug, Default)]
-struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    fn show(&mut self, text: &str) {
-        let mut terminal = io::stderr();
-        if terminal.is_terminal() {
-            self.shown = true;
-            let _ = write!(terminal, "\r\x1b[K{text}");
-            let _ = terminal.flush();
-        }
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! Values only: how they become lines of JSON is `process::control`'s and the tool's matter. Reads are answered from one
 //! snapshot; a write is a [`Command`] to the owner, and answered when readers can see it.
 
+mod documents;
 pub(crate) mod select;
 pub mod snmp;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{ServerConfig, ServerRow, ServiceRow};
 use crate::conf::model::ServerKey;
 use crate::export::Look;
+use crate::export::look::ReloadReport;
+use crate::report::{self, CheckersReport, EventsReport, Explanation, InstanceReport, IpvsReport, Status, VrrpReport};
 use crate::store::Snapshot;
 
 /// Largest weight that IPVS takes, and SNMP.
@@ -56,10 +59,56 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<String>,
     },
+    /// All there is, in short.
+    Status,
+    /// Instances and sync groups; all of them without `instance`.
+    Vrrp {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<String>,
+    },
+    /// Virtual servers with their real servers; all of them without `service`.
+    Ipvs {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+    },
+    Checkers,
+    /// What happened, from this number on, as far as it is remembered.
+    Events {
+        #[serde(default)]
+        since: u64,
+    },
+    /// Why something is as it is. `what`: an instance, one of its virtual addresses, a virtual server or a real server.
+    Explain {
+        what: String,
+        /// The virtual server that the real server is of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        /// Nothing but things of this kind are meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<Kind>,
+    },
+    /// The instance lets other routers go first; with `back` it takes part in the election as before.
+    Failover {
+        instance: String,
+        #[serde(default)]
+        back: bool,
+    },
+    /// Read the configuration again, as SIGHUP does; answered when it is in force or refused.
+    Reload,
+}
+
+/// Things that have a state to be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "daemon", derive(clap::ValueEnum))]
+pub enum Kind {
+    Instance,
+    VirtualServer,
+    RealServer,
 }
 
 /// One line to a tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Response {
     Services {
@@ -76,12 +125,41 @@ pub enum Response {
     Snmp {
         snmp: Box<SnmpReport>,
     },
+    Status {
+        status: Box<Status>,
+    },
+    Vrrp {
+        vrrp: VrrpReport,
+    },
+    Ipvs {
+        ipvs: IpvsReport,
+    },
+    Checkers {
+        checkers: CheckersReport,
+    },
+    Events {
+        events: EventsReport,
+    },
+    Explanation {
+        explanation: Box<Explanation>,
+    },
+    /// To `failover`: the instance as it is now.
+    Instance {
+        instance: Box<InstanceReport>,
+    },
+    /// To `reload`: what became of it.
+    Reload {
+        reload: ReloadReport,
+    },
     Error {
         code: Code,
         message: String,
-        /// Those that an ambiguous name could mean.
+        /// Real servers that an ambiguous name could mean.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         candidates: Vec<Server>,
+        /// All that it could mean, when they are not only real servers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        meanings: Vec<Meaning>,
     },
 }
 
@@ -94,8 +172,11 @@ pub enum Code {
     PermissionDenied,
     NoSuchService,
     NoSuchServer,
+    NoSuchInstance,
+    /// Nothing of any kind has this name.
+    NothingSuch,
     Ambiguous,
-    /// There is no checks process, or it has not spoken yet.
+    /// There is no such engine process, or it has not spoken yet.
     Unavailable,
     /// The owner or the kernel did not take it.
     Refused,
@@ -160,45 +241,88 @@ pub struct Checker {
     pub error: String,
 }
 
+/// One of the things that a name could mean: its kind, and the words that mean nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning {
+    pub kind: Kind,
+    pub what: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
 /// What becomes of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     Answer(Response),
     /// To be carried out by its owner; then [`settled`] has the answer.
     NeedsCommand(Command),
     /// The bridge itself knows.
     NeedsSnmp,
+    /// The supervisor reads the configuration.
+    NeedsReload,
 }
 
-/// Decides over a request. `may_write`: whether the peer may change anything.
-pub fn handle(request: &Request, look: &Look, may_write: bool) -> Step {
-    decide(request, &look.snapshot, may_write).unwrap_or_else(Step::Answer)
+impl Request {
+    /// Whether it changes anything.
+    pub fn writes(&self) -> bool {
+        match self {
+            Request::SetWeight { .. } | Request::ResetWeight { .. } | Request::Failover { .. } | Request::Reload => {
+                true
+            }
+            Request::Services { .. }
+            | Request::Servers { .. }
+            | Request::Snmp
+            | Request::Status
+            | Request::Vrrp { .. }
+            | Request::Ipvs { .. }
+            | Request::Checkers
+            | Request::Events { .. }
+            | Request::Explain { .. } => false,
+        }
+    }
 }
 
-fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Step, Response> {
-    let writes = matches!(request, Request::SetWeight { .. } | Request::ResetWeight { .. });
-    if writes && !may_write {
-        return Err(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
+/// Decides over a request. `host` is the name of this one; `may_write`: whether the peer may change anything.
+pub fn handle(request: &Request, look: &Look, host: &str, may_write: bool) -> Step {
+    decide(request, look, host, may_write).unwrap_or_else(Step::Answer)
+}
+
+fn decide(request: &Request, look: &Look, host: &str, may_write: bool) -> Result<Step, Response> {
+    if request.writes() && !may_write {
+        return Err(error(Code::PermissionDenied, "only root and the daemon's user may change anything"));
     }
-    if matches!(request, Request::Snmp) {
-        return Ok(Step::NeedsSnmp);
-    }
-    if snapshot.generations.checks.generation == 0 {
-        return Err(error(
-            Code::Unavailable,
-            "there is no word from the checks process: no virtual servers, or not yet",
-        ));
-    }
-    match request {
+    let snapshot = &*look.snapshot;
+    let answer = match request {
+        Request::Snmp => return Ok(Step::NeedsSnmp),
+        Request::Reload => return Ok(Step::NeedsReload),
+        Request::Failover { instance, back } => {
+            let instance = documents::known_instance(instance, snapshot)?;
+            return Ok(Step::NeedsCommand(Command::StandDown { instance, down: !back }));
+        }
+        Request::SetWeight { server, service, weight } => {
+            heard_of_checks(snapshot)?;
+            if *weight > WEIGHT_MAX {
+                return Err(error(Code::BadRequest, format!("a weight is 0 to {WEIGHT_MAX}")));
+            }
+            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
+            return Ok(Step::NeedsCommand(Command::SetWeight { server, weight: *weight }));
+        }
+        Request::ResetWeight { server, service } => {
+            heard_of_checks(snapshot)?;
+            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
+            return Ok(Step::NeedsCommand(Command::ResetWeight { server }));
+        }
         Request::Services { service } => {
+            heard_of_checks(snapshot)?;
             let selector = Selector::new(service.as_deref(), None);
             let found: Vec<Service> = selector.services(snapshot).map(service_view).collect();
             match service {
-                Some(name) if found.is_empty() => Err(no_service(name)),
-                _ => Ok(Step::Answer(Response::Services { services: found })),
+                Some(name) if found.is_empty() => return Err(no_service(name)),
+                _ => Response::Services { services: found },
             }
         }
         Request::Servers { service, server } => {
+            heard_of_checks(snapshot)?;
             let selector = Selector::new(service.as_deref(), server.as_deref());
             let found: Vec<_> = selector.servers(snapshot).collect();
             match server {
@@ -206,20 +330,22 @@ fn decide(request: &Request, snapshot: &Snapshot, may_write: bool) -> Result<Ste
                 _ if !found.is_empty() => {}
                 _ => return Err(nothing_found(&selector, snapshot)),
             }
-            Ok(Step::Answer(servers(&found, snapshot)))
+            servers(&found, snapshot)
         }
-        Request::SetWeight { server, service, weight } => {
-            if *weight > WEIGHT_MAX {
-                return Err(error(Code::BadRequest, format!("a weight is 0 to {WEIGHT_MAX}")));
-            }
-            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
-            Ok(Step::NeedsCommand(Command::SetWeight { server, weight: *weight }))
-        }
-        Request::Snmp => Ok(Step::NeedsSnmp),
-        Request::ResetWeight { server, service } => {
-            let server = only(&Selector::new(service.as_deref(), Some(server)), snapshot)?;
-            Ok(Step::NeedsCommand(Command::ResetWeight { server }))
-        }
+        Request::Status => Response::Status { status: Box::new(report::status(look, host)) },
+        Request::Vrrp { instance } => documents::vrrp(instance.as_deref(), look)?,
+        Request::Ipvs { service } => documents::ipvs(service.as_deref(), look)?,
+        Request::Checkers => Response::Checkers { checkers: report::checkers(look) },
+        Request::Events { since } => Response::Events { events: report::events(look, *since) },
+        Request::Explain { what, service, kind } => documents::explain(what, service.as_deref(), *kind, look)?,
+    };
+    Ok(Step::Answer(answer))
+}
+
+fn heard_of_checks(snapshot: &Snapshot) -> Result<(), Response> {
+    match snapshot.generations.checks.generation {
+        0 => Err(error(Code::Unavailable, "there is no word from the checks process: no virtual servers, or not yet")),
+        _ => Ok(()),
     }
 }
 
@@ -228,8 +354,12 @@ pub fn settled(command: &Command, reply: &Reply, look: &Look) -> Response {
     let snapshot = &*look.snapshot;
     match reply {
         Reply::Done { .. } => {
-            let (Command::SetWeight { server, .. } | Command::ResetWeight { server }) = command else {
-                return error(Code::BadRequest, "this command is not of the control socket");
+            let server = match command {
+                Command::SetWeight { server, .. } | Command::ResetWeight { server } => server,
+                Command::StandDown { instance, .. } => return documents::instance(instance, look),
+                Command::SetPriority { .. } | Command::SetPreempt { .. } => {
+                    return error(Code::BadRequest, "this command is not of the control socket");
+                }
             };
             let found: Vec<_> = Selector::default()
                 .servers(snapshot)
@@ -237,10 +367,9 @@ pub fn settled(command: &Command, reply: &Reply, look: &Look) -> Response {
                 .collect();
             servers(&found, snapshot)
         }
-        Reply::Refused(Refusal::NoSuchServer | Refusal::NoSuchInstance) => {
-            error(Code::NoSuchServer, "it has just left the configuration")
-        }
-        Reply::Refused(Refusal::Owner) => error(Code::Refused, "it owns its addresses: no other router may have them"),
+        Reply::Refused(Refusal::NoSuchServer) => error(Code::NoSuchServer, "it has just left the configuration"),
+        Reply::Refused(Refusal::NoSuchInstance) => error(Code::NoSuchInstance, "it has just left the configuration"),
+        Reply::Refused(Refusal::Owner) => error(Code::Refused, "it owns its addresses: it cannot let others go first"),
         Reply::Refused(Refusal::Kernel(errno)) => {
             error(Code::Refused, format!("the kernel refuses it (error {errno})"))
         }
@@ -249,7 +378,7 @@ pub fn settled(command: &Command, reply: &Reply, look: &Look) -> Response {
 
 /// An answer that is nothing but an error.
 pub fn error(code: Code, message: impl Into<String>) -> Response {
-    Response::Error { code, message: message.into(), candidates: Vec::new() }
+    Response::Error { code, message: message.into(), candidates: Vec::new(), meanings: Vec::new() }
 }
 
 /// The one real server that is meant.
@@ -266,6 +395,7 @@ fn only(selector: &Selector<'_>, snapshot: &Snapshot) -> Result<ServerKey, Respo
             code: Code::Ambiguous,
             message: format!("{} real servers match: say which virtual server is meant", found.len()),
             candidates: found.iter().map(|(service, row)| server_view(service, row)).collect(),
+            meanings: Vec::new(),
         }),
     }
 }

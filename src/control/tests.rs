@@ -38,7 +38,7 @@ fn snapshot() -> Arc<Look> {
 
 fn set(server: &str, service: Option<&str>) -> Step {
     let service = service.map(str::to_owned);
-    handle(&Request::SetWeight { server: server.to_owned(), service, weight: 0 }, &snapshot(), true)
+    handle(&Request::SetWeight { server: server.to_owned(), service, weight: 0 }, &snapshot(), "lb1", true)
 }
 
 fn meant(step: &Step) -> String {
@@ -83,11 +83,11 @@ fn a_server_is_meant_by_its_address_or_its_name() {
 fn those_who_may_not_write_may_read() {
     let snapshot = snapshot();
     let write = Request::ResetWeight { server: "w1".to_owned(), service: None };
-    let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change weights"));
-    assert_eq!(handle(&write, &snapshot, false), refused);
+    let refused = Step::Answer(error(Code::PermissionDenied, "only root and the daemon's user may change anything"));
+    assert_eq!(handle(&write, &snapshot, "lb1", false), refused);
     let read = Request::Servers { service: None, server: Some("w1".to_owned()) };
     let Step::Answer(Response::Servers { servers, statistics_interval_ms, statistics_at_ns }) =
-        handle(&read, &snapshot, false)
+        handle(&read, &snapshot, "lb1", false)
     else {
         panic!("no servers");
     };
@@ -102,14 +102,15 @@ fn lists_are_whole_or_of_one_virtual_server() {
     let snapshot = snapshot();
     let count = |service: Option<&str>| {
         let request = Request::Servers { service: service.map(str::to_owned), server: None };
-        match handle(&request, &snapshot, false) {
+        match handle(&request, &snapshot, "lb1", false) {
             Step::Answer(Response::Servers { servers, .. }) => servers.len(),
             other => panic!("{other:?}"),
         }
     };
     assert_eq!((count(None), count(Some("shop")), count(Some("[2001:db8::1]:53"))), (6, 2, 2));
-    let services =
-        |service: Option<&str>| handle(&Request::Services { service: service.map(str::to_owned) }, &snapshot, false);
+    let services = |service: Option<&str>| {
+        handle(&Request::Services { service: service.map(str::to_owned) }, &snapshot, "lb1", false)
+    };
     assert!(matches!(services(None), Step::Answer(Response::Services { services }) if services.len() == 4));
     assert!(matches!(services(Some("x")), Step::Answer(Response::Error { code: Code::NoSuchService, .. })));
 }
@@ -118,7 +119,7 @@ fn lists_are_whole_or_of_one_virtual_server() {
 fn a_weight_that_ipvs_does_not_have_is_refused() {
     let request = Request::SetWeight { server: "w1".to_owned(), service: None, weight: WEIGHT_MAX + 1 };
     assert!(matches!(
-        handle(&request, &snapshot(), true),
+        handle(&request, &snapshot(), "lb1", true),
         Step::Answer(Response::Error { code: Code::BadRequest, .. })
     ));
 }
@@ -127,7 +128,7 @@ fn a_weight_that_ipvs_does_not_have_is_refused() {
 fn without_word_from_the_checks_process_nothing_is_known() {
     let request = Request::Services { service: None };
     assert!(matches!(
-        handle(&request, &Look::default(), true),
+        handle(&request, &Look::default(), "lb1", true),
         Step::Answer(Response::Error { code: Code::Unavailable, .. })
     ));
 }
@@ -147,4 +148,90 @@ fn a_write_is_answered_with_the_server_as_it_is_then_or_why_not() {
     };
     assert_eq!(code(Refusal::NoSuchServer), Code::NoSuchServer);
     assert_eq!(code(Refusal::Kernel(12)), Code::Refused);
+}
+
+fn answered(request: &Request, look: &Look) -> Response {
+    match handle(request, look, "lb1", false) {
+        Step::Answer(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn explain(what: &str, service: Option<&str>, kind: Option<Kind>) -> String {
+    let request = Request::Explain { what: what.to_owned(), service: service.map(str::to_owned), kind };
+    match answered(&request, &snapshot()) {
+        Response::Explanation { explanation } => explanation.subject,
+        Response::Error { code, meanings, .. } => {
+            let meanings = meanings.iter().map(|meaning| format!(" {:?} {}", meaning.kind, meaning.what));
+            format!("{code:?}{}", meanings.collect::<String>())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_to_be_explained_is_found_by_any_of_its_names_and_what_means_more_than_one_is_listed() {
+    assert!(explain("w2", None, None).contains("192.168.1.11:80"));
+    assert!(explain("shop", None, None).contains("192.0.2.10:80/tcp"));
+    assert!(explain("group:web", None, None).contains("group:web"));
+    assert_eq!(
+        explain("192.168.1.10:80", None, None),
+        "Ambiguous RealServer 192.168.1.10:80 RealServer 192.168.1.10:80"
+    );
+    assert!(explain("192.168.1.10:80", Some("web"), None).contains("group:web"));
+    assert_eq!(explain("192.168.1.10:80", None, Some(Kind::VirtualServer)), "NoSuchService");
+    assert_eq!(explain("192.168.1.10:80", Some("nowhere"), None), "NoSuchService");
+    assert_eq!(explain("nothing", None, None), "NothingSuch");
+    assert_eq!(explain("nothing", Some("shop"), None), "NoSuchServer");
+    assert_eq!(explain("VI_1", None, Some(Kind::Instance)), "Unavailable", "there is no vrrp process");
+}
+
+#[test]
+fn documents_are_narrowed_down_to_what_was_asked_for() {
+    let services =
+        |service: Option<&str>| match answered(&Request::Ipvs { service: service.map(str::to_owned) }, &snapshot()) {
+            Response::Ipvs { ipvs } => Ok(ipvs.services.len()),
+            Response::Error { code, .. } => Err(code),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(services(None), Ok(4));
+    assert_eq!(services(Some("fwmark:47")), Ok(1));
+    assert_eq!(services(Some("nowhere")), Err(Code::NoSuchService));
+    let Response::Status { status } = answered(&Request::Status, &snapshot()) else { panic!() };
+    assert_eq!((&*status.host, status.ipvs.services.len()), ("lb1", 4));
+    let request = Request::Vrrp { instance: Some("VI_1".to_owned()) };
+    assert!(matches!(answered(&request, &snapshot()), Response::Error { code: Code::Unavailable, .. }));
+    assert!(matches!(answered(&Request::Events { since: 0 }, &snapshot()), Response::Events { .. }));
+    assert!(matches!(answered(&Request::Checkers, &snapshot()), Response::Checkers { .. }));
+}
+
+#[test]
+fn every_request_and_answer_can_be_written_and_read() {
+    let requests = [
+        ("{\"command\":\"status\"}", Request::Status),
+        ("{\"command\":\"vrrp\",\"instance\":\"VI_1\"}", Request::Vrrp { instance: Some("VI_1".to_owned()) }),
+        ("{\"command\":\"ipvs\"}", Request::Ipvs { service: None }),
+        ("{\"command\":\"events\",\"since\":7}", Request::Events { since: 7 }),
+        (
+            "{\"command\":\"failover\",\"instance\":\"VI_1\",\"back\":true}",
+            Request::Failover { instance: "VI_1".to_owned(), back: true },
+        ),
+        ("{\"command\":\"reload\"}", Request::Reload),
+        (
+            "{\"command\":\"explain\",\"what\":\"x\",\"kind\":\"real-server\"}",
+            Request::Explain { what: "x".to_owned(), service: None, kind: Some(Kind::RealServer) },
+        ),
+    ];
+    for (text, request) in requests {
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        assert_eq!(request.writes(), matches!(request, Request::Failover { .. } | Request::Reload));
+    }
+    for request in
+        [Request::Status, Request::Ipvs { service: None }, Request::Checkers, Request::Services { service: None }]
+    {
+        let response = answered(&request, &snapshot());
+        let text = serde_json::to_string(&response).unwrap();
+        assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), response, "{text}");
+    }
 }

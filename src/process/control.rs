@@ -31,19 +31,31 @@ const CONNECTIONS_MAX: usize = 32;
 /// Longest line that is read, octets.
 const LINE_MAX: usize = 4096;
 
+/// An answer is written in pieces of this size; each has [`Limits::write`].
+const PIECE: usize = 64 << 10;
+
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// A tool that says nothing is left after this.
     idle: Duration,
-    /// And one that does not read its answer.
+    /// And one that does not read its answer, or a piece of a long one.
     write: Duration,
+    /// The whole of a long answer.
+    write_all: Duration,
     /// A command, until it is in force and visible.
     command: Duration,
+    /// A configuration, until it is read and in force, or refused.
+    reload: Duration,
 }
 
-const LIMITS: Limits =
-    Limits { idle: Duration::from_secs(60), write: Duration::from_secs(5), command: Duration::from_secs(2) };
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(60),
+    write: Duration::from_secs(5),
+    write_all: Duration::from_secs(30),
+    command: Duration::from_secs(2),
+    reload: Duration::from_secs(60),
+};
 
 /// Where the socket is: in a place of its own for the daemon with Keepalived's usual pid file, beside the pid file for any
 /// other.
@@ -105,6 +117,11 @@ pub enum Ask {
     Reload(oneshot::Sender<ReloadReport>),
     /// A picture of what was recorded.
     Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
+    /// A file that the configuration names and only the supervisor may open.
+    OpenFile(PathBuf, oneshot::Sender<io::Result<OwnedFd>>),
+    /// An empty textfile; and it is whole.
+    Textfile(oneshot::Sender<io::Result<OwnedFd>>),
+    TextfileDone,
 }
 
 /// The bridge's end of all connections.
@@ -138,6 +155,11 @@ impl Control {
         }
         self.accepting = Some(tokio::spawn(accept(listener, self.user, self.ask.clone())));
         Ok(())
+    }
+
+    /// For others who ask as a connection does.
+    pub fn asker(&self) -> mpsc::Sender<Ask> {
+        self.ask.clone()
     }
 
     /// The next question.
@@ -236,26 +258,66 @@ async fn converse(stream: UnixStream, may_write: bool, ask: mpsc::Sender<Ask>, l
             Ok(Ok(_)) => {}
         }
         let too_long = text.len() > LINE_MAX;
-        let response = if too_long {
-            error(Code::BadRequest, format!("a request is at most {LINE_MAX} octets"))
+        let answer = if too_long {
+            line(&error(Code::BadRequest, format!("a request is at most {LINE_MAX} octets")))
         } else {
             match serde_json::from_slice::<Request>(&text) {
-                Ok(request) => answer(&request, may_write, &ask, limits.command).await,
-                Err(problem) => error(Code::BadRequest, problem.to_string()),
+                Ok(request) => answer(request, may_write, &ask, &limits).await,
+                Err(problem) => line(&error(Code::BadRequest, problem.to_string())),
             }
         };
-        if !matches!(timeout(limits.write, stream.write_all(&line(&response))).await, Ok(Ok(()))) || too_long {
+        if !matches!(timeout(limits.write_all, write(&mut stream, &answer, limits.write)).await, Ok(Ok(()))) || too_long
+        {
             return;
         }
     }
 }
 
-async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
-    let stopping = || error(Code::Unavailable, "the daemon stops");
-    let Some(shown) = look(ask).await else { return stopping() };
-    let command = match handle(request, &shown, may_write) {
+/// Who reads slowly gets a long answer as well; who does not read at all is left.
+async fn write(stream: &mut BufReader<UnixStream>, answer: &[u8], patience: Duration) -> io::Result<()> {
+    for piece in answer.chunks(PIECE) {
+        timeout(patience, stream.write_all(piece)).await??;
+    }
+    Ok(())
+}
+
+/// What is left to do for a line.
+enum Rest {
+    Written(Vec<u8>),
+    Step(Step),
+}
+
+/// The answer as a line.
+async fn answer(request: Request, may_write: bool, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Vec<u8> {
+    let Some(shown) = look(ask).await else { return line(&stopping()) };
+    // Ten thousand servers are megabytes of JSON: nobody waits for that.
+    let built = tokio::task::spawn_blocking(move || {
+        let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match handle(&request, &shown, &host, may_write) {
+            Step::Answer(response) => Rest::Written(line(&response)),
+            step => Rest::Step(step),
+        }
+    });
+    match built.await {
+        Ok(Rest::Written(line)) => line,
+        Ok(Rest::Step(step)) => line(&carry(step, ask, limits).await),
+        Err(problem) => {
+            error!("an answer over the control socket failed: {problem}");
+            line(&stopping())
+        }
+    }
+}
+
+fn stopping() -> Response {
+    error(Code::Unavailable, "the daemon stops")
+}
+
+async fn carry(step: Step, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Response {
+    let patience = limits.command;
+    let command = match step {
         Step::Answer(response) => return response,
         Step::NeedsCommand(command) => command,
+        Step::NeedsReload => return reload(ask, limits.reload).await,
         Step::NeedsSnmp => {
             let (tell, told) = oneshot::channel();
             let asked = ask.send(Ask::Snmp(tell)).await.is_ok();
@@ -265,14 +327,14 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
             };
         }
     };
-    drop(shown);
+    let owner = command.owner().name();
     let (tell, told) = oneshot::channel();
     if ask.send(Ask::Carry(command.clone(), tell)).await.is_err() {
         return stopping();
     }
     let reply = match timeout(patience, told).await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => return error(Code::NoAnswer, "the checks process is not there; it is started again"),
+        Ok(Err(_)) => return error(Code::NoAnswer, format!("the {owner} process is not there; it is started again")),
         Err(_) => {
             let text = format!("no answer within {patience:?}; it may still be carried out");
             return error(Code::NoAnswer, text);
@@ -287,9 +349,25 @@ async fn answer(request: &Request, may_write: bool, ask: &mpsc::Sender<Ask>, pat
             if let (Command::ResetWeight { server }, Response::Servers { .. }) = (&command, &response) {
                 info!("weight of {server} in {} is as configured again", server.service);
             }
+            if let (Command::StandDown { instance, down }, Response::Instance { .. }) = (&command, &response) {
+                let what = if *down { "lets others go first" } else { "takes part in the election again" };
+                info!("({instance}) {what}, by an operator over the control socket");
+            }
             response
         }
         None => stopping(),
+    }
+}
+
+async fn reload(ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
+    let (tell, told) = oneshot::channel();
+    if ask.send(Ask::Reload(tell)).await.is_err() {
+        return stopping();
+    }
+    match timeout(patience, told).await {
+        Ok(Ok(reload)) => Response::Reload { reload },
+        Ok(Err(_)) => error(Code::NoAnswer, "the supervisor cannot be told now"),
+        Err(_) => error(Code::NoAnswer, format!("no end of it within {patience:?}; it goes on")),
     }
 }
 
@@ -324,8 +402,13 @@ mod tests {
         Arc::new(Look { snapshot, ..Look::default() })
     }
 
-    const IMPATIENT: Limits =
-        Limits { idle: Duration::from_secs(2), write: Duration::from_millis(400), command: Duration::from_millis(200) };
+    const IMPATIENT: Limits = Limits {
+        idle: Duration::from_secs(2),
+        write: Duration::from_millis(400),
+        write_all: Duration::from_secs(20),
+        command: Duration::from_millis(200),
+        reload: Duration::from_millis(200),
+    };
 
     /// One connection, and a bridge whose engine answers so; `None`: it does not.
     fn connected(may_write: bool, reply: Option<Reply>) -> BufReader<UnixStream> {
@@ -333,13 +416,18 @@ mod tests {
         let (ask, mut asks) = mpsc::channel(4);
         tokio::spawn(converse(theirs, may_write, ask, IMPATIENT));
         tokio::spawn(async move {
-            let mut unanswered = Vec::new();
+            let (mut unanswered, mut reloads) = (Vec::new(), Vec::new());
             while let Some(ask) = asks.recv().await {
                 match (ask, reply.clone()) {
                     (Ask::Look(tell), _) => drop(tell.send(snapshot())),
                     (Ask::Snmp(tell), _) => drop(tell),
-                    (Ask::Reload(tell), _) => drop(tell),
+                    (Ask::Reload(tell), Some(_)) => {
+                        drop(tell.send(ReloadReport { successful: true, accepted: 3, ..ReloadReport::default() }));
+                    }
+                    (Ask::Reload(tell), None) => reloads.push(tell),
                     (Ask::Draw(_, tell), _) => drop(tell),
+                    (Ask::OpenFile(_, tell) | Ask::Textfile(tell), _) => drop(tell),
+                    (Ask::TextfileDone, _) => {}
                     (Ask::Carry(_, tell), Some(reply)) => drop(tell.send(reply)),
                     (Ask::Carry(_, tell), None) => unanswered.push(tell),
                 }
@@ -366,6 +454,7 @@ mod tests {
         Reply::Done { undo: Command::ResetWeight { server }, visible_at: 1 }
     }
 
+    const RELOAD: &[u8] = b"{\"command\":\"reload\"}\n";
     const SET: &[u8] = b"{\"command\":\"set-weight\",\"server\":\"192.168.1.10:80\",\"weight\":0}\n";
 
     #[tokio::test]
@@ -412,7 +501,9 @@ mod tests {
     #[tokio::test]
     async fn who_may_not_write_is_told_so() {
         let mut stream = connected(false, Some(done()));
-        assert_eq!(ask(&mut stream, SET).await["code"], "permission-denied");
+        for line in [SET, RELOAD, b"{\"command\":\"failover\",\"instance\":\"VI_1\"}\n"] {
+            assert_eq!(ask(&mut stream, line).await["code"], "permission-denied");
+        }
         assert_eq!(ask(&mut stream, b"{\"command\":\"servers\"}\n").await["answer"], "servers");
     }
 
@@ -426,6 +517,52 @@ mod tests {
         );
         let mut stream = connected(true, None);
         assert_eq!(ask(&mut stream, SET).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn a_reload_is_answered_with_what_became_of_it_or_by_the_clock() {
+        let mut stream = connected(true, Some(done()));
+        let answer = ask(&mut stream, RELOAD).await;
+        assert_eq!((&answer["answer"], &answer["reload"]["accepted"]), (&json!("reload"), &json!(3)));
+        let mut stream = connected(true, None);
+        assert_eq!(ask(&mut stream, RELOAD).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_gets_to_who_reads_slowly_and_who_does_not_read_is_left() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (tell, mut asks) = mpsc::channel(4);
+        tokio::spawn(converse(theirs, true, tell, IMPATIENT));
+        let config = service(address_key("192.0.2.10", 80, Protocol::Tcp), Family::V4);
+        let address = |n: u32| format!("10.0.{}.{}", n / 250, n % 250 + 1);
+        let servers = (0..5_000).map(|n| (server(&config, &address(n), 80, 3), Default::default())).collect();
+        let snapshot = committed(service_rows(1, config, Default::default(), servers)).snapshot();
+        let shown = Arc::new(Look { snapshot, ..Look::default() });
+        tokio::spawn(async move {
+            while let Some(Ask::Look(tell)) = asks.recv().await {
+                drop(tell.send(Arc::clone(&shown)));
+            }
+        });
+        let mut stream = BufReader::with_capacity(PIECE, ours);
+        stream.write_all(b"{\"command\":\"ipvs\"}\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") {
+            // Longer than one piece may take, all in all.
+            sleep(Duration::from_millis(15)).await;
+            let piece = timeout(Duration::from_secs(20), stream.fill_buf()).await.expect("a piece").unwrap().to_vec();
+            assert!(!piece.is_empty(), "it ended after {} octets", answer.len());
+            stream.consume(piece.len());
+            answer.extend(piece);
+        }
+        assert!(answer.len() > 1 << 20);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["ipvs"]["services"][0]["servers"].as_array().unwrap().len(), 5_000);
+
+        stream.write_all(b"{\"command\":\"ipvs\"}\n").await.unwrap();
+        sleep(3 * IMPATIENT.write).await;
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await.expect("the end").unwrap();
+        assert!(!rest.ends_with(b"\n"), "the rest was thrown away");
     }
 
     #[tokio::test]

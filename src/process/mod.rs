@@ -3,8 +3,9 @@
 //! One binary, several roles by re-exec ([`role`]). The [`supervisor`] starts, wires, restarts and stops the others and
 //! parses nothing; [`load`] turns text into a sealed configuration and exits; [`vrrp`] and [`checks`] drive their engines;
 //! the [`runner`] executes scripts and sends mail; the [`bridge`] keeps a copy of what the engines say and shows it to SNMP
-//! and over the [`control`] socket. Start reading at [`lifecycle`].
+//! and over the [`control`] socket, and over HTTP ([`web`]). Start reading at [`lifecycle`].
 
+pub mod beside;
 pub mod bridge;
 pub mod checks;
 pub mod control;
@@ -25,3 +26,4 @@ mod statefile;
 pub mod supervisor;
 mod usage;
 pub mod vrrp;
+pub mod web;

@@ -7,10 +7,14 @@
 
 mod events;
 pub mod explain;
+#[cfg(test)]
+mod fixture;
 mod ipvs;
 pub mod page;
 mod reason;
 mod status;
+#[cfg(test)]
+mod tests;
 mod troubles;
 mod vrrp;
 pub mod words;

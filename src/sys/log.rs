@@ -187,8 +187,12 @@ fn cut(text: &str) -> &str {
 
 /// The local time in the given strftime format.
 pub fn local_time(format: &str) -> String {
+    local_time_at(format, i64::try_from(crate::clock::wall().0 / 1_000_000_000).unwrap_or(0))
+}
+
+/// A moment, seconds since 1970, likewise.
+pub fn local_time_at(format: &str, seconds: i64) -> String {
     let Ok(format) = std::ffi::CString::new(format) else { return String::new() };
-    let seconds = i64::try_from(crate::clock::wall().0 / 1_000_000_000).unwrap_or(0);
     let mut out = [0_u8; 64];
     // SAFETY: tm is plain old data; localtime_r fills it, strftime writes at most `out.len()` bytes and returns how many.
     let length = unsafe {

@@ -109,7 +109,9 @@ pub fn draw(picture: &Picture, request: &GraphRequest, end: u64) -> Result<Vec<u
 }
 
 fn properties(picture: &Picture, request: &GraphRequest, start: u64, end: u64) -> GraphProps {
-    let small = request.height < LEGEND_HEIGHT_MIN || request.width < LEGEND_WIDTH_MIN;
+    let (width, height) = if picture.legend_beside { (640, 240) } else { (400, 180) };
+    // There is no room for a legend.
+    let small = request.width < width || request.height < height;
     let position = picture.legend_beside.then_some(props::LegendPosition::East);
     let tags = [
         ColorTag::Back,
@@ -160,10 +162,6 @@ fn properties(picture: &Picture, request: &GraphRequest, start: u64, end: u64) -
         ..GraphProps::default()
     }
 }
-
-/// Pictures below these have no room for a legend.
-const LEGEND_WIDTH_MIN: u32 = 400;
-const LEGEND_HEIGHT_MIN: u32 = 180;
 
 fn element(element: &Element) -> Result<GraphElement, RrdError> {
     let name = |var: &String| VarName::new(var.clone());

@@ -9,7 +9,7 @@ use super::tree::Kind;
 use super::*;
 use crate::conf::model::{
     Access, AuthProtocol, Community, HttpSettings, MetricsSettings, PrivacyProtocol, QueueSettings, RealServerSeries,
-    Receiver, Responder, Retries, RrdProfile, RrdSettings, Secret, Textfile, UnixListener, UsmUser,
+    Responder, Retries, RrdProfile, RrdSettings, Secret, Textfile, UnixListener, UsmUser,
 };
 
 fn whole(text: &str) -> Settings {

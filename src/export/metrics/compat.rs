@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Build;
-use super::family::{Family, Samples, Spare, counter, gauge};
+use super::family::{Family, Samples, Spare, counter, gauge, info};
 use super::view::{Router, Service, View, running, wanted};
 use crate::bus::rows::{AddressRow, Counters, Finding, ServerConfig, ServerRow, State, TrackerConfig};
 use crate::check::table::Stats;
@@ -60,9 +60,7 @@ impl Names {
 
 /// Text 0.0.4 with those names, each family once.
 pub fn render(look: &Look, names: &[Names]) -> Vec<u8> {
-    // Their build facts are theirs, and are left out.
-    let build =
-        Build { version: String::new(), revision: String::new(), rustc: String::new(), features: String::new() };
+    let build = Build::this();
     let view = View::new(look, &build);
     let mut out = String::new();
     let mut seen = BTreeSet::new();
@@ -87,6 +85,9 @@ const MEHDY_ROUTER: &[&str] = &["iname", "intf", "vrid"];
 const MEHDY_ADDRESS: &[&str] = &["iname", "intf", "vrid", "ip_address"];
 
 static MEHDY: &[Family] = &[
+    info("keepalived_exporter_build_info", "Always 1; which build of keepwatch answers.")
+        .labels(&["version", "revision", "branch", "goversion"])
+        .from(|view, out| out.put(&[&view.build.version, &view.build.revision, "", ""], 1.0)),
     gauge("keepalived_vrrp_state", "State for each address: 0 init, 1 backup, 2 master, 3 fault.")
         .labels(MEHDY_ADDRESS)
         .from(|view, out| of_addresses(view, out, false, |router, _| f64::from(router.row.state as u8))),

@@ -246,6 +246,13 @@ impl Drawing<'_> {
         let all = labels.iter().map(String::as_str).chain(["all together", rest_label.as_str()]);
         self.label_width = all.map(|label| label.chars().count()).max().unwrap_or(0);
         self.picture.legend_beside = shown.len() > 4;
+        if self.picture.legend_beside {
+            // There is no room for words in each line.
+            let head = self.name("n");
+            self.picture.elements.push(Element::Vdef { var: head.clone(), rpn: format!("{},LAST", whole.var) });
+            let format = format!("{:1$}    last      avg      max\\l:strftime", "", self.label_width);
+            self.picture.elements.push(Element::Print { var: head, format });
+        }
         let colors = if self.dark { DARK } else { LIGHT };
         for (at, (server, label)) in shown.iter().zip(&labels).enumerate() {
             let Ok(series) = self.series(server, "conns") else { continue };
@@ -409,7 +416,7 @@ impl Drawing<'_> {
         {
             let series = self.series(object, ds)?;
             self.line(&series.var, 1.5, Color(self.on_canvas(color), 0xff), Some(name));
-            self.numbers(&series, NUMBER);
+            self.numbers(&series, "%7.2lf");
         }
         Ok(())
     }
@@ -499,7 +506,11 @@ impl Drawing<'_> {
         ] {
             let var = self.name("n");
             self.picture.elements.push(Element::Vdef { var: var.clone(), rpn });
-            self.picture.elements.push(Element::Print { var, format: format!(" {prefix} {format}{end}") });
+            let format = match self.picture.legend_beside {
+                true => format!("%5.1lf%s{end}"),
+                false => format!(" {prefix} {format}{end}"),
+            };
+            self.picture.elements.push(Element::Print { var, format });
         }
     }
 

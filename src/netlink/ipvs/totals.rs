@@ -64,10 +64,10 @@ mod tests {
 
     #[test]
     fn counters_and_rates_are_read_as_hexadecimal_numbers() {
-        let text = file([0x1f, 0x10, 2, 0xdead_beef_00, 5], [6, 7, 8, 0xa, 10]);
+        let text = file([0x1f, 0x10, 2, 0x00de_adbe_ef00, 5], [6, 7, 8, 0xa, 10]);
         let stats = parse(&text).unwrap();
         assert_eq!((stats.connections, stats.packets_in, stats.packets_out), (31, 16, 2));
-        assert_eq!((stats.bytes_in, stats.bytes_out), (0xdead_beef_00, 5));
+        assert_eq!((stats.bytes_in, stats.bytes_out), (0x00de_adbe_ef00, 5));
         assert_eq!((stats.connection_rate, stats.packet_rate_in, stats.packet_rate_out), (6, 7, 8));
         assert_eq!((stats.byte_rate_in, stats.byte_rate_out), (10, 10));
     }

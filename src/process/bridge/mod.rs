@@ -12,6 +12,7 @@ mod report;
 mod respond;
 mod rrd;
 mod runner;
+mod web;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use self::reload::Reloads;
 use self::respond::Agent;
 use self::rrd::History;
 use self::runner::Runner;
+use self::web::Http;
 use super::control::{Ask, Control};
 use super::dumps;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
@@ -108,6 +110,7 @@ struct Bridge {
     control: Control,
     direct: Direct,
     agent: Agent,
+    http: Http,
     /// The SNMP engine is being read from disk.
     counting: Option<JoinHandle<Counted>>,
     started: Instant,
@@ -163,6 +166,7 @@ impl Bridge {
             control: Control::new(user),
             direct: Direct::new(started, seed),
             agent: Agent::default(),
+            http: Http::default(),
             counting: None,
             started,
             leaving: None,
@@ -215,6 +219,7 @@ impl Bridge {
             self.wake_agent(now);
             self.wake_rrd(now);
             self.heart.beats(now, clock::wall(), logging::counts);
+            self.wake_http(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -229,7 +234,7 @@ impl Bridge {
     fn deadline(&self) -> Option<Instant> {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
-        let ours = [stall, self.leaving, self.history.deadline(), Some(self.heart.deadline())];
+        let ours = [stall, self.leaving, self.history.deadline(), self.http.deadline(), Some(self.heart.deadline())];
         snmp.into_iter().chain(ours).flatten().min()
     }
 
@@ -268,6 +273,7 @@ impl Bridge {
     fn configure(&mut self, config: &Config) {
         self.configure_objects(config);
         self.configure_direct(&config.settings.snmp);
+        self.configure_http(&config.settings);
         self.configure_agent();
         self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
@@ -351,8 +357,9 @@ impl Bridge {
                 self.daemon = (*daemon).into();
                 self.reloads.told(&self.daemon);
             }
-            // Not asked for yet.
-            (ToChild::ListeningStream { .. } | ToChild::File { .. } | ToChild::Textfile { .. }, _) => {}
+            (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
+            (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
+            (ToChild::Textfile { error }, fd) => self.textfile_opened(opened(error, fd)),
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -380,6 +387,9 @@ impl Bridge {
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
             Ask::Draw(graph, tell) => self.draw(graph, tell),
+            Ask::OpenFile(path, tell) => self.open_file(path, tell),
+            Ask::Textfile(tell) => self.want_textfile(tell),
+            Ask::TextfileDone => self.textfile_is_whole(),
         }
     }
 
@@ -410,6 +420,11 @@ impl Bridge {
             Err(error) => error!("cannot write the counters: {error}"),
         }
     }
+}
+
+/// A descriptor that the supervisor has opened, or why it has not.
+fn opened(error: Option<i32>, fd: Option<OwnedFd>) -> std::io::Result<OwnedFd> {
+    fd.ok_or_else(|| std::io::Error::from_raw_os_error(error.unwrap_or(libc::EIO)))
 }
 
 #[cfg(test)]

@@ -455,7 +455,7 @@ async fn nobody_who_always_has_something_to_say_keeps_another_from_being_heard()
     manager.socket.send_to(b"x", manager.agent).unwrap();
     let mut woken = [0; 3];
     for _ in 0..400 {
-        match lab.bridge.wait(None).await {
+        match lab.bridge.wait(lab.bridge.deadline()).await {
             Woken::Engine(Source::Vrrp) => woken[0] += 1,
             Woken::Engine(Source::Checks) => woken[1] += 1,
             Woken::Datagrams(_) => woken[2] += 1,

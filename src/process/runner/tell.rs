@@ -2,13 +2,12 @@
 //! that it is gone, ends the line. What it does not take is not kept for it.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tracing::error;
 
 use crate::bus::frame;
-use crate::bus::timing::RunnerPulse;
+use crate::bus::timing::{Pulse, RunnerPulse};
 use crate::clock::Instant;
 use crate::sys::aio::{self, Owned};
 use crate::sys::seqpacket::{Sent, Seqpacket};
@@ -17,9 +16,7 @@ use crate::sys::seqpacket::{Sent, Seqpacket};
 #[derive(Default)]
 pub struct Teller {
     line: Option<Line>,
-    /// What the bridge has, and since when.
-    told: Option<(RunnerPulse, Instant)>,
-    look_at: Instant,
+    due: Instant,
 }
 
 struct Line {
@@ -28,12 +25,7 @@ struct Line {
 }
 
 impl Teller {
-    /// How often it is looked whether there is news.
-    const EVERY: Duration = Duration::from_secs(2);
-    /// Without news the bridge hears that there is somebody.
-    const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-
-    /// A new bridge, which knows nothing.
+    /// A new bridge, which knows nothing and hears at once.
     pub fn meet(&mut self, fd: OwnedFd) {
         *self = Teller::default();
         match fd.try_clone().and_then(aio::register) {
@@ -56,23 +48,16 @@ impl Teller {
 
     /// When to call [`Self::tell`].
     pub fn deadline(&self) -> Option<Instant> {
-        self.line.is_some().then_some(self.look_at)
+        self.line.is_some().then_some(self.due)
     }
 
+    /// Tells, when it is time. It is a sign of life as well: without news, too.
     pub fn tell(&mut self, now: Instant, pulse: impl FnOnce() -> RunnerPulse) {
-        let Some(line) = self.line.as_ref().filter(|_| self.look_at <= now) else { return };
-        self.look_at = now + Self::EVERY;
-        let pulse = pulse();
-        let known = self.told.is_some_and(|(told, at)| {
-            RunnerPulse { at: pulse.at, ..told } == pulse && now.since(at) < Self::SIGN_OF_LIFE
-        });
-        if known {
-            return;
-        }
-        match frame::encode(&pulse).map(|bytes| line.socket.send(&bytes, &[])) {
-            Ok(Ok(Sent::Yes)) => self.told = Some((pulse, now)),
-            // It gets what is the latest when there is room.
-            Ok(Ok(Sent::Full)) => {}
+        let Some(line) = self.line.as_ref().filter(|_| self.due <= now) else { return };
+        self.due = now + Pulse::EVERY;
+        match frame::encode(&pulse()).map(|bytes| line.socket.send(&bytes, &[])) {
+            // One that does not read gets what is the latest when there is room.
+            Ok(Ok(Sent::Yes | Sent::Full)) => {}
             Ok(Ok(Sent::Gone) | Err(_)) => self.part(),
             Err(error) => error!("cannot speak to the bridge process: {error}"),
         }
@@ -111,16 +96,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn news_is_told_within_two_seconds_and_life_every_ten() {
+    async fn a_bridge_hears_at_once_and_then_every_two_seconds() {
         let (mut teller, bridge) = met();
-        assert!(teller.deadline().is_some_and(|at| at <= self::at(0)), "a new bridge hears at once");
+        assert_eq!(teller.deadline(), Some(at(0)));
         let mut told = vec![];
-        for ms in (0..=30_000).step_by(500) {
-            // One script ends after 5.5 s.
-            teller.tell(at(ms), || pulse(ms, u64::from(ms >= 5_500)));
+        for ms in (0..=6_000).step_by(500) {
+            // One script ends after 2.5 s.
+            teller.tell(at(ms), || pulse(ms, u64::from(ms >= 2_500)));
             told.extend(heard(&bridge).into_iter().map(|it| (it.at.0, it.scripts.sent)));
         }
-        assert_eq!(told, [(0, 0), (6_000, 1), (16_000, 1), (26_000, 1)]);
+        assert_eq!(told, [(0, 0), (2_000, 0), (4_000, 1), (6_000, 1)]);
+        assert_eq!(teller.deadline(), Some(at(8_000)));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use super::{MESSAGES_PER_TURN, RESPAWN_FIRST, RESPAWN_MAX, STABLE_AFTER, Supervisor};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant, WallTime};
+use crate::process::beside;
 use crate::process::control::ControlSocket;
 use crate::process::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor};
 use crate::process::pidfile::PidFile;
@@ -57,7 +58,7 @@ impl Supervisor {
         let (ours, theirs) = Seqpacket::pair()?;
         let program = match role {
             // librrd is not to be mapped by any other: its process has a binary of its own.
-            Role::Rrd => beside_us(RRD_BINARY)?,
+            Role::Rrd => beside::us(beside::RRD)?,
             _ => PathBuf::from("/proc/self/exe"),
         };
         #[allow(clippy::disallowed_methods)]
@@ -74,7 +75,8 @@ impl Supervisor {
         if let Err(error) = self.try_start(role, backoff, restarted) {
             if role == Role::Rrd && error.kind() == io::ErrorKind::NotFound {
                 error!(
-                    "there is no {RRD_BINARY} beside keepwatchd: no RRD files are written until it is installed and the configuration reloaded"
+                    "there is no {} beside keepwatchd: no RRD files are written until it is installed and the configuration reloaded",
+                    beside::RRD
                 );
                 return;
             }
@@ -305,15 +307,6 @@ fn speak(one: Role, other: Role) -> bool {
             | (Role::Vrrp, Role::Checks)
             | (Role::Bridge, Role::Rrd)
     )
-}
-
-/// The binary of [`Role::Rrd`].
-const RRD_BINARY: &str = "keepwatch-rrd";
-
-/// A program in the directory of our own.
-fn beside_us(name: &str) -> io::Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    Ok(this.parent().unwrap_or(Path::new("/")).join(name))
 }
 
 pub(super) fn roles(sheet: &Sheet) -> Vec<Role> {

@@ -80,10 +80,13 @@ fn an_empty_file_asks_for_nothing_and_defaults_are_those_of_the_toolkit() {
 fn what_cannot_be_done_is_told_with_its_place() {
     for (text, expected) in [
         ("tls_server_config:\n  cert_file: c\n", "2:3 `key_file` is missing here"),
-        ("tls_server_config: {certfile: c, key_file: k}", "1:21 there is no setting `certfile` in tls_server_config"),
+        (
+            "tls_server_config: {cert_file: c, key_file: k, certfile: c}",
+            "1:48 there is no setting `certfile` in tls_server_config",
+        ),
         (
             "tls_server_config: {cert_file: c, key_file: k, client_auth_type: RequireAndVerifyClientCert}",
-            "1:67 this needs a `client_ca_file`",
+            "1:66 this needs a `client_ca_file`",
         ),
         (
             "tls_server_config:\n  cert_file: c\n  key_file: k\n  client_ca_file: ca\n",

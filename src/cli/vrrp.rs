@@ -1,0 +1,259 @@
+//! `keepwatch vrrp`: instances as a table, or one of them with all that is known of it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::client::Connection;
+use super::outcome::{finish, print, print_json, status};
+use super::text::{Cell, Page, Table, Tone, count, span};
+use super::watch::Watch;
+use crate::report::{InstanceReport, SyncGroupReport, TrackedReport, VrrpReport};
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Instance; shows all that is known of it
+    instance: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+impl Show {
+    pub fn run(self) -> ExitCode {
+        let result = self.watch.repeat(|| {
+            let vrrp = self.connection.vrrp(self.instance.as_deref())?;
+            if self.connection.json {
+                print_json(&vrrp);
+            } else {
+                print(&shown(&vrrp, self.instance.is_some(), &Page::stdout()));
+            }
+            Ok(if vrrp.instances.iter().all(is_well) { status::GOOD } else { status::TROUBLE })
+        });
+        finish(result, self.connection.json, self.instance.as_deref())
+    }
+}
+
+/// In a state that it may be in, alone, with its addresses where they belong.
+fn is_well(instance: &InstanceReport) -> bool {
+    instance.state != "fault"
+        && instance.other_master.is_none()
+        && instance.addresses.iter().all(|address| address.wanted == address.present)
+}
+
+fn shown(vrrp: &VrrpReport, in_full: bool, page: &Page) -> String {
+    if in_full {
+        return vrrp.instances.iter().map(|instance| full(instance, page)).collect::<Vec<_>>().join("\n");
+    }
+    if vrrp.instances.is_empty() {
+        return "no instances\n".to_owned();
+    }
+    let mut out = table(&vrrp.instances, page, "");
+    if !vrrp.sync_groups.is_empty() {
+        out += "\n";
+        out += &groups(&vrrp.sync_groups, page, "");
+    }
+    out
+}
+
+pub(super) fn table(instances: &[InstanceReport], page: &Page, indent: &'static str) -> String {
+    let mut table =
+        Table::new(page, indent, &["instance", "state", ">for", ">prio", "link", ">vrid", "master", "addresses"]);
+    for instance in instances {
+        let missing = instance.addresses.iter().filter(|address| address.wanted && !address.present).count();
+        let extra = instance.addresses.iter().filter(|address| !address.wanted && address.present).count();
+        let mut addresses = match &instance.addresses[..] {
+            [] => "-".to_owned(),
+            [one] => one.address.clone(),
+            [first, more @ ..] => format!("{} +{}", first.address, more.len()),
+        };
+        if missing > 0 {
+            addresses += &format!(" ({missing} MISSING)");
+        }
+        if extra > 0 {
+            addresses += &format!(" ({extra} NOT OURS NOW)");
+        }
+        let tone = if missing + extra > 0 { Tone::Bad } else { Tone::Plain };
+        let mut state = instance.state.clone();
+        if instance.wanted != instance.state {
+            state += &format!(" (to {})", instance.wanted);
+        }
+        if instance.stood_down.is_some() {
+            state += ", stood down";
+        }
+        let (master, master_tone) = match (&instance.other_master, &instance.master) {
+            (Some(other), _) => (format!("ALSO {}", other.address), Tone::Bad),
+            (None, _) if instance.state == "master" => ("self".to_owned(), Tone::Plain),
+            (None, Some(master)) => (format!("{} ({})", master.address, master.priority), Tone::Plain),
+            (None, None) => ("-".to_owned(), Tone::Plain),
+        };
+        table.row([
+            (&*instance.name).into(),
+            Cell::new(state, Tone::of_state(&instance.state)),
+            page.age(instance.since).into(),
+            u64::from(instance.priority.effective).into(),
+            (&*instance.interface).into(),
+            u64::from(instance.vrid).into(),
+            Cell::new(master, master_tone),
+            Cell::new(addresses, tone),
+        ]);
+    }
+    table.text()
+}
+
+pub(super) fn groups(groups: &[SyncGroupReport], page: &Page, indent: &'static str) -> String {
+    let mut table = Table::new(page, indent, &["sync group", "state", ">for", "members"]);
+    for group in groups {
+        let state = Cell::new(&group.state, Tone::of_state(&group.state));
+        table.row([(&*group.name).into(), state, page.age(group.since).into(), group.members.join(", ").into()]);
+    }
+    table.text()
+}
+
+/// All of one instance.
+pub(super) fn full(instance: &InstanceReport, page: &Page) -> String {
+    let state = page.paint(&instance.state.to_uppercase(), Tone::of_state(&instance.state));
+    let mut out = format!("{}  {state} for {}", instance.name, page.age(instance.since));
+    if !instance.reason.is_empty() {
+        out += &page.paint(&format!(": {}", instance.reason), Tone::Plain);
+    }
+    out += "\n";
+    let mut line = |name: &str, text: &str, tone: Tone| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {name:<10} {}", page.paint(text, tone));
+    };
+    for fault in &instance.faults {
+        line("fault", fault, Tone::Bad);
+    }
+    if let Some(since) = instance.stood_down {
+        let text =
+            format!("{} ago by an operator: lets others go first (`keepwatch failover --back`)", page.age(since));
+        line("stood down", &text, Tone::Odd);
+    }
+    let heard =
+        |at: Option<f64>| at.map(|at| format!(", heard {} ago", span((page.now - at).max(0.001)))).unwrap_or_default();
+    if let Some(other) = &instance.other_master {
+        let text = format!("{}, priority {}{}: two masters", other.address, other.priority, heard(other.at));
+        line("OTHER", &text, Tone::Bad);
+    }
+    if let Some(master) = instance.master.as_ref().filter(|_| instance.state != "master") {
+        line("master", &format!("{}, priority {}{}", master.address, master.priority, heard(master.at)), Tone::Plain);
+    }
+    line(
+        "router",
+        &format!(
+            "VRRPv{} id {}, {}, {} on {}{}",
+            instance.version,
+            instance.vrid,
+            instance.family,
+            if instance.unicast { "unicast" } else { "multicast" },
+            instance.interface,
+            instance.primary_address.as_ref().map(|own| format!(" from {own}")).unwrap_or_default(),
+        ),
+        Tone::Plain,
+    );
+    line(
+        "timers",
+        &format!(
+            "adverts every {}, takes over after {} of silence",
+            span(instance.advert_interval),
+            span(instance.master_down_interval)
+        ),
+        Tone::Plain,
+    );
+    line("priority", &priority(instance), Tone::Plain);
+    for tracked in &instance.tracked {
+        let (text, tone) = tracks(tracked);
+        line("", &text, tone);
+    }
+    line("preempt", if instance.preempt { "yes" } else { "no" }, Tone::Plain);
+    if let Some(group) = &instance.sync_group {
+        line("sync group", group, Tone::Plain);
+    }
+    for (place, address) in instance.addresses.iter().enumerate() {
+        let (word, tone) = match (address.wanted, address.present) {
+            (true, true) => ("present", Tone::Good),
+            (true, false) => ("MISSING", Tone::Bad),
+            (false, true) => ("PRESENT, and not ours now", Tone::Bad),
+            (false, false) => ("not here", Tone::Plain),
+        };
+        let name = if place == 0 { "addresses" } else { "" };
+        line(name, &format!("{} on {}: {word}", address.address, address.interface), tone);
+    }
+    let counters = &instance.counters;
+    line(
+        "adverts",
+        &format!(
+            "{} sent, {} received, {} refused; priority 0: {} sent, {} received",
+            counters.adverts_sent,
+            counters.adverts_received,
+            counters.adverts_dropped,
+            counters.priority_zero_sent,
+            counters.priority_zero_received
+        ),
+        Tone::Plain,
+    );
+    line(
+        "master",
+        &format!(
+            "became {}, released {}",
+            count(counters.became_master as usize, "time"),
+            count(counters.released_master as usize, "time")
+        ),
+        Tone::Plain,
+    );
+    out
+}
+
+/// `100 = 150 - 50`.
+fn priority(instance: &InstanceReport) -> String {
+    let priority = &instance.priority;
+    let mut text = priority.effective.to_string();
+    let trackers: Vec<i32> = instance.tracked.iter().map(|tracked| tracked.adds).filter(|adds| *adds != 0).collect();
+    if !trackers.is_empty() {
+        text += &format!(" = {}", priority.base);
+        for adds in trackers {
+            text += &format!(" {} {}", if adds < 0 { '-' } else { '+' }, adds.unsigned_abs());
+        }
+    }
+    if priority.overridden {
+        text += &format!(" (base {} set by hand, {} configured)", priority.base, priority.configured);
+    }
+    text
+}
+
+fn tracks(tracked: &TrackedReport) -> (String, Tone) {
+    let (state, tone) = match tracked.up {
+        Some(true) => ("up", Tone::Good),
+        Some(false) => ("DOWN", Tone::Bad),
+        None => ("nothing known yet", Tone::Odd),
+    };
+    let effect = match (tracked.faults, tracked.adds) {
+        (true, _) => ", needed".to_owned(),
+        (false, adds) => format!(", {adds:+}"),
+    };
+    (format!("{} {}: {state}{effect}", tracked.kind, tracked.name), tone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+
+    #[test]
+    fn instances_are_a_table_and_one_is_told_in_full() {
+        let page = Page::plain(fixture::NOW);
+        fixture::golden("vrrp", &shown(&fixture::vrrp(), false, &page));
+        let narrow = shown(&fixture::vrrp(), false, &Page { width: Some(80), ..page });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        fixture::golden("vrrp-instances", &shown(&fixture::vrrp(), true, &page));
+    }
+
+    #[test]
+    fn a_fault_a_second_master_and_a_lost_address_are_not_well() {
+        let well: Vec<bool> = fixture::vrrp().instances.iter().map(is_well).collect();
+        assert_eq!(well, [true, false, false, true]);
+    }
+}

@@ -1,0 +1,283 @@
+//! The documents say what the rows say.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::fixture::{self, ago, backup, instance_rows, ip, look, master, pool, track};
+use super::*;
+use crate::bus::msg::Source;
+use crate::bus::rows::{OtherMaster, Reason, State};
+use crate::clock::{Instant, WallTime};
+use crate::conf::model::{Config, Location, Notify, SyncGroup, TrackedInterface};
+use crate::export::Look;
+use crate::mib::fixture as mib;
+use crate::store::Store;
+use crate::vrrp::engine::{Engine, EngineOptions};
+use crate::vrrp::io::{HostAddress, Input, Link};
+
+fn only(row: crate::bus::rows::InstanceRow, addresses: &[(&str, bool)]) -> InstanceReport {
+    vrrp(&look(instance_rows(row, addresses), vec![])).instances.remove(0)
+}
+
+fn tracked_line() -> impl Strategy<Value = TrackedInterface> {
+    (0..4usize, prop_oneof![Just(0i16), -253i16..=253], any::<bool>())
+        .prop_map(|(at, weight, reverse)| TrackedInterface { interface: format!("eth{at}"), weight, reverse })
+}
+
+/// What the engine itself says of an instance that tracks these, on a host with these interfaces.
+fn as_the_engine_sees_it(
+    base: u8,
+    own: Vec<TrackedInterface>,
+    shared: Vec<TrackedInterface>,
+    links: [Option<bool>; 4],
+) -> Look {
+    let mut instance = backup("VI_1").config;
+    instance.priority = fixture::priority(base);
+    instance.track_primary = false;
+    instance.tracked_interfaces = own;
+    let group = SyncGroup {
+        location: Location::default(),
+        name: "G".to_owned(),
+        members: vec!["VI_1".into()],
+        tracking_weight: false,
+        tracks: vec![],
+        tracked_interfaces: shared,
+        notify: Notify::default(),
+        smtp_alert: false,
+    };
+    instance.sync_group = Some("G".to_owned());
+    let config = Config { instances: vec![instance], sync_groups: vec![group], ..Config::default() };
+    let now = Instant::from_nanos(1_000_000_000);
+    let mut engine = Engine::new(&config, EngineOptions::default(), now, WallTime(fixture::NOW.0));
+    let mut out = Vec::new();
+    for (at, up) in (0u32..).zip(links) {
+        let Some(up) = up else { continue };
+        let link = Link {
+            index: at + 2,
+            name: format!("eth{at}"),
+            admin_up: up,
+            running: up,
+            loopback: false,
+            multicast: true,
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+        };
+        engine.handle(Input::Link(link), now, &mut out);
+    }
+    let address = HostAddress { interface: 2, address: ip("10.0.0.1"), prefix: 24, secondary: false, tentative: false };
+    engine.handle(Input::HostAddress(address), now, &mut out);
+    engine.handle(Input::Wake, now, &mut out);
+    let rows: Vec<_> = engine.keys().into_iter().filter_map(|key| Some((key.clone(), engine.row(&key)?))).collect();
+    let mut store = Store::new();
+    mib::commit_from(&mut store, Source::Vrrp, 1, true, rows);
+    Look { at: fixture::NOW, snapshot: store.snapshot(), ..Look::default() }
+}
+
+proptest! {
+    #[test]
+    fn what_trackers_add_and_take_gives_the_priority_that_the_engine_advertises(
+        base in 1u8..=255,
+        own in proptest::collection::vec(tracked_line(), 0..4),
+        shared in proptest::collection::vec(tracked_line(), 0..3),
+        links in proptest::array::uniform4(proptest::option::of(any::<bool>())),
+    ) {
+        // One line for each interface, as the configuration has it.
+        let single = |mut lines: Vec<TrackedInterface>| {
+            let mut seen = std::collections::BTreeSet::new();
+            lines.retain(|line| seen.insert(line.interface.clone()));
+            lines
+        };
+        let look = as_the_engine_sees_it(base, single(own), single(shared), links);
+        let report = vrrp(&look).instances.remove(0);
+        let adds: i32 = report.tracked.iter().map(|it| it.adds).sum();
+        let expected = if base == 255 { 255 } else { (i32::from(base) + adds).clamp(1, 254) };
+        prop_assert_eq!(i32::from(report.priority.effective), expected);
+        let faults = report.tracked.iter().filter(|it| it.faults).count();
+        prop_assert_eq!(faults, report.faults.iter().filter(|fault| fault.starts_with("tracked ")).count());
+    }
+}
+
+#[test]
+fn a_silence_is_told_as_long_as_it_was() {
+    assert_eq!(only(master("VI_1"), &[]).reason, "nothing was heard of the master for 3.6 s");
+    let alone = crate::bus::rows::InstanceRow { last_advert: None, ..master("VI_1") };
+    assert_eq!(only(alone, &[]).reason, "no other master was heard for 3.609 s");
+    // The last advert was of another age: the instance listened only for the master down interval.
+    let later = crate::bus::rows::InstanceRow { last_advert: Some(ago(4_000.0)), ..master("VI_1") };
+    assert_eq!(only(later, &[]).reason, "no other master was heard for 3.609 s");
+}
+
+#[test]
+fn a_better_master_is_told_with_both_priorities() {
+    let report = only(backup("VI_1"), &[]);
+    assert_eq!(report.reason, "10.0.0.2 was heard with priority 150, and this router has 100");
+    assert_eq!(
+        report.master,
+        Some(MasterReport { address: "10.0.0.2".into(), priority: 150, at: Some(1_795_267_456.6) })
+    );
+}
+
+#[test]
+fn another_master_counts_while_it_is_recent_and_this_router_is_master() {
+    let heard = |state, seconds| {
+        let other_master = Some(OtherMaster { address: ip("10.0.0.3"), priority: 50, at: ago(seconds) });
+        only(crate::bus::rows::InstanceRow { state, other_master, ..master("VI_1") }, &[]).other_master.is_some()
+    };
+    assert!(heard(State::Master, 0.5));
+    assert!(heard(State::Master, 3.6));
+    assert!(!heard(State::Master, 3.7));
+    assert!(!heard(State::Backup, 0.5));
+    // Before this router became master, a minute ago, the other one was the master, and rightly.
+    assert!(!heard(State::Master, 61.0));
+}
+
+#[test]
+fn addresses_are_wanted_on_a_master_only() {
+    let of = |row| only(row, &[("192.0.2.10", true), ("192.0.2.11", false)]).addresses;
+    let flags = |addresses: Vec<AddressReport>| addresses.iter().map(|it| (it.wanted, it.present)).collect::<Vec<_>>();
+    assert_eq!(of(master("VI_1"))[0].address, "192.0.2.10/24");
+    assert_eq!(flags(of(master("VI_1"))), [(true, true), (true, false)]);
+    assert_eq!(flags(of(backup("VI_1"))), [(false, true), (false, false)]);
+}
+
+#[test]
+fn a_tracked_interface_that_does_not_exist_is_down() {
+    let mut row = backup("VI_1");
+    row.config.tracked_interfaces = vec![track("eth9gone", -30), track("eth1", 10), track("eth2down", 0)];
+    let tracked = only(row, &[]).tracked;
+    let figures: Vec<_> = tracked.iter().map(|it| (it.up, it.adds, it.faults)).collect();
+    assert_eq!(figures, [(Some(false), -30, false), (Some(true), 10, false), (Some(false), 0, true)]);
+}
+
+#[test]
+fn nothing_is_to_look_at_where_all_is_well() {
+    let status = status(&fixture::calm(), "lb1");
+    assert_eq!(status.troubles, []);
+    assert!(status.daemon.processes.iter().all(|process| process.up), "{:?}", status.daemon.processes);
+    assert_eq!(page::headline(&status), "2 instances, 1 master; 8 of 8 real servers up; nothing to look at");
+}
+
+#[test]
+fn troubles_are_told_the_worst_first() {
+    let troubles = status(&fixture::busy(), "lb1").troubles;
+    let lines: Vec<String> =
+        troubles.iter().map(|it| format!("{:?} {}: {}", it.severity, it.subject, it.text)).collect();
+    let expected = [
+        "Critical vrrp VI_OUTSIDE: two masters: 10.0.0.3 advertises priority 50 while this router is master with 120",
+        "Critical vrrp VI_OUTSIDE: it is master without 192.0.2.11/24 on the interface",
+        "Critical virtual server 192.0.2.11:80/tcp: quorum lost: weight 2 of 3 needed, 2 of 4 real servers up; sorry server \
+         10.0.9.9:80 serves",
+        "Warning vrrp VI_INSIDE: adverts of 10.0.0.66 are refused: its password is not the configured one",
+        "Warning vrrp VI_STORAGE: in fault: interface eth3 is down",
+        "Warning real server 10.0.0.12:80 of 192.0.2.10:80/tcp: down: HTTP_GET of 10.0.0.12:80: HTTP status 503 instead of \
+         200, asked for /health of www.example.com",
+        "Warning real server 10.0.0.11:80 of 192.0.2.11:80/tcp: down: HTTP_GET of 10.0.0.11:80: connection refused, asked \
+         for /health of www.example.com",
+        "Warning real server 10.0.0.12:80 of 192.0.2.11:80/tcp: down: HTTP_GET of 10.0.0.12:80: timed out after 5s \
+         connecting, asked for /health of www.example.com",
+        "Warning configuration: the configuration file was refused, the one before is in force: error: expected a router \
+         id from 1 to 255, found `300`",
+        "Info agentx: no session with the master agent at unix:/var/agentx/master: connection refused",
+        "Info real server 10.0.0.14:80 of 192.0.2.12:80/tcp: drained by an operator",
+    ];
+    assert_eq!(lines, expected);
+    assert!(troubles.iter().all(|it| it.since.is_some() || it.subject.starts_with("real server")));
+}
+
+#[test]
+fn a_process_that_is_silent_or_gone_is_a_trouble() {
+    let mut look = fixture::calm();
+    let mut daemon = (*look.daemon).clone();
+    daemon.processes.retain(|process| process.name != "runner");
+    daemon.processes[1].pid = 0;
+    look.daemon = Arc::new(daemon);
+    look.checks_connected = false;
+    look.rrd = None;
+    let status = status(&look, "lb1");
+    let up: Vec<_> = status.daemon.processes.iter().map(|it| (it.report.name.as_str(), it.up)).collect();
+    let expected =
+        [("supervisor", true), ("vrrp", false), ("checks", false), ("bridge", true), ("rrd", false), ("runner", false)];
+    assert_eq!(up, expected);
+    let texts: Vec<_> = status.troubles.iter().map(|it| (it.subject.as_str(), it.text.as_str())).collect();
+    let expected = [
+        ("process vrrp", "it does not run"),
+        ("process checks", "it is not connected to the bridge"),
+        ("process runner", "it does not run"),
+        ("process rrd", "it is not connected to the bridge"),
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn a_process_whose_pulse_stops_is_stuck_after_its_patience_and_a_new_one_is_waited_for() {
+    let up = |seconds: f64, started: f64| {
+        let mut look = fixture::calm();
+        look.runner = Some(crate::bus::timing::RunnerPulse { at: ago(seconds), ..Default::default() });
+        let mut daemon = (*look.daemon).clone();
+        daemon.processes[3].started = ago(started);
+        look.daemon = Arc::new(daemon);
+        status(&look, "lb1").daemon.processes[3].up
+    };
+    assert!(up(4.9, 100.0));
+    assert!(!up(5.1, 100.0));
+    assert!(up(5.1, 4.0));
+}
+
+#[test]
+fn events_are_asked_for_by_their_numbers_and_numbers_that_began_anew_are_noticed() {
+    let look = fixture::busy();
+    let numbers = |since| events(&look, since).events.iter().map(|it| it.number).collect::<Vec<_>>();
+    assert_eq!(numbers(0), [7, 8, 9, 10, 11, 12]);
+    assert_eq!(numbers(11), [11, 12]);
+    assert_eq!(numbers(13), [0; 0]);
+    assert_eq!(events(&look, 0).next, 13);
+    assert_eq!(numbers(4000), [7, 8, 9, 10, 11, 12]);
+    let texts: Vec<_> =
+        events(&look, 8).events.iter().map(|it| format!("{} {}: {}", it.kind, it.subject, it.text)).collect();
+    let expected = [
+        "transition vrrp VI_OUTSIDE: backup to master: nothing was heard of a master",
+        "transition vrrp VI_STORAGE: backup to fault: an interface is not as required",
+        "real-server real server 10.0.0.11:80 of 192.0.2.11:80/tcp: down: HTTP_GET: connection refused; 3 of 4 up",
+        "quorum virtual server 192.0.2.11:80/tcp: lost its quorum of 3; 2 of 4 servers up",
+        "bad-packet vrrp VI_INSIDE: refused an advert from 10.0.0.66: its password is not the configured one; 4 more before it",
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn checkers_are_listed_with_what_they_ask() {
+    let checks = [fixture::ipvs()].into_iter().chain(pool(1).fails(1, "HTTP status 503").rows()).collect();
+    let report = checkers(&look(vec![], checks));
+    assert_eq!(report.checkers.len(), 4);
+    let first = &report.checkers[0];
+    assert_eq!((first.service.as_str(), first.server.as_str()), ("192.0.2.10:80/tcp", "10.0.0.11:80"));
+    assert_eq!((first.asks.as_str(), first.wants.as_str()), ("/health of www.example.com", "status 200"));
+    assert_eq!((first.up, first.error.as_str(), first.took), (false, "HTTP status 503", 0.00321));
+}
+
+#[test]
+fn reasons_are_in_words_for_every_state_that_an_instance_can_be_in() {
+    let reasons = [
+        Reason::Startup,
+        Reason::MasterNoResponse,
+        Reason::MasterResigned,
+        Reason::Preempted,
+        Reason::HigherPriorityHeard,
+        Reason::InterfaceDown,
+        Reason::InterfaceUp,
+        Reason::SourceMissing,
+        Reason::NoPeers,
+        Reason::Commanded,
+        Reason::Reload,
+        Reason::Shutdown,
+        Reason::LateTimer,
+        Reason::SyncGroup,
+    ];
+    for reason in reasons {
+        for state in [State::Init, State::Backup, State::Master, State::Fault] {
+            let report = only(crate::bus::rows::InstanceRow { state, reason, ..backup("VI_1") }, &[]);
+            assert!(report.reason.len() > 10 && !report.reason.ends_with('.'), "{}", report.reason);
+        }
+    }
+}
