@@ -119,8 +119,10 @@ impl<'a> View<'a> {
     pub fn logged(&self) -> Logged {
         let look = self.look;
         let engines = Source::ALL.into_iter().filter_map(|source| look.pulse(source)).map(|pulse| pulse.logged);
-        let pulses = engines.chain([look.bridge.logged]);
-        let all = pulses.chain(look.runner.map(|pulse| pulse.logged)).chain([look.daemon.logged]);
+        let all = engines
+            .chain([look.bridge.logged])
+            .chain(look.runner.map(|pulse| pulse.logged))
+            .chain([look.daemon.logged]);
         all.fold(Logged::default(), |sum, one| Logged {
             error: sum.error + one.error,
             warning: sum.warning + one.warning,
