@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -506,80 +506,6 @@ fn completions_and_manual_pages_are_made_from_the_command_line_itself() {
     }
     let status = std::fs::read_to_string(directory.path().join("keepwatch-status.1")).unwrap();
     assert!(status.contains("no daemon answers"), "exit statuses are part of the page: {status}");
-}
-
-/// `keepwatch top` on a terminal, which `script` has made.
-struct Terminal {
-    script: Child,
-    shown: Arc<Mutex<Vec<u8>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Terminal {
-    fn start(lab: &Lab) -> Terminal {
-        let tool = format!("exec {} top --delay 0.2", env!("CARGO_BIN_EXE_keepwatch"));
-        let mut command = Command::new("script");
-        command.args(["-qfec", &tool, "/dev/null"]).env("KEEPWATCH_SOCKET", lab.path()).env("TERM", "xterm");
-        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = script.stdout.take().unwrap();
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let to = Arc::clone(&shown);
-        let reader = std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(length @ 1..) = std::io::Read::read(&mut output, &mut piece) {
-                to.lock().unwrap().extend(&piece[..length]);
-            }
-        });
-        let mut terminal = Terminal { script, shown, reader: Some(reader) };
-        let deadline = Instant::now() + PATIENCE;
-        while !terminal.text().contains("VIRTUAL SERVER") {
-            assert!(Instant::now() < deadline && terminal.script.try_wait().unwrap().is_none(), "{}", terminal.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        assert!(terminal.text().contains("\x1b[?1049h") && !terminal.text().contains("\x1b[?1049l"));
-        terminal
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
-    }
-
-    fn tool(&self) -> i32 {
-        let pid = self.script.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        children.split_whitespace().next().unwrap().parse().unwrap()
-    }
-
-    /// How the tool exited, and the last that the terminal was told.
-    fn end(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.script.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.reader.take().unwrap().join().unwrap();
-        (self.script.wait().unwrap().code(), self.text())
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.script.kill();
-        let _ = self.script.wait();
-    }
-}
-
-#[test]
-fn a_live_view_gives_the_terminal_back_however_it_ends() {
-    let lab = Lab::new();
-    let mut terminal = Terminal::start(&lab);
-    terminal.script.stdin.as_mut().unwrap().write_all(b"sq").unwrap();
-    let (status, text) = terminal.end();
-    assert!(status == Some(0) && text.contains("\x1b[?1049l") && text.contains("\x1b[?25h"), "{text:?}");
-    let terminal = Terminal::start(&lab);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(terminal.tool()), nix::sys::signal::Signal::SIGTERM).unwrap();
-    let (status, text) = terminal.end();
-    assert!(status == Some(0) && text.contains("\x1b[?1049l") && text.contains("\x1b[?25h"), "{text:?}");
 }
 
 /// Needs root: it is somebody else.
