@@ -118,11 +118,11 @@ fn meant<'a>(what: &str, service: Option<&str>, kind: Option<Kind>, snapshot: &'
     if found.is_empty() && service.is_none() && wanted(Kind::Instance) {
         let bare = what.split('/').next().unwrap_or_default();
         if let Ok(address) = bare.parse::<std::net::IpAddr>() {
-            let has = |row: &&InstanceRow| {
-                let config = &row.config;
-                config.addresses.iter().chain(&config.excluded).any(|have| have.address == address)
+            let holds = |row: &&InstanceRow| {
+                let mut addresses = snapshot.vrrp.addresses.iter().map(|(_, address)| address);
+                addresses.any(|have| have.owner_index == row.index && have.config.address == address)
             };
-            found.extend(instances().filter(has).map(Thing::Instance));
+            found.extend(instances().filter(holds).map(Thing::Instance));
         }
     }
     found
