@@ -340,7 +340,27 @@ fn rrdcached(node: &Node, socket: &str, directory: &Path) -> Process {
     let _ = std::fs::remove_file(socket);
     let base = directory.to_string_lossy().into_owned();
     let listen = format!("unix:{socket}");
-    let words = ["rrdcached", "-g", "-m", "0666", "-l", &listen, "-b", &base, "-B", "-R", "-F", "-w", "5", "-z", "1"];
+    // Not the host's.
+    let pid = format!("{socket}.pid");
+    let words = [
+        "rrdcached",
+        "-g",
+        "-p",
+        &pid,
+        "-m",
+        "0666",
+        "-l",
+        &listen,
+        "-b",
+        &base,
+        "-B",
+        "-R",
+        "-F",
+        "-w",
+        "5",
+        "-z",
+        "1",
+    ];
     let process = node.spawn("rrdcached", node.command(&words));
     wait::until("rrdcached listens", LIMIT, || std::os::unix::net::UnixStream::connect(socket).ok());
     process

@@ -49,8 +49,7 @@ pub fn run() -> i32 {
     let _signals = poll::Signals::new(&[libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let root = nix::unistd::geteuid().is_root();
-    // What rrdcached writes is its user's.
-    let owner = (root && settings.cached.is_none()).then_some(NOBODY);
+    let owner = root.then_some(NOBODY);
     if let Err(error) = writer::prepare(&settings.directory, owner) {
         warn!("cannot prepare {}: {error}", settings.directory.display());
     }

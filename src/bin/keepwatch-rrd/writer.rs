@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ impl Writer {
             let result = self.files_of(&update.object, at, Self::open).and_then(|files| {
                 files.iter().try_for_each(|file| {
                     librrd::update(&file.path, at, &values(update, file))
-                        .map_err(|error| format!("{}: {error}", file.path.display()))
+                        .map_err(|error| format!("{}: {}", file.path.display(), reason(&error)))
                 })
             });
             count(&mut tally, result.inspect_err(|_| self.forget(&update.object)));
@@ -296,7 +296,7 @@ impl Writer {
                 }
                 let (step, heartbeat) = (self.layout.step(), self.layout.heartbeat());
                 librrd::create(path, step, heartbeat, begin, sources, &self.layout.archives())
-                    .map_err(|error| failed(&error))?;
+                    .map_err(|error| failed(&reason(&error)))?;
                 // Others make graphs of it.
                 let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644));
                 Ok(None)
@@ -386,6 +386,16 @@ fn is_foreign(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
+/// librrd has no words for a disk that is full.
+fn reason(error: &rrd::error::RrdError) -> String {
+    match error {
+        rrd::error::RrdError::LibRrdError(text) if text.is_empty() => {
+            "librrd does not say why; is the disk full?".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
 fn values(update: &Update, file: &OpenFile) -> Vec<Value> {
     file.places.iter().map(|place| update.values.get(*place).copied().unwrap_or(Value::Unknown)).collect()
 }
@@ -406,6 +416,10 @@ pub fn prepare(directory: &Path, owner: Option<u32>) -> io::Result<()> {
     let new = !directory.exists();
     std::fs::create_dir_all(directory)?;
     let Some(owner) = owner else { return Ok(()) };
+    // One that somebody else was given, rrdcached's user say, is theirs.
+    if std::fs::metadata(directory)?.uid() != 0 {
+        return Ok(());
+    }
     let ours = new || directory.join(NAMES).exists() || std::fs::read_dir(directory)?.next().is_none();
     if !ours {
         return Ok(());
