@@ -337,7 +337,7 @@ impl Case<'_> {
             reason::of(self.look, row)
         )];
         lines.push(self.priority());
-        lines.extend(self.tracked.iter().map(|it| tracker_line(it)));
+        lines.extend(self.tracked.iter().map(tracker_line));
         match (row.last_advert, row.master) {
             (Some(at), Some((address, priority))) => {
                 lines.push(format!("last advert heard {} ago, from {address} with priority {priority}", self.ago(at)))
