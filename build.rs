@@ -1,10 +1,9 @@
 //! Tells the build which compiler makes it, for `keepwatch_build_info`.
 
 use std::env;
-// A build script is no part of the daemon.
-#[allow(clippy::disallowed_methods)]
 use std::process::Command;
 
+// A build script is no part of the daemon.
 #[allow(clippy::disallowed_methods)]
 fn main() {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

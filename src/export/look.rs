@@ -29,6 +29,8 @@ pub struct Look {
     pub daemon: Arc<Daemon>,
     pub snmp: Arc<SnmpReport>,
     pub runner: Option<RunnerPulse>,
+    /// Scrapes that were answered since the bridge started; `None` where nothing serves them.
+    pub scrapes: Option<u64>,
     /// `None`: no RRD files are kept.
     pub rrd: Option<Arc<RrdReport>>,
     /// The bridge's own.

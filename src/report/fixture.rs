@@ -41,12 +41,8 @@ pub type Rows = Vec<(RowKey, Row)>;
 pub fn look(vrrp: Rows, checks: Rows) -> Look {
     let mut store = Store::new();
     let pulse = || (RowKey::Pulse, Row::Pulse(Box::new(Pulse { at: ago(1.0), ..Pulse::default() })));
-    if !vrrp.is_empty() {
-        mib::commit_from(&mut store, Source::Vrrp, 1, true, vrrp.into_iter().chain([pulse()]));
-    }
-    if !checks.is_empty() {
-        mib::commit_from(&mut store, Source::Checks, 1, true, checks.into_iter().chain([pulse()]));
-    }
+    mib::commit_from(&mut store, Source::Vrrp, 1, true, vrrp.into_iter().chain([pulse()]));
+    mib::commit_from(&mut store, Source::Checks, 1, true, checks.into_iter().chain([pulse()]));
     let process = |name: &str, pid| ProcessReport {
         name: name.to_owned(),
         pid,

@@ -281,3 +281,85 @@ fn reasons_are_in_words_for_every_state_that_an_instance_can_be_in() {
         }
     }
 }
+
+/// Where a document says what its schema does not, or the other way round. Only as much of JSON Schema as the file uses.
+#[cfg(feature = "daemon")]
+fn differs(
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    value: &serde_json::Value,
+    at: &str,
+    found: &mut Vec<String>,
+) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let definition = root.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("{name} is not defined"));
+        return differs(definition, root, value, at, found);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        let branch = any.iter().find(|it| (it["type"] == "null") == value.is_null()).expect("null, or not");
+        return differs(branch, root, value, at, found);
+    }
+    let is = match schema["type"].as_str().unwrap_or_default() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "null" => value.is_null(),
+        _ => false,
+    };
+    if !is || schema["enum"].as_array().is_some_and(|all| !all.contains(value)) {
+        found.push(format!("{at} is {value}"));
+    }
+    if let (Some(properties), Some(object)) = (schema["properties"].as_object(), value.as_object()) {
+        found.extend(
+            object
+                .keys()
+                .filter(|name| !properties.contains_key(*name))
+                .map(|name| format!("{at}.{name} is not in the schema")),
+        );
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+        found.extend(
+            required
+                .filter(|name| !object.contains_key(*name))
+                .map(|name| format!("{at}.{name} is not in the document")),
+        );
+        for (name, value) in object {
+            differs(
+                properties.get(name).unwrap_or(&serde_json::Value::Null),
+                root,
+                value,
+                &format!("{at}.{name}"),
+                found,
+            );
+        }
+    }
+    for (number, value) in value.as_array().into_iter().flatten().enumerate() {
+        let schema = schema["prefixItems"].get(number).unwrap_or(&schema["items"]);
+        differs(schema, root, value, &format!("{at}[{number}]"), found);
+    }
+}
+
+#[cfg(feature = "daemon")]
+#[test]
+fn documents_are_as_their_schema_says() {
+    let root: serde_json::Value = serde_json::from_str(include_str!("../../docs/api.schema.json")).unwrap();
+    let mut found = Vec::new();
+    for look in [fixture::busy(), fixture::calm(), Look::default()] {
+        let documents = [
+            ("Status", serde_json::to_value(status(&look, "lb1"))),
+            ("VrrpReport", serde_json::to_value(vrrp(&look))),
+            ("IpvsReport", serde_json::to_value(ipvs(&look))),
+            ("CheckersReport", serde_json::to_value(checkers(&look))),
+            ("EventsReport", serde_json::to_value(events(&look, 0))),
+        ];
+        let explained = explain::instance(&look, "VI_INSIDE").ok();
+        let explained = explained.map(|explanation| ("Explanation", serde_json::to_value(explanation)));
+        for (name, document) in documents.into_iter().chain(explained) {
+            differs(&root["$defs"][name], &root, &document.unwrap(), name, &mut found);
+        }
+    }
+    found.dedup();
+    assert_eq!(found, [""; 0], "docs/api.schema.json is to be mended");
+}

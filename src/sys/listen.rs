@@ -38,7 +38,7 @@ pub fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<OwnedFd> {
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
     match std::fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(there) if !there.file_type().is_socket() => return Err(io::Error::from_raw_os_error(libc::EEXIST)),
         Ok(_) => std::fs::remove_file(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

@@ -727,7 +727,7 @@ fn what_became_of_a_notification_is_known_by_its_name() {
     assert_eq!(named(&mut lab), Some((0, 0, 1)));
     let mut lab = lab.up();
     assert_eq!(named(&mut lab), Some((2, 0, 1)));
-    lab.session.stop(lab.now);
+    let _ = lab.session.stop(lab.now);
     let _ = lab.session.notify(trap(4), lab.now);
     lab.now += s(61);
     assert_eq!(named(&mut lab), Some((2, 1, 1)));

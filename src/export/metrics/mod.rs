@@ -114,6 +114,11 @@ impl Exporter {
         self.durations.observe(took.as_secs_f64());
     }
 
+    /// Answers given so far.
+    pub fn scrapes(&self) -> u64 {
+        self.durations.get_sample_count()
+    }
+
     /// The whole page.
     pub fn render(&self, look: &Look, settings: &MetricsSettings, format: Format) -> Rendered {
         let view = View::new(look, &self.build);

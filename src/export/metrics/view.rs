@@ -1,5 +1,6 @@
 //! One moment, prepared for families: names as labels show them, counters as they were added up, each thing once.
 
+use crate::bus::msg::Source;
 use crate::bus::rows::{
     AddressRow, Counters, InstanceRow, ServerConfig, ServerRow, ServiceRow, State, SyncGroupRow, TrackedInterfaceRow,
     TrackerRow,
@@ -117,9 +118,11 @@ impl<'a> View<'a> {
     /// Lines given to the log by all processes.
     pub fn logged(&self) -> Logged {
         let look = self.look;
-        let pulses = [look.snapshot.vrrp.pulse.as_deref(), look.snapshot.checks.pulse.as_deref(), Some(&look.bridge)];
-        let pulses = pulses.into_iter().flatten().map(|pulse| pulse.logged);
-        let all = pulses.chain(look.runner.map(|pulse| pulse.logged)).chain([look.daemon.logged]);
+        let engines = Source::ALL.into_iter().filter_map(|source| look.pulse(source)).map(|pulse| pulse.logged);
+        let all = engines
+            .chain([look.bridge.logged])
+            .chain(look.runner.map(|pulse| pulse.logged))
+            .chain([look.daemon.logged]);
         all.fold(Logged::default(), |sum, one| Logged {
             error: sum.error + one.error,
             warning: sum.warning + one.warning,

@@ -748,4 +748,52 @@ mod tests {
         let words = [60, 90, 3600, 7200, 86_400, 7 * 86_400].map(|seconds| span_words(Duration::from_secs(seconds)));
         assert_eq!(words, ["last minute", "last 90 s", "last hour", "last 2 hours", "last day", "last 7 days"]);
     }
+
+    /// Each picture as a script for `rrdtool graph`, but that of the stack, which has a loop and is written by hand.
+    #[test]
+    fn the_scripts_in_dashboards_draw_what_keepwatch_draws() {
+        const FILE: &str = "FILE";
+        let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/rrdtool");
+        let layout = Layout { profile: RrdProfile::Standard, host: String::new() };
+        let scene = Scene { layout: &layout, locate: &|_| Some(FILE.to_owned()), servers: &[], weight_scale: 1 };
+        for kind in GraphKind::ALL {
+            for (view, shows) in views(kind).iter().filter(|(view, _)| (kind, *view) != (GraphKind::Vs, "connections"))
+            {
+                let picture = picture(&request(kind, "", Some(view)), &scene).unwrap();
+                let example = match kind {
+                    GraphKind::Vrrp => "vrrp/VI_1.rrd",
+                    GraphKind::Vs => "vs/tcp-192.0.2.10%3A80.rrd",
+                    GraphKind::Rs => "rs/tcp-192.0.2.10%3A80/10.0.0.1%3A80.rrd",
+                    GraphKind::Ipvs => "ipvs.rrd",
+                    GraphKind::Daemon => "daemon.rrd",
+                };
+                let mut text = format!(
+                    "#!/bin/sh\n# {shows}: {view} of `keepwatch graph {0}`, from which this is made.\n#\n\
+                     #   {0}-{view}.sh [FILE] [OUT.svg|OUT.png] [SPAN]\nset -eu\n\
+                     path=${{1:-/var/lib/keepwatch/rrd/{example}}}\nout=${{2:-{0}-{view}.svg}}\nspan=${{3:-1d}}\n\
+                     # A colon ends a path unless there is a backslash before it.\n\
+                     file=$(printf '%s' \"$path\" | sed 's/[\\\\:]/\\\\&/g')\n\
+                     format=$(printf '%s' \"${{out##*.}}\" | tr '[:lower:]' '[:upper:]')\n\
+                     exec rrdtool graph \"$out\" --imgformat \"$format\" --start \"end-$span\" --end now",
+                    kind.name()
+                );
+                let mut title = false;
+                for word in picture.arguments(&request(kind, "", Some(view))) {
+                    let word = if std::mem::take(&mut title) { format!("{} {shows}", kind.name()) } else { word };
+                    title = word == "--title";
+                    match word.split_once("=FILE:") {
+                        Some((var, rest)) => text.push_str(&format!(" \\\n  \"{var}=$file:{rest}\"")),
+                        None => text.push_str(&format!(" \\\n  '{word}'")),
+                    }
+                }
+                text.push('\n');
+                let file = place.join(format!("{}-{view}.sh", kind.name()));
+                if std::env::var_os("KEEPWATCH_RENEW").is_some() {
+                    std::fs::write(&file, &text).unwrap();
+                }
+                let have = std::fs::read_to_string(&file).unwrap_or_default();
+                assert_eq!(have, text, "{}: KEEPWATCH_RENEW=1 writes it anew", file.display());
+            }
+        }
+    }
 }

@@ -118,15 +118,10 @@ fn daemon(look: &Look) -> Update {
         delay.map_or(Value::Unknown, ms),
         lag.map_or(Value::Unknown, ms),
         Value::flag(look.snmp.agentx.state == SessionState::Up),
-        scrapes(look),
+        look.scrapes.map_or(Value::Unknown, Value::Count),
         if resident > 0 { Value::Count(resident) } else { Value::Unknown },
     ];
     Update { object: Object::new(GraphKind::Daemon, ""), values }
-}
-
-/// Scrapes of /metrics that were answered.
-fn scrapes(_look: &Look) -> Value {
-    Value::Unknown
 }
 
 fn stats(stats: Option<Stats>) -> [Value; 5] {

@@ -404,6 +404,7 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
+            scrapes: self.http.scrapes(),
             rrd: self.history.report().map(Arc::new),
             bridge: self.heart.pulse.clone(),
             events: self.store.events(),

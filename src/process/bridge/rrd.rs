@@ -305,3 +305,175 @@ impl Bridge {
         self.history.send();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Lab, both, lab};
+    use super::*;
+    use crate::bus::msg::Source;
+    use crate::export::graph::{GraphFormat, GraphKind};
+    use crate::export::rrd::queue::STEPS_MAX;
+    use crate::export::rrd::wire::{Tally, Update};
+
+    /// A bridge that keeps history, with rows of both engines.
+    fn keeping() -> Lab {
+        let mut config = both();
+        config.settings.rrd = Some(RrdSettings::default());
+        let mut lab = lab(config);
+        // The engines' ends close: what they said stays.
+        let _ = (lab.filled(Source::Vrrp), lab.filled(Source::Checks));
+        lab
+    }
+
+    fn meet(lab: &mut Lab) -> Seqpacket {
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        lab.bridge.meet_rrd(theirs.into_fd());
+        ours
+    }
+
+    /// As if the next step had come; gives the number of updates that it made.
+    fn step(lab: &mut Lab) -> u64 {
+        let due = lab.bridge.history.due.unwrap();
+        let before = lab.bridge.history.numbered;
+        lab.bridge.wake_rrd(due);
+        assert_eq!(lab.bridge.history.numbered, before + 1, "a step of so few objects is one message");
+        updates::updates(&lab.bridge.look(), &RrdSettings::default()).len() as u64
+    }
+
+    fn heard(socket: &Seqpacket) -> Vec<ToRrd> {
+        let (mut all, mut buffer) = (vec![], vec![0; FRAME_MAX]);
+        while let Ok(Received::Frame(length, _)) = socket.receive(&mut buffer) {
+            all.extend(frame::decode::<ToRrd>(&buffer[..length]).unwrap());
+        }
+        all
+    }
+
+    fn numbers(socket: &Seqpacket) -> Vec<(u64, Vec<Update>)> {
+        let updates = |message| match message {
+            ToRrd::Updates { number, updates, .. } => Some((number, updates)),
+            ToRrd::Draw { .. } => None,
+        };
+        heard(socket).into_iter().filter_map(updates).collect()
+    }
+
+    fn say(lab: &mut Lab, socket: &Seqpacket, message: &FromRrd) {
+        assert!(matches!(socket.send(&frame::encode(message).unwrap(), &[]), Ok(Sent::Yes)));
+        lab.bridge.serve_rrd();
+    }
+
+    fn written(number: u64, updates: u64) -> FromRrd {
+        FromRrd::Written { number, tally: Tally { success: updates, files: 3, ..Tally::default() } }
+    }
+
+    fn report(lab: &Lab) -> RrdReport {
+        lab.bridge.history.report().unwrap()
+    }
+
+    #[tokio::test]
+    async fn steps_are_sent_one_message_at_a_time_and_what_became_of_them_is_counted() {
+        let mut lab = keeping();
+        let socket = meet(&mut lab);
+        let each = step(&mut lab);
+        step(&mut lab);
+        let first = numbers(&socket);
+        assert_eq!((first.len(), first[0].0, first[0].1.len() as u64), (1, 1, each));
+        assert!(!report(&lab).connected, "nothing was written yet");
+        say(&mut lab, &socket, &written(1, each));
+        assert_eq!(numbers(&socket).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2]);
+        say(
+            &mut lab,
+            &socket,
+            &FromRrd::Written {
+                number: 2,
+                tally: Tally { success: each - 1, failure: 1, error: Some("disk full".into()), ..Tally::default() },
+            },
+        );
+        let report = report(&lab);
+        assert_eq!((report.success, report.failure, report.dropped), (2 * each - 1, 1, 0));
+        assert!(report.connected && report.last_error.as_deref() == Some("disk full"));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_stopped_costs_what_does_not_fit_the_queue_and_nothing_else() {
+        let mut lab = keeping();
+        let socket = meet(&mut lab);
+        let each = step(&mut lab);
+        for _ in 0..STEPS_MAX + 10 {
+            step(&mut lab);
+        }
+        assert_eq!(report(&lab).dropped, 10 * each);
+        // It goes on: the message that it has, and then the oldest that is left.
+        assert_eq!(numbers(&socket).len(), 1);
+        say(&mut lab, &socket, &written(1, each));
+        assert_eq!(numbers(&socket)[0].0, 12);
+    }
+
+    #[tokio::test]
+    async fn what_a_process_that_died_had_goes_to_the_next_and_what_is_refused_waits_for_the_next_step() {
+        let mut lab = keeping();
+        let each = step(&mut lab);
+        let socket = meet(&mut lab);
+        assert_eq!(numbers(&socket)[0].0, 1);
+        drop(socket);
+        lab.bridge.serve_rrd();
+        assert!(!report(&lab).connected);
+        let socket = meet(&mut lab);
+        assert_eq!(numbers(&socket)[0].0, 1);
+        say(&mut lab, &socket, &FromRrd::Refused { number: 1, why: "rrdcached is away".into() });
+        assert_eq!(numbers(&socket), []);
+        step(&mut lab);
+        assert_eq!(numbers(&socket)[0].0, 1);
+        say(&mut lab, &socket, &written(1, each));
+        assert_eq!((numbers(&socket)[0].0, report(&lab).dropped, report(&lab).success), (2, 0, each));
+    }
+
+    fn request() -> GraphRequest {
+        GraphRequest {
+            kind: GraphKind::Vrrp,
+            name: "VI_1".into(),
+            view: None,
+            span: Duration::from_secs(3600),
+            format: GraphFormat::Svg,
+            width: 800,
+            height: 300,
+            dark: false,
+        }
+    }
+
+    fn ask(lab: &mut Lab, request: GraphRequest) -> oneshot::Receiver<Result<Vec<u8>, GraphError>> {
+        let (tell, told) = oneshot::channel();
+        lab.bridge.draw(request, tell);
+        told
+    }
+
+    #[tokio::test]
+    async fn a_picture_comes_in_parts_and_there_are_only_so_many_who_wait_and_only_so_long() {
+        let mut lab = keeping();
+        assert!(matches!(ask(&mut lab, request()).await.unwrap(), Err(GraphError::Unavailable(_))));
+        let socket = meet(&mut lab);
+        let refused = ask(&mut lab, GraphRequest { width: 1, ..request() }).await.unwrap();
+        assert!(matches!(refused, Err(GraphError::BadRequest(_))));
+        let told = ask(&mut lab, request());
+        let messages = heard(&socket);
+        let [ToRrd::Draw { request: number, graph, .. }] = &messages[..] else { panic!("{messages:?}") };
+        assert_eq!(**graph, request());
+        let part = |bytes: &[u8], last| FromRrd::Picture { request: *number, bytes: bytes.to_vec(), last };
+        say(&mut lab, &socket, &part(b"one ", false));
+        say(&mut lab, &socket, &part(b"picture", true));
+        assert_eq!(told.await.unwrap().unwrap(), b"one picture");
+
+        let mut waiting: Vec<_> = (0..PICTURES_MAX).map(|_| ask(&mut lab, request())).collect();
+        assert!(matches!(ask(&mut lab, request()).await.unwrap(), Err(GraphError::Unavailable(_))));
+        assert!(waiting[0].try_recv().is_err());
+        // One who has left makes room.
+        waiting.pop();
+        let one_more = ask(&mut lab, request());
+        assert_eq!(lab.bridge.history.pictures.len(), PICTURES_MAX);
+        lab.bridge.wake_rrd(clock::now() + PICTURE_PATIENCE);
+        for told in waiting.into_iter().chain([one_more]) {
+            assert!(matches!(told.await.unwrap(), Err(GraphError::Unavailable(_))));
+        }
+        // An answer that is too late is nobody's.
+        say(&mut lab, &socket, &part(b"late", true));
+    }
+}

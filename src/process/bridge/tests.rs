@@ -17,24 +17,24 @@ use crate::sys::udp;
 use crate::wire::snmp::{Message, Pdu, PduKind, Value, VarBind, decode as decode_snmp};
 
 /// A bridge, its supervisor's end, and the engines' ends of their sockets.
-struct Lab {
-    bridge: Bridge,
+pub(super) struct Lab {
+    pub(super) bridge: Bridge,
     _supervisor: Channel,
 }
 
 /// One engine's end.
-struct Engine {
+pub(super) struct Engine {
     socket: Seqpacket,
     generation: Generation,
 }
 
-fn both() -> Config {
+pub(super) fn both() -> Config {
     let mut config = Config { has_virtual_servers: true, ..Config::default() };
     config.instances.push(fixture::instance("VI_1"));
     config
 }
 
-fn lab(config: Config) -> Lab {
+pub(super) fn lab(config: Config) -> Lab {
     let (ours, theirs) = Seqpacket::pair().unwrap();
     let options = Options::parse_words([]).unwrap();
     let bridge = Bridge::start(Channel::new(ours), options, config, 1, 0).unwrap();
@@ -49,7 +49,7 @@ impl Lab {
     }
 
     /// A full batch from a new process, read.
-    fn filled(&mut self, source: Source) -> Engine {
+    pub(super) fn filled(&mut self, source: Source) -> Engine {
         let mut engine = self.meet(source);
         let rows = match source {
             Source::Vrrp => fixture::rows(fixture::global()),

@@ -45,6 +45,10 @@ impl Http {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.sockets.iter().filter_map(|socket| socket.retry_at).min()
     }
+
+    pub(super) fn scrapes(&self) -> Option<u64> {
+        self.web.as_ref().map(Web::scrapes)
+    }
 }
 
 impl Bridge {

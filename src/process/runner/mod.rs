@@ -273,7 +273,9 @@ impl Runner {
         if let Some(error) = error {
             error!("the supervisor cannot be understood: {error}");
         }
-        // The end of the socket stays readable; there is nothing to wait for any more.
+        // The end of the socket stays readable and says nothing more: woken by it for ever, we would never hear of scripts
+        // that are just being started.
+        aio::drained(&self.channel_ready);
         self.leave();
         self.leaving = Some(Leaving { until: clock::now(), let_go: false });
     }

@@ -33,6 +33,26 @@ pub(super) struct Running {
     _pid_file: Option<PidFile>,
 }
 
+#[cfg(test)]
+impl Running {
+    /// A child whose part a test plays.
+    pub(super) fn played(process: Child, channel: Channel, token: Token) -> Running {
+        let (started, started_at) = (clock::now(), clock::wall());
+        let backoff = RESPAWN_FIRST;
+        Running {
+            process,
+            channel,
+            token,
+            started,
+            started_at,
+            backoff,
+            ready: 0,
+            watching_write: false,
+            _pid_file: None,
+        }
+    }
+}
+
 impl Supervisor {
     pub(super) fn spawn(&self, role: Role) -> io::Result<(Channel, Child)> {
         let (ours, theirs) = Seqpacket::pair()?;

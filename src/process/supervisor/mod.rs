@@ -383,3 +383,6 @@ fn read_sheet(file: &OwnedFd) -> io::Result<Sheet> {
     let (sheet, _) = postcard::take_from_bytes(&bytes).map_err(io::Error::other)?;
     Ok(sheet)
 }
+
+#[cfg(test)]
+mod tests;

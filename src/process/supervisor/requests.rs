@@ -114,7 +114,7 @@ impl Supervisor {
                 let path = path.clone().unwrap_or_else(usual);
                 // Another daemon's is not taken from it; the usual place is ours, as the pid file is.
                 if matches!(endpoint, Endpoint::Unix(Some(_))) && connect::unix_stream(&path).is_ok() {
-                    return Err(io::ErrorKind::AddrInUse.into());
+                    return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
                 }
                 (listen::unix(&path, mode, group)?, Some(path))
             }

@@ -60,8 +60,8 @@ enum Told {
 }
 
 /// The bridge's end.
-#[derive(Debug)]
 pub struct Web {
+    site: Arc<Site>,
     /// Bounded by what the supervisor says to the bridge: there is no more than a message for each of its own.
     tell: mpsc::UnboundedSender<Told>,
 }
@@ -81,6 +81,7 @@ impl Web {
             .build()?;
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let site = Arc::new(Site::new(Looks { ask: ask.clone() }, host.unwrap_or_else(|| "?".to_owned())));
+        let ours = Arc::clone(&site);
         let work = move || {
             // Threads for what takes time are this one's children, and inherit it.
             if let Err(error) = privileges::nice(NICE) {
@@ -89,7 +90,12 @@ impl Web {
             runtime.block_on(run(site, Looks { ask }, told));
         };
         std::thread::Builder::new().name("web".to_owned()).spawn(work)?;
-        Ok(Web { tell })
+        Ok(Web { site: ours, tell })
+    }
+
+    /// Scrapes that were answered.
+    pub fn scrapes(&self) -> u64 {
+        self.site.pages().scrapes()
     }
 
     pub fn configure(&self, settings: &Settings) {

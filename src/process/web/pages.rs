@@ -67,6 +67,11 @@ impl Pages {
         self.exporter.scraped(format, code, took);
     }
 
+    /// Answers given so far.
+    pub fn scrapes(&self) -> u64 {
+        self.exporter.scrapes()
+    }
+
     /// A page as it is now. `None`: the bridge does not answer.
     pub async fn page(&self, page: &Page, settings: &MetricsSettings, gzip: bool) -> Option<Bytes> {
         let mut made = self.made.lock().await;

@@ -272,7 +272,7 @@ impl Case<'_> {
                 self.tracked.iter().find(|it| it.faults && fault.contains(&format!("tracked interface {} ", it.name)));
             lines.push(match tracker {
                 Some(it) => self.tracker_fault(it),
-                None => fault.clone(),
+                None => clause(fault),
             });
             hints.extend(self.fault_hint(fault, tracker));
         }
@@ -449,6 +449,15 @@ impl Case<'_> {
 
     fn ago(&self, at: WallTime) -> String {
         words::age(words::between(at, self.look.at))
+    }
+}
+
+/// What the engine calls a fault, as a clause.
+fn clause(fault: &str) -> String {
+    match fault {
+        "no source address for adverts" => "there is no source address for adverts".to_owned(),
+        "no unicast peers" => "there are no unicast peers, and unicast_fault_no_peer is set".to_owned(),
+        other => other.to_owned(),
     }
 }
 

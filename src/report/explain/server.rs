@@ -114,7 +114,8 @@ fn down(row: &ServerRow) -> Answer {
     let lines: Vec<String> = failed.iter().map(|checker| ipvs::finding(checker)).collect();
     let because = match lines.is_empty() {
         true => "It is down, and all of its checks pass: it is about to come back.".to_owned(),
-        false => format!("It is down because of {}.", words::and(&lines)),
+        false if lines.len() == 1 => format!("It is down because a check does not pass: {}.", words::and(&lines)),
+        false => format!("It is down because {} checks do not pass: {}.", lines.len(), lines.join("; ")),
     };
     let mut hints: Vec<String> = failed.iter().filter_map(|checker| hint(checker)).collect();
     hints.dedup();

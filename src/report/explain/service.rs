@@ -108,10 +108,13 @@ fn down(row: &ServiceRow, servers: &[&ServerRow]) -> Vec<String> {
     let down = servers.iter().filter(|server| matches!(server.config, ServerConfig::Real(_)) && !server.alive);
     let mut lines: Vec<String> = down
         .map(|server| {
+            let name = control::key_of(row, server).to_string();
             let failed: Vec<_> = server.checkers.iter().filter(|checker| !checker.up).map(ipvs::finding).collect();
-            match failed.is_empty() {
-                true => control::key_of(row, server).to_string(),
-                false => format!("{} by {}", control::key_of(row, server), failed.join(" and ")),
+            let failed = failed.join(" and ");
+            match (failed.is_empty(), failed.contains(&name)) {
+                (true, _) => name,
+                (false, true) => failed,
+                (false, false) => format!("{name} by {failed}"),
             }
         })
         .collect();

@@ -113,12 +113,12 @@ fn prepared(name: &str) -> (Look, &'static str) {
         }
         "no-source-address" => (
             vrrp(one(fault(Reason::SourceMissing, "no source address for adverts"))),
-            "It is in fault because no source address for adverts.",
+            "It is in fault because there is no source address for adverts.",
         ),
         "no-peers" => {
             let mut row = fault(Reason::NoPeers, "no unicast peers");
             row.config.transport = unicast(vec![]);
-            (vrrp(one(row)), "It is in fault because no unicast peers.")
+            (vrrp(one(row)), "It is in fault because there are no unicast peers, and unicast_fault_no_peer is set.")
         }
         "sync-group-fault" => {
             let first = InstanceRow { faults: vec![], ..fault(Reason::SyncGroup, "") };
@@ -164,19 +164,19 @@ fn prepared(name: &str) -> (Look, &'static str) {
         }
         "http-status" => (
             checks(pool(1).fails(1, "HTTP status 503").rows()),
-            "It is down because of HTTP_GET of 10.0.0.11:80: HTTP status 503 instead of 200, asked for /health of \
+            "It is down because a check does not pass: HTTP_GET of 10.0.0.11:80: HTTP status 503 instead of 200, asked for /health of \
              www.example.com.",
         ),
         "connection-refused" => (
             checks(pool(1).fails(1, "connection refused").rows()),
-            "It is down because of HTTP_GET of 10.0.0.11:80: connection refused, asked for /health of www.example.com.",
+            "It is down because a check does not pass: HTTP_GET of 10.0.0.11:80: connection refused, asked for /health of www.example.com.",
         ),
         "not-yet-checked" => {
             let mut pool = pool(1).fails(1, "");
             pool.servers[0].checkers[0].has_run = false;
             (
                 checks(pool.rows()),
-                "It is down because of HTTP_GET of 10.0.0.11:80 has not run yet and counts as failed.",
+                "It is down because a check does not pass: HTTP_GET of 10.0.0.11:80 has not run yet and counts as failed.",
             )
         }
         "drained" => {
@@ -194,7 +194,7 @@ fn prepared(name: &str) -> (Look, &'static str) {
         ),
         "quorum-lost" => (
             checks(pool(1).fails(2, "connection refused").quorum_lost(4).rows()),
-            "Its quorum is lost because real servers of weight 3 are up and 4 is needed (10.0.0.12:80 by HTTP_GET of \
+            "Its quorum is lost because real servers of weight 3 are up and 4 is needed (HTTP_GET of \
              10.0.0.12:80: connection refused, asked for /health of www.example.com); sorry server 10.0.9.9:80 serves.",
         ),
         other => panic!("{other} is not prepared"),

@@ -67,7 +67,7 @@ impl Html {
         }
         let utc = words::utc(at);
         self.raw("<time datetime=\"").text(&words::rfc3339(at)).raw("\">");
-        self.text(utc.strip_suffix(" UTC").unwrap_or(&utc)).raw("</time> <span class=quiet>(");
+        self.text(utc.strip_suffix(" UTC").unwrap_or(&utc)).raw("</time> <span class=\"quiet age\">(");
         self.text(&age(at, now)).raw(" ago)</span>")
     }
 

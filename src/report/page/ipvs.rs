@@ -128,8 +128,8 @@ fn row(h: &mut Html, server: &Server, now: f64) {
     }
     h.raw("<td role=cell data-label=State>");
     match (server.sorry, server.alive) {
-        (true, true) => h.badge(Tone::Warn, "sorry server, serves"),
-        (true, false) => h.badge(Tone::Calm, "sorry server, stands by"),
+        (true, true) => h.badge(Tone::Warn, "sorry, serves"),
+        (true, false) => h.badge(Tone::Calm, "sorry, stands by"),
         (false, false) => h.badge(Tone::Bad, "down"),
         (false, true) if server.overridden && server.weight == 0 => h.badge(Tone::Note, "drained"),
         (false, true) => h.badge(Tone::Good, "up"),
@@ -137,10 +137,12 @@ fn row(h: &mut Html, server: &Server, now: f64) {
     h.raw("<td role=cell data-label=Weight>").number(server.weight.into());
     match server.configured_weight {
         Some(configured) if server.overridden => {
-            h.raw(" <span class=quiet>by an operator, configured ").number(configured.into()).raw("</span>");
+            h.raw(" <span class=\"quiet age\">by an operator,</span> <span class=\"quiet age\">configured ")
+                .number(configured.into())
+                .raw("</span>");
         }
         Some(configured) if configured != server.weight => {
-            h.raw(" <span class=quiet>configured ").number(configured.into()).raw("</span>");
+            h.raw(" <span class=\"quiet age\">configured ").number(configured.into()).raw("</span>");
         }
         _ => {}
     }

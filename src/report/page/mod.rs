@@ -37,10 +37,10 @@ const SCRIPT: &str = include_str!("script.js");
 /// Of the inline script, as `script-src` wants it.
 pub const SCRIPT_HASH: &str = "sha256-BoTqZJttXIncGfkgarGQbBTL0F3bjZ7zHsjtH50tmE0=";
 /// Of the inline style, as `style-src` wants it.
-pub const STYLE_HASH: &str = "sha256-OrCAm1Em+KjhgGDZicLSQOZ7+ZcTps2g6QhTI6MY9PE=";
+pub const STYLE_HASH: &str = "sha256-nX4Oedcl1HiZIXVvQg75QEEAZ8bhMwR9hwwBgGVootU=";
 
 /// The whole policy, for the header `Content-Security-Policy`.
-pub const CSP: &str = "default-src 'none'; style-src 'sha256-OrCAm1Em+KjhgGDZicLSQOZ7+ZcTps2g6QhTI6MY9PE='; script-src 'sha256-BoTqZJttXIncGfkgarGQbBTL0F3bjZ7zHsjtH50tmE0='; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub const CSP: &str = "default-src 'none'; style-src 'sha256-nX4Oedcl1HiZIXVvQg75QEEAZ8bhMwR9hwwBgGVootU='; script-src 'sha256-BoTqZJttXIncGfkgarGQbBTL0F3bjZ7zHsjtH50tmE0='; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Troubles that are listed.
 const TROUBLES: usize = 100;

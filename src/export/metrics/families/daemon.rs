@@ -2,6 +2,7 @@
 
 use super::super::family::{Family, Samples, Since, counter, gauge, histogram, info};
 use super::super::view::{View, running, seconds};
+use crate::bus::msg::Source;
 use crate::bus::timing::Pulse;
 use crate::export::look::{ProcessReport, ReloadReport};
 
@@ -68,11 +69,12 @@ pub static FAMILIES: &[Family] = &[
         .from(|view, out| processes(view, out, |report| report.open_fds as f64)),
     histogram("keepwatch_event_loop_lag_seconds", "How late the process was for what was due.").labels(PROCESS).from(
         |view, out| {
-            let rows = &view.look.snapshot;
-            for (process, pulse) in [("vrrp", &rows.vrrp.pulse), ("checks", &rows.checks.pulse)] {
-                match pulse {
-                    Some(pulse) => out.histogram(&[label(process)], &view.look.lag(pulse)),
-                    None if view.wanted(process) => out.histogram(&[label(process)], &Pulse::default().lag),
+            for source in Source::ALL {
+                match view.look.pulse(source) {
+                    Some(pulse) => out.histogram(&[label(source.name())], &pulse.lag),
+                    None if view.wanted(source.name()) => {
+                        out.histogram(&[label(source.name())], &Pulse::default().lag);
+                    }
                     None => {}
                 }
             }

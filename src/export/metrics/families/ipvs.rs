@@ -207,8 +207,8 @@ pub static WHOLE: &[Family] = &[
             }
         }),
     counter("keepwatch_ipvs_poll_errors_total", "Readings of the kernel's counters that failed.").from(|view, out| {
-        if let Some(table) = table(view) {
-            out.count(&[], table.poll_errors);
+        if table(view).is_some() {
+            out.count(&[], view.look.ipvs_counters().poll_errors);
         }
     }),
     gauge(

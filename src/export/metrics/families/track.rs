@@ -81,8 +81,9 @@ pub static FAMILIES: &[Family] = &[
     .labels(&["script", "result"])
     .from(|view, out| {
         for (config, row) in scripts(view) {
+            let runs = view.look.tracker_runs(row);
             for (result, count) in RUN_RESULTS {
-                out.count(&[&config.name, result], count(&row.runs));
+                out.count(&[&config.name, result], count(&runs));
             }
         }
     }),
@@ -147,8 +148,9 @@ pub static FAMILIES: &[Family] = &[
     counter("keepwatch_bfd_transitions_total", "Changes of the session: up, down.").labels(&["session", "to"]).from(
         |view, out| {
             for (name, row) in bfds(view) {
-                out.count(&[name, "up"], row.runs.went_up);
-                out.count(&[name, "down"], row.runs.went_down);
+                let runs = view.look.tracker_runs(row);
+                out.count(&[name, "up"], runs.went_up);
+                out.count(&[name, "down"], runs.went_down);
             }
         },
     ),

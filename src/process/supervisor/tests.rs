@@ -1,0 +1,310 @@
+//! A supervisor with a bridge whose part the test plays.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::children::Running;
+use super::*;
+use crate::export::look::{Daemon, Endpoint};
+use crate::process::lifecycle::ToSupervisor;
+use crate::sys::seqpacket::Seqpacket;
+
+struct Lab {
+    supervisor: Supervisor,
+    bridge: Channel,
+    directory: tempfile::TempDir,
+}
+
+const BRIDGE: Token = 7;
+
+impl Lab {
+    /// `sheet` may name files in the directory.
+    fn new(sheet: impl FnOnce(&Path) -> Sheet) -> Lab {
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("main.pid");
+        let words = ["-p", pid.to_str().unwrap()].map(str::to_owned);
+        let mut supervisor = Supervisor::new(Options::parse_words(words).unwrap()).unwrap();
+        let file = memfd::create("test").unwrap();
+        supervisor.config = Some(InForce { sheet: sheet(directory.path()), file });
+        supervisor.generation = 1;
+        let bridge = bridge_of(&mut supervisor);
+        Lab { supervisor, bridge, directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The bridge dies, and another one starts.
+    fn another_bridge(&mut self) {
+        end(&mut self.supervisor);
+        self.bridge = bridge_of(&mut self.supervisor);
+    }
+
+    fn ask(&mut self, message: &ToSupervisor) -> (ToChild, Option<OwnedFd>) {
+        self.bridge.send(message, None).unwrap();
+        self.supervisor.serve_child(BRIDGE);
+        self.bridge.receive().unwrap().expect("an answer at once")
+    }
+
+    /// The errno, or the socket.
+    fn listen(&mut self, endpoint: &Endpoint) -> Result<OwnedFd, i32> {
+        match self.ask(&ToSupervisor::ListenStream { endpoint: endpoint.clone() }) {
+            (ToChild::ListeningStream { endpoint: of, error }, fd) if of == *endpoint => {
+                fd.ok_or_else(|| error.unwrap())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn textfile(&mut self) -> Result<std::fs::File, i32> {
+        match self.ask(&ToSupervisor::Textfile) {
+            (ToChild::Textfile { error }, fd) => fd.map(Into::into).ok_or_else(|| error.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tell(&mut self, message: &ToSupervisor) {
+        self.bridge.send(message, None).unwrap();
+        self.supervisor.serve_child(BRIDGE);
+    }
+
+    /// What the bridge is told of the daemon, if it is told anything.
+    fn told(&mut self) -> Option<Daemon> {
+        self.supervisor.report(clock::now());
+        match self.bridge.receive().unwrap() {
+            Some((ToChild::Daemon(daemon), None)) => Some(*daemon),
+            Some(other) => panic!("{other:?}"),
+            None => None,
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        end(&mut self.supervisor);
+    }
+}
+
+fn bridge_of(supervisor: &mut Supervisor) -> Channel {
+    let (ours, theirs) = Seqpacket::pair().unwrap();
+    let process = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+    let running = Running::played(process, Channel::new(ours), BRIDGE);
+    supervisor.poller.add(&running.channel, BRIDGE, false).unwrap();
+    supervisor.children.insert(Role::Bridge, running);
+    supervisor.records.bridge_started();
+    Channel::new(theirs)
+}
+
+fn end(supervisor: &mut Supervisor) {
+    if let Some(mut child) = supervisor.children.remove(&Role::Bridge) {
+        child.process.kill().unwrap();
+        child.process.wait().unwrap();
+    }
+}
+
+/// A load process that has ended and left this in its file.
+fn ended(left: &[u8], answers: u64) -> Loading {
+    let file = memfd::create("test").unwrap();
+    std::fs::File::from(file.try_clone().unwrap()).write_all(left).unwrap();
+    let mut process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+    process.wait().unwrap();
+    let channel = Channel::new(Seqpacket::pair().unwrap().0);
+    Loading { file, _channel: channel, process, started: clock::now(), requested: clock::now(), answers }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn a_socket_for_http_has_its_permissions_and_outlives_a_bridge_and_its_name_ends_with_the_daemon() {
+    let unix = |directory: &Path| Endpoint::Unix(Some(directory.join("metrics.sock")));
+    let mut lab = Lab::new(|at| Sheet { http: vec![unix(at)], http_mode: 0o640, ..Sheet::default() });
+    let endpoint = unix(lab.directory.path());
+    let path = lab.path("metrics.sock");
+    let first = lab.listen(&endpoint).unwrap();
+    assert_eq!(mode(&path), 0o640);
+    drop(first);
+    lab.another_bridge();
+    // Nobody accepts now, and nobody is refused.
+    let mut waiting = UnixStream::connect(&path).unwrap();
+    let listener = UnixListener::from(lab.listen(&endpoint).unwrap());
+    listener.accept().unwrap().0.write_all(b"hello").unwrap();
+    let mut said = String::new();
+    waiting.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "hello");
+    drop((lab, listener));
+    assert!(!path.exists());
+}
+
+#[test]
+fn without_a_path_the_socket_is_beside_the_pid_file() {
+    let mut lab = Lab::new(|_| Sheet { http: vec![Endpoint::Unix(None)], http_mode: 0o600, ..Sheet::default() });
+    lab.listen(&Endpoint::Unix(None)).unwrap();
+    assert_eq!(mode(&lab.path("main.metrics.sock")), 0o600);
+}
+
+#[test]
+fn a_socket_of_another_daemon_is_left_to_it() {
+    let unix = |directory: &Path| Endpoint::Unix(Some(directory.join("metrics.sock")));
+    let mut lab = Lab::new(|at| Sheet { http: vec![unix(at)], http_mode: 0o600, ..Sheet::default() });
+    let endpoint = unix(lab.directory.path());
+    let other = UnixListener::bind(lab.path("metrics.sock")).unwrap();
+    assert_eq!(lab.listen(&endpoint).err(), Some(libc::EADDRINUSE));
+    drop(other);
+    lab.listen(&endpoint).unwrap();
+}
+
+#[test]
+fn what_the_configuration_does_not_name_the_bridge_does_not_get() {
+    let mut lab = Lab::new(|at| Sheet { files: vec![at.join("key.pem")], ..Sheet::default() });
+    std::fs::write(lab.path("key.pem"), "key").unwrap();
+    for endpoint in [Endpoint::Unix(None), Endpoint::Tcp("127.0.0.1:0".parse().unwrap())] {
+        assert_eq!(lab.listen(&endpoint).err(), Some(libc::EPERM));
+    }
+    assert_eq!(lab.textfile().err(), Some(libc::EPERM));
+    for (name, wanted) in [("key.pem", None), ("./key.pem", Some(libc::EPERM)), ("main.pid", Some(libc::EPERM))] {
+        let path = PathBuf::from(format!("{}/{name}", lab.directory.path().display()));
+        let (answer, fd) = lab.ask(&ToSupervisor::OpenFile { path: path.clone() });
+        // Paths compare by their parts: the same file by another spelling is the same file.
+        let wanted = if name == "./key.pem" { None } else { wanted };
+        assert_eq!((answer, fd.is_some()), (ToChild::File { path, error: wanted }, wanted.is_none()), "{name}");
+    }
+}
+
+#[test]
+fn a_reload_takes_away_what_it_does_not_want_and_gives_other_permissions() {
+    let unix = |directory: &Path| Endpoint::Unix(Some(directory.join("metrics.sock")));
+    let tcp = Endpoint::Tcp("127.0.0.1:0".parse().unwrap());
+    let mut lab = Lab::new(|at| Sheet { http: vec![unix(at), tcp.clone()], http_mode: 0o640, ..Sheet::default() });
+    let endpoint = unix(lab.directory.path());
+    let path = lab.path("metrics.sock");
+    let (_unix, _tcp) = (lab.listen(&endpoint).unwrap(), lab.listen(&tcp).unwrap());
+    for (mode_wanted, http) in [(0o640, vec![endpoint.clone()]), (0o600, vec![endpoint.clone()]), (0o600, vec![])] {
+        let next = Sheet { http: http.clone(), http_mode: mode_wanted, ..Sheet::default() };
+        let before = path.metadata().unwrap().ino();
+        lab.supervisor.release(&next);
+        lab.supervisor.config.as_mut().unwrap().sheet = next;
+        assert_eq!(lab.listen(&tcp).err(), Some(libc::EPERM));
+        if http.is_empty() {
+            assert_eq!(lab.listen(&endpoint).err(), Some(libc::EPERM));
+            assert!(!path.exists());
+        } else {
+            lab.listen(&endpoint).unwrap();
+            assert_eq!(mode(&path), mode_wanted);
+            assert_eq!(path.metadata().unwrap().ino() == before, mode_wanted == 0o640);
+        }
+    }
+}
+
+#[test]
+fn a_textfile_appears_whole_readable_by_everybody_and_not_before_it_is_done() {
+    let mut lab = Lab::new(|at| Sheet { textfile: Some(at.join("keepwatch.prom")), ..Sheet::default() });
+    let path = lab.path("keepwatch.prom");
+    for text in ["one 1\n", "two 2\n"] {
+        let before = std::fs::read_to_string(&path).ok();
+        let mut file = lab.textfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).ok(), before);
+        lab.tell(&ToSupervisor::TextfileDone);
+        assert_eq!((std::fs::read_to_string(&path).unwrap(), mode(&path)), (text.to_owned(), 0o644));
+    }
+    // One that is given up leaves nothing, and one that nobody asked for is nothing.
+    let _ = lab.textfile().unwrap();
+    let _ = lab.textfile().unwrap();
+    lab.supervisor.release(&Sheet { textfile: Some(path.clone()), ..Sheet::default() });
+    assert!(path.exists());
+    lab.supervisor.release(&Sheet::default());
+    lab.tell(&ToSupervisor::TextfileDone);
+    let left: Vec<_> =
+        std::fs::read_dir(lab.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "it would tell of a state that is not: {left:?}");
+}
+
+#[test]
+fn a_bridge_that_asks_without_end_has_its_turn_and_no_more() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    for _ in 0..3 * MESSAGES_PER_TURN {
+        lab.bridge.send(&ToSupervisor::Textfile, None).unwrap();
+    }
+    for _ in 0..3 {
+        lab.supervisor.serve_child(BRIDGE);
+        let answers = std::iter::from_fn(|| lab.bridge.receive::<ToChild>().unwrap()).count();
+        assert_eq!(answers, MESSAGES_PER_TURN);
+    }
+}
+
+#[test]
+fn why_a_reload_was_refused_reaches_the_bridge_and_an_accepted_one_clears_it() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    assert_eq!(lab.told().unwrap().reloads.rejected, 0);
+    lab.supervisor.records.asked = 1;
+    assert_eq!(lab.supervisor.loaded(ended(b"error: no such thing\n", 1), exit::CONFIG), None);
+    let daemon = lab.told().unwrap();
+    let reloads = &daemon.reloads;
+    assert_eq!((reloads.errors.as_str(), reloads.rejected, reloads.answered), ("error: no such thing\n", 1, 1));
+    assert!(!reloads.successful && !daemon.all_ready);
+
+    // One that has nothing to say is explained.
+    assert_eq!(lab.supervisor.loaded(ended(b"", 1), exit::SOFTWARE), None);
+    assert!(lab.told().unwrap().reloads.errors.contains("status 70"));
+
+    let sheet = Sheet { hash: 12, warnings: 3, ..Sheet::default() };
+    let loading = ended(&postcard::to_stdvec(&sheet).unwrap(), 1);
+    memfd::seal(loading.file.as_fd()).unwrap();
+    assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2 }, Some(_))))));
+    let daemon = lab.told().unwrap();
+    let reloads = &daemon.reloads;
+    assert_eq!((reloads.hash, reloads.warnings, reloads.accepted, reloads.rejected), (12, 3, 1, 2));
+    assert!(reloads.successful && reloads.errors.is_empty() && reloads.tried_at == reloads.accepted_at);
+    assert!(!daemon.all_ready, "the bridge has not said so");
+    lab.tell(&ToSupervisor::Ready { config: 2 });
+    let daemon = lab.told().unwrap();
+    assert!(daemon.all_ready && daemon.reloads.took_us > 0);
+}
+
+#[test]
+fn processes_are_told_with_what_they_cost_and_those_before_them_count() {
+    let mut lab = Lab::new(|_| Sheet { wants_vrrp: true, ..Sheet::default() });
+    let daemon = lab.told().unwrap();
+    assert_eq!(daemon.wanted, ["vrrp"]);
+    let names: Vec<&str> = daemon.processes.iter().map(|process| process.name.as_str()).collect();
+    assert_eq!(names, ["supervisor", "bridge"]);
+    assert_eq!((daemon.pid, daemon.processes[0].pid), (std::process::id(), std::process::id()));
+    assert!(daemon.processes.iter().all(|process| process.resident_bytes > 0 && process.max_fds > 0));
+    assert!(daemon.processes[0].cpu_ns > 0 && daemon.processes[0].open_fds > 0);
+
+    lab.supervisor.records.ended(Role::Bridge, 5_000_000_000);
+    lab.supervisor.records.ended(Role::Vrrp, 1_000_000_000);
+    lab.supervisor.records.restarted(Role::Bridge);
+    let daemon = lab.told().unwrap();
+    let of = |name: &str| daemon.processes.iter().find(|process| process.name == name).unwrap();
+    assert!(of("bridge").cpu_ns >= 5_000_000_000 && of("bridge").restarts == 1);
+    assert_eq!((of("vrrp").cpu_ns, of("vrrp").pid), (1_000_000_000, 0), "one that is dead is not forgotten");
+}
+
+#[test]
+fn the_bridge_is_told_at_every_change_and_not_while_it_does_not_read() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    assert!(lab.told().is_some());
+    assert!(lab.told().is_none(), "nothing has changed");
+    for _ in 0..10_000 {
+        lab.supervisor.records.changed = true;
+        lab.supervisor.report(clock::now());
+    }
+    let bridge = lab.supervisor.children.get_mut(&Role::Bridge).unwrap();
+    assert!(bridge.channel.wants_write() && bridge.process.try_wait().unwrap().is_none());
+    assert_eq!(lab.supervisor.report_due(), None, "nobody is woken for it");
+    let waited = std::iter::from_fn(|| {
+        let _ = lab.supervisor.children.get_mut(&Role::Bridge).unwrap().channel.flush();
+        lab.bridge.receive::<ToChild>().unwrap()
+    });
+    assert!(waited.count() < 10_000);
+    assert!(lab.told().is_some(), "the last word comes when there is room");
+}
