@@ -88,7 +88,7 @@ impl Site {
         Site {
             guard: Guard::new(looks.ask().clone()),
             pages: Arc::new(Pages::new(looks.clone())),
-            hub: Hub::new(),
+            hub: Hub::default(),
             host: host.into(),
             writing: Arc::new(Semaphore::new(WRITING_MAX)),
             rooms: Mutex::new(Rooms { http, metrics: MetricsSettings::default(), unix, tcp }),

@@ -25,16 +25,12 @@ pub struct Moment {
     main: OnceLock<Bytes>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Hub {
     moments: watch::Sender<Option<Arc<Moment>>>,
 }
 
 impl Hub {
-    pub fn new() -> Hub {
-        Hub { moments: watch::Sender::new(None) }
-    }
-
     /// Looks as long as somebody watches.
     pub async fn run(&self, looks: &Looks) {
         let mut seen = None;
