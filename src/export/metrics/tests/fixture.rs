@@ -355,7 +355,6 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             hash: (1 << 48) - 1,
             warnings: 3,
             errors: String::new(),
-            answered: 0,
         },
         logged: logged(seed),
         pid: 1,
