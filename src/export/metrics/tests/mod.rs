@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::fixture::{NOW, Words, look, look_of, look_with};
-use self::parse::Parsed;
+use self::parse::{Labels, Parsed};
 use super::compat::{self, Names};
 use super::families::all;
 use super::family::Unit;
@@ -48,7 +48,7 @@ fn table(data: &str) -> Vec<Vec<&str>> {
     data.lines().skip(1).map(|line| line.split('\t').collect()).collect()
 }
 
-fn labels_of<'a>(cell: &'a str) -> Vec<&'a str> {
+fn labels_of(cell: &str) -> Vec<&str> {
     if cell == "-" { vec![] } else { cell.split(',').collect() }
 }
 
@@ -182,7 +182,7 @@ fn openmetrics_says_the_same_in_its_own_way() {
     assert_eq!((text.series, text.dropped), (open.series, open.dropped));
     let text = parse::text(std::str::from_utf8(&text.body).unwrap()).unwrap();
     let open = parse::openmetrics(std::str::from_utf8(&open.body).unwrap()).unwrap();
-    let canonical = |parsed: &Parsed| -> Vec<(String, Vec<(String, String)>, f64)> {
+    let canonical = |parsed: &Parsed| -> Vec<(String, Labels, f64)> {
         let samples = parsed.samples().filter(|sample| !sample.name.ends_with("_created"));
         let same = |(name, value): (String, String)| match value.parse::<f64>() {
             Ok(bound) if name == "le" => (name, bound.to_string()),

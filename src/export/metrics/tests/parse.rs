@@ -16,10 +16,12 @@ pub(super) struct Family {
     pub(super) samples: Vec<Sample>,
 }
 
+pub(super) type Labels = Vec<(String, String)>;
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     pub(super) name: String,
-    pub(super) labels: Vec<(String, String)>,
+    pub(super) labels: Labels,
     pub(super) value: f64,
 }
 
@@ -264,7 +266,7 @@ fn points_stay_together(family: &Family) -> Result<()> {
 }
 
 fn check_buckets(family: &Family, dialect: Dialect) -> Result<()> {
-    let mut points: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
     let mut counts = BTreeMap::new();
     for sample in &family.samples {
         let others: Vec<_> = sample.labels.iter().filter(|(name, _)| name != "le").cloned().collect();
