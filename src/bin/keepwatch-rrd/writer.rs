@@ -62,6 +62,9 @@ struct OpenFile {
 /// Nobody takes updates now: they are to come again.
 pub struct Refused(pub String);
 
+/// Opens a file: what was there, or `None` when it was made.
+type Opener<W> = fn(&mut W, &Path, u64, &[Ds]) -> Result<Option<Existing>, String>;
+
 impl Writer {
     pub fn new(settings: &RrdSettings, host: String) -> Writer {
         let layout = Layout { profile: settings.profile, host };
@@ -233,12 +236,7 @@ impl Writer {
     // --- files
 
     /// The files of an object, opened or made at the first update.
-    fn files_of(
-        &mut self,
-        object: &Object,
-        at: u64,
-        open: fn(&mut Self, &Path, u64, &[Ds]) -> Result<Option<Existing>, String>,
-    ) -> Result<Vec<OpenFile>, String> {
+    fn files_of(&mut self, object: &Object, at: u64, open: Opener<Self>) -> Result<Vec<OpenFile>, String> {
         if let Some(files) = self.files.get(object) {
             return Ok(files.clone());
         }
@@ -254,13 +252,7 @@ impl Writer {
     }
 
     /// The first of `path`, `path.2`, ... that is of this layout, or that is not there and is made.
-    fn choose(
-        &mut self,
-        path: &str,
-        at: u64,
-        sources: &[Ds],
-        open: fn(&mut Self, &Path, u64, &[Ds]) -> Result<Option<Existing>, String>,
-    ) -> Result<PathBuf, String> {
+    fn choose(&mut self, path: &str, at: u64, sources: &[Ds], open: Opener<Self>) -> Result<PathBuf, String> {
         let begin = at.saturating_sub(u64::from(self.layout.step()));
         for number in 1..=SUCCESSORS_MAX {
             let candidate = self.directory.join(names::successor(path, number));

@@ -232,8 +232,8 @@ impl Model {
         // Stable: what is equal stays in the order of the file.
         match self.sort {
             Sort::Rate => lines.sort_by(|a, b| rate(b).total_cmp(&rate(a))),
-            Sort::Active => lines.sort_by(|a, b| b.active.cmp(&a.active)),
-            Sort::Weight => lines.sort_by(|a, b| b.weight.cmp(&a.weight)),
+            Sort::Active => lines.sort_by_key(|line| std::cmp::Reverse(line.active)),
+            Sort::Weight => lines.sort_by_key(|line| std::cmp::Reverse(line.weight)),
             Sort::State => {
                 let down = |line: &ServerLine| line.state == "DOWN";
                 lines.sort_by(|a, b| down(b).cmp(&down(a)).then(b.since.total_cmp(&a.since)));

@@ -550,7 +550,7 @@ fn shorten(text: &str, width: u32) -> String {
 fn span_words(span: Duration) -> String {
     let seconds = span.as_secs();
     for (unit, name) in [(366 * 86_400, "year"), (86_400, "day"), (3600, "hour"), (60, "minute")] {
-        if seconds >= unit && seconds % unit == 0 {
+        if seconds >= unit && seconds.is_multiple_of(unit) {
             let count = seconds / unit;
             return if count == 1 { format!("last {name}") } else { format!("last {count} {name}s") };
         }

@@ -29,14 +29,14 @@ fn tags(page: &str) -> Vec<Tag> {
             rest = after;
             continue;
         }
-        let end = rest.find(|letter: char| letter == ' ' || letter == '>').expect("a tag ends");
+        let end = rest.find([' ', '>']).expect("a tag ends");
         let name = rest[..end].to_owned();
         let bare = name.strip_prefix('/').unwrap_or(&name);
         assert!(!bare.is_empty() && bare.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit()), "<{name}");
         rest = &rest[end..];
         let mut attributes = Vec::new();
         while let Some(after) = rest.strip_prefix(' ') {
-            let end = after.find(|letter| matches!(letter, '=' | ' ' | '>')).expect("an attribute ends");
+            let end = after.find(['=', ' ', '>']).expect("an attribute ends");
             let attribute = after[..end].to_owned();
             assert!(attribute.bytes().all(|it| it.is_ascii_lowercase() || it == b'-'), "attribute {attribute}");
             rest = &after[end..];
