@@ -15,7 +15,7 @@ PACKAGES += librrd-dev rrdtool rrdcached prometheus chromium chromium-driver fon
 PACKAGES += ipvsadm kmod linux-image-amd64 qemu-system-x86 busybox-static xz-utils
 DENY := $(shell command -v cargo-deny 2>/dev/null)
 
-.PHONY: help setup setup-lint build demo test fuzz bench lint clean
+.PHONY: help setup setup-lint build demo test screenshots fuzz bench lint clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,11 @@ test: build ## every test; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
 	$(CARGO) test --release --workspace --no-run
 	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release --workspace -- --test-threads=2
+
+screenshots: build ## the status page and every graph as Chromium shows them, in target/screenshots (root)
+	$(CARGO) test --release -p agentx-tests --test browser --no-run
+	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release -p agentx-tests --test browser
+	@ls target/screenshots
 
 FUZZ_SECONDS ?= 60
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')

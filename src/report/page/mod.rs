@@ -184,7 +184,7 @@ pub fn graph_path(kind: GraphKind, name: &str) -> String {
 fn graph(h: &mut Html, id: &'static str, number: usize, kind: GraphKind, name: &str, what: &'static str) {
     let path = graph_path(kind, name);
     h.raw("<details class=graph id=").raw(id).show(number).raw("><summary>").raw(what).raw("</summary><picture>");
-    h.raw("<source media=\"(prefers-color-scheme: dark)\" srcset=\"").text(&path).raw("?format=svg&amp;dark=1\">");
-    h.raw("<img loading=lazy width=800 height=300 src=\"").text(&path).raw("?format=svg\" alt=\"").raw(what);
+    h.raw("<source media=\"(prefers-color-scheme: dark)\" srcset=\"").text(&path).raw(".svg?dark=1\">");
+    h.raw("<img loading=lazy width=800 height=300 src=\"").text(&path).raw(".svg\" alt=\"").raw(what);
     h.raw(" of ").clip(name, NAME).raw("\"></picture></details>");
 }

@@ -313,8 +313,8 @@ fn a_page_does_not_grow_without_end() {
 fn graphs_are_offered_where_rrd_files_are_kept() {
     let mut look = fixture::calm();
     let page = main_fragment(&status(&look, "lb1"));
-    assert!(page.contains("src=\"/graph/vs/192.0.2.10%3A80%2Ftcp?format=svg\""));
-    assert!(page.contains("src=\"/graph/vrrp/VI_OUTSIDE?format=svg\""));
+    assert!(page.contains("src=\"/graph/vs/192.0.2.10%3A80%2Ftcp.svg\""));
+    assert!(page.contains("src=\"/graph/vrrp/VI_OUTSIDE.svg\""));
     look.rrd = None;
     let mut daemon = (*look.daemon).clone();
     daemon.wanted.retain(|name| name != "rrd");
