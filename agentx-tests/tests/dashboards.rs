@@ -1,10 +1,11 @@
 //! `dashboards/` is what its sources say, and promtool agrees with it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use agentx_tests::dashboards::{alerts, files, root};
+use agentx_tests::dashboards::{alerts, dashboards, files, root};
 
 #[test]
 fn the_files_are_made_from_their_sources() {
@@ -36,6 +37,31 @@ fn promtool_accepts_the_rules_and_each_alert_fires_and_stays_silent_when_it_shou
     for alert in alerts().alerts {
         for word in ["fires", "silent"] {
             assert!(tests.contains(&format!("- name: {} {word}\n", alert.alert)), "{} {word}", alert.alert);
+        }
+    }
+}
+
+/// Names of our families in a query: what follows the prefix, without the parts of a histogram.
+fn families(expr: &str) -> BTreeSet<String> {
+    let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = words.filter(|word| word.starts_with("keepwatch_"));
+    ours.map(|word| {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
+        base.unwrap_or(word).to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn every_query_asks_for_families_that_there_are() {
+    let known = fs::read_to_string(root().join("docs/metrics.md")).expect("docs/metrics.md");
+    let panels = dashboards();
+    let panels = panels.iter().flat_map(|dashboard| dashboard.panels()).flat_map(|panel| &panel.targets);
+    let rules = alerts().alerts;
+    let queries = panels.map(|target| target.expr.as_str()).chain(rules.iter().map(|alert| alert.expr.as_str()));
+    for query in queries {
+        for family in families(query) {
+            assert!(known.contains(&format!("`{family}`")), "{family} in {query}");
         }
     }
 }

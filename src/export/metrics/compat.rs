@@ -189,9 +189,8 @@ fn of_routers(view: &View<'_>, out: &mut Samples, value: fn(&Counters) -> u64) {
 fn of_addresses(view: &View<'_>, out: &mut Samples, excluded: bool, value: fn(&Router<'_>, &AddressRow) -> f64) {
     for router in &view.instances {
         let [name, _, vrid] = mehdy_labels(router);
-        let advertised = router.row.config.addresses.len();
         for row in view.addresses(router) {
-            if (row.position as usize > advertised) == excluded {
+            if row.advertised != excluded {
                 let address = row.config.address.to_string();
                 out.put_first(&[name, &row.config.interface, vrid, &address], value(router, row));
             }
