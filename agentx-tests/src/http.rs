@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::net::Node;
 
 /// Most that an answer may have.
-const ANSWER_MAX: u64 = 256 << 20;
+const ANSWER_MAX: usize = 256 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone)]
@@ -49,7 +49,11 @@ pub fn get_unix(socket: &Path, path: &str, headers: &[(&str, &str)]) -> Result<A
 
 /// Any method, with a body, over an open stream.
 pub fn ask(stream: impl Read + Write, method: &str, path: &str, body: &[u8]) -> Result<Answer, String> {
-    exchange(stream, &request(method, path, &[("Content-Type", "application/json")], body))
+    // There are servers that speak HTTP/1.1 only; then the header says where the answer ends.
+    let headers = [("Content-Type", "application/json"), ("Connection", "close")];
+    let request = request(method, path, &headers, body);
+    let request = String::from_utf8_lossy(&request).replacen("HTTP/1.0", "HTTP/1.1", 1);
+    exchange(stream, request.as_bytes())
 }
 
 fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
@@ -68,9 +72,22 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> V
 
 fn exchange(mut stream: impl Read + Write, request: &[u8]) -> Result<Answer, String> {
     stream.write_all(request).map_err(|error| format!("while asking: {error}"))?;
-    let mut bytes = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut bytes).map_err(|error| format!("while reading: {error}"))?;
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+    while bytes.len() < ANSWER_MAX && !is_whole(&bytes) {
+        match stream.read(&mut chunk).map_err(|error| format!("while reading: {error}"))? {
+            0 => break,
+            length => bytes.extend(chunk.get(..length).unwrap_or_default()),
+        }
+    }
     parse(&bytes).ok_or_else(|| format!("no answer of HTTP: {}", String::from_utf8_lossy(&bytes).escape_debug()))
+}
+
+/// By its Content-Length.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| bytes.len() >= end + 4 + length)
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bus::msg::Source;
 use crate::bus::rows::{
-    CheckerRow, Counters, Finding, InstanceRow, IpvsRow, OtherMaster, Row, RowKey, State, SyncGroupRow,
+    AddressRow, CheckerRow, Counters, Finding, InstanceRow, IpvsRow, OtherMaster, Row, RowKey, State, SyncGroupRow,
     TrackedInterfaceRow, TrackerConfig, TrackerRow, TrackerRuns,
 };
 use crate::bus::timing::{CheckTimes, Deliveries, Histogram, KindTimes, Logged, Pulse, RunnerPulse, VrrpTimes};
@@ -125,10 +125,9 @@ fn instance_rows(index: u32, name: &str, words: &Words, seed: u64) -> Vec<(RowKe
     config.sync_group = Some(words.group.clone());
     let addresses = [1, 2].map(|position| {
         let address = format!("192.0.{}.{position}", index % 250).parse().unwrap();
-        address_row(index, position, address, 24, (&words.interface, 2))
+        // As the engine sends them, with addresses in rows of their own only.
+        AddressRow { advertised: position == 1, ..address_row(index, position, address, 24, (&words.interface, 2)) }
     });
-    config.addresses = vec![addresses[0].config.clone()];
-    config.excluded = vec![addresses[1].config.clone()];
     let counters = Counters {
         adverts_received: seed,
         adverts_sent: seed / 2,
