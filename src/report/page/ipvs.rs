@@ -28,7 +28,10 @@ pub fn section(h: &mut Html, status: &Status) {
         );
         return;
     }
-    h.raw("<p class=quiet>Connections were counted ").text(&age(ipvs.counted_at, status.at)).raw(" ago.</p>");
+    // Without a table, or before it was read, nothing was.
+    if ipvs.counted_at > 0.0 {
+        h.raw("<p class=quiet>Connections were counted ").text(&age(ipvs.counted_at, status.at)).raw(" ago.</p>");
+    }
     let mut numbered: Vec<(usize, &ServiceReport)> = (1..).zip(&ipvs.services).collect();
     numbered.sort_by_key(|(_, service)| !needs_look(service));
     let loud = numbered.iter().filter(|(_, service)| needs_look(service)).count();
