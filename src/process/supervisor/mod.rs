@@ -21,7 +21,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use self::children::{Running, roles};
-pub use self::report::ERRORS_MAX;
+pub use self::report::{COMPLAINTS, ERRORS_MAX};
 use self::report::{Records, complaints};
 pub use self::requests::DEFAULT_AGENTX;
 use self::requests::Kept;

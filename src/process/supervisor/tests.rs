@@ -244,7 +244,7 @@ fn why_a_reload_was_refused_reaches_the_bridge_and_an_accepted_one_clears_it() {
     let mut lab = Lab::new(|_| Sheet::default());
     assert_eq!(lab.told().unwrap().reloads.rejected, 0);
     lab.supervisor.records.asked = 1;
-    assert_eq!(lab.supervisor.loaded(ended(b"error: no such thing\n", 1), exit::CONFIG), None);
+    assert_eq!(lab.supervisor.loaded(ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), 1), exit::CONFIG), None);
     let daemon = lab.told().unwrap();
     let reloads = &daemon.reloads;
     assert_eq!((reloads.errors.as_str(), reloads.rejected, reloads.answered), ("error: no such thing\n", 1, 1));
