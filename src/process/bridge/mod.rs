@@ -42,7 +42,7 @@ use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
-use crate::export::look::Daemon;
+use crate::export::look::{Daemon, LastHeard};
 use crate::mib::tree::Tree;
 use crate::store::Store;
 use crate::sys::aio::{self, Owned};
@@ -404,6 +404,11 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
+            heard: LastHeard {
+                vrrp: self.engines.pulse(Source::Vrrp),
+                checks: self.engines.pulse(Source::Checks),
+                runner: self.runner.heard(),
+            },
             scrapes: self.http.scrapes(),
             rrd: self.history.report().map(Arc::new),
             bridge: self.heart.pulse.clone(),
