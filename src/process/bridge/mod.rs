@@ -359,7 +359,8 @@ impl Bridge {
             }
             (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
             (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
-            (ToChild::Textfile { error }, fd) => self.textfile_opened(opened(error, fd)),
+            (ToChild::StreamReleased { endpoint }, _) => self.stream_released(&endpoint),
+            (ToChild::Textfile { number, error }, fd) => self.textfile_opened(number, opened(error, fd)),
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }

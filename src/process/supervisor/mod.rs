@@ -242,9 +242,12 @@ impl Supervisor {
         }
         self.generation += 1;
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
-        self.release(&sheet);
+        let released = self.release(&sheet);
         self.config = Some(InForce { sheet, file: loading.file });
         self.apply();
+        for endpoint in released {
+            self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
+        }
         if first {
             daemonize::report_started();
         }
