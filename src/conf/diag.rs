@@ -72,7 +72,11 @@ impl Sources {
         let above = usize::try_from(span.line).ok().and_then(|line| line.checked_sub(1));
         let above = self.get(span.file).zip(above).and_then(|(source, above)| source.lines.get(..above));
         let above = above.unwrap_or_default().iter().rev().filter(|line| !line.trim().is_empty());
-        let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
+        // In YAML an entry of a list stands below a key that begins in the same column.
+        let indent = |line: &str| {
+            let blanks = line.chars().take_while(|c| c.is_whitespace()).count();
+            blanks * 2 + usize::from(line.trim_start().starts_with('-'))
+        };
         let mut inside = indent(line);
         for (distance, line) in above.enumerate() {
             let alone = distance == 0 && line.split_whitespace().count() == 1;
@@ -368,7 +372,8 @@ mod tests {
         let lines = |text: &str| text.lines().map(str::to_owned).collect();
         let mut sources = Sources::default();
         let conf = "authentication {\n auth_pass can\"ary\n auth_pass\n canary\n}\nstate canary";
-        let yaml = "users:\n- name: n\n  auth:\n    protocol: SHA\n    passphrase:\n      canary\nenabled: maybe";
+        let yaml = "users:\n- name: n\n  auth:\n    protocol: SHA\n    passphrase:\n      canary\nenabled: maybe\n\
+                    communities:\n- name: x\n  canary: 1\nhttp: canary";
         let conf = sources.add(Source { name: "k.conf".to_owned(), lines: lines(conf) });
         let yaml = sources.add(Source { name: "k.yaml".to_owned(), lines: lines(yaml) });
         for (file, line, quoted, hidden) in [
@@ -377,6 +382,8 @@ mod tests {
             (conf, 6, "canary", false),
             (yaml, 6, "canary", true),
             (yaml, 7, "maybe", false),
+            (yaml, 10, "canary", true),
+            (yaml, 11, "canary", false),
         ] {
             let span = Span { file, line, column: 2, length: 1 };
             let diagnostic = Diagnostic::error("t", span, format!("the word `{quoted}` after `x` is extra"))
@@ -388,7 +395,8 @@ mod tests {
                 assert!(!text.contains(" | "), "no line of the file: {text}");
             }
         }
-        let broken = Diagnostic::error("t", Span { file: yaml, line: 7, ..Span::default() }, "this is not YAML: \"canary");
+        let broken =
+            Diagnostic::error("t", Span { file: yaml, line: 7, ..Span::default() }, "this is not YAML: \"canary");
         assert_eq!(broken.in_a_line(&sources), "k.yaml:7:0: this is not YAML: (not shown)");
     }
 

@@ -255,10 +255,8 @@ mod tests {
         for yaml in [yaml, "snmp:\n  users:\n  - passphrase: \"canary\n  x: [}\n", "a: &canary 1\nb: *canarysecret\n"] {
             std::fs::write(&path, conf).unwrap();
             std::fs::write(&settings, yaml).unwrap();
-            let options = conf::Options {
-                settings: Some(settings.to_str().unwrap().to_owned()),
-                ..conf::Options::default()
-            };
+            let options =
+                conf::Options { settings: Some(settings.to_str().unwrap().to_owned()), ..conf::Options::default() };
             let loaded = conf::load(path.to_str().unwrap(), &options, &Disk, &LocalHost);
             let told = complaints(&loaded);
             assert!(told.contains(":3:") && told.contains("`stat`"), "{told}");

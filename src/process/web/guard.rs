@@ -254,9 +254,8 @@ impl State {
     /// A file that somebody is writing looks like one that asks nothing of anybody. To ask less takes a reload.
     fn may_follow(&self, config: &WebConfig) -> Result<(), String> {
         let Some(before) = self.in_force() else { return Ok(()) };
-        let checked = |config: &WebConfig| {
-            config.tls.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::NoClientCert)
-        };
+        let checked =
+            |config: &WebConfig| config.tls.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::NoClientCert);
         let named = |config: &WebConfig| config.tls.as_ref().is_some_and(|tls| !tls.client_allowed_sans.is_empty());
         let gone = if before.tls.is_some() && config.tls.is_none() {
             "tls_server_config"
@@ -282,7 +281,9 @@ impl State {
 
 /// What TLS asks of clients; the rest of its configuration is what it shows them.
 fn policy(tls: &TlsConfig) -> impl PartialEq + '_ {
-    let TlsConfig { client_ca_file, client_auth, client_allowed_sans, min_version, max_version, ciphers, curves, .. } = tls;
+    let TlsConfig {
+        client_ca_file, client_auth, client_allowed_sans, min_version, max_version, ciphers, curves, ..
+    } = tls;
     (client_ca_file, client_auth, client_allowed_sans, min_version, max_version, ciphers, curves)
 }
 
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
     use crate::conf::model::TlsVersion;
 
-    const HASH: &str = "$2b$10$......................................................";
+    const HASH: &str = "$2b$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
     /// With a supervisor that opens what it is asked for.
     fn guard() -> Guard {

@@ -226,7 +226,9 @@ impl Site {
             }
             Route::Api(Document::Vrrp) => self.json(door, |look| serde_json::to_string(&report::vrrp(look))).await,
             Route::Api(Document::Ipvs) => self.json(door, |look| serde_json::to_string(&report::ipvs(look))).await,
-            Route::Api(Document::Checkers) => self.json(door, |look| serde_json::to_string(&report::checkers(look))).await,
+            Route::Api(Document::Checkers) => {
+                self.json(door, |look| serde_json::to_string(&report::checkers(look))).await
+            }
             Route::Livez => self.healthy(health::stuck).await,
             Route::Readyz => {
                 let unbound = self.unbound.lock().map(|unbound| unbound.clone()).unwrap_or_default();
