@@ -62,6 +62,34 @@ impl Sources {
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
         self.files.iter()
     }
+
+    /// Whether a line may hold a secret: it has the keyword of one, or stands below such a keyword, indented or not.
+    fn is_secret(&self, span: Span) -> bool {
+        let Some(line) = self.line(span) else { return false };
+        if names_a_secret(line) {
+            return true;
+        }
+        let above = usize::try_from(span.line).ok().and_then(|line| line.checked_sub(1));
+        let above = self.get(span.file).zip(above).and_then(|(source, above)| source.lines.get(..above));
+        let above = above.unwrap_or_default().iter().rev().filter(|line| !line.trim().is_empty());
+        // In YAML an entry of a list stands below a key that begins in the same column.
+        let indent = |line: &str| {
+            let blanks = line.chars().take_while(|c| c.is_whitespace()).count();
+            blanks * 2 + usize::from(line.trim_start().starts_with('-'))
+        };
+        let mut inside = indent(line);
+        for (distance, line) in above.enumerate() {
+            let alone = distance == 0 && line.split_whitespace().count() == 1;
+            if (alone || indent(line) < inside) && names_a_secret(line) {
+                return true;
+            }
+            inside = inside.min(indent(line));
+            if inside == 0 {
+                break;
+            }
+        }
+        false
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +97,16 @@ pub enum Severity {
     Hint,
     Warning,
     Error,
+}
+
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Hint => "hint",
+        }
+    }
 }
 
 /// How Keepalived counts a mistake for the exit status of `-t`. The last class in this order decides.
@@ -157,12 +195,7 @@ impl Diagnostic {
     /// The diagnostic as people read it: message, place, the line with a caret, hint. Ends with a line end.
     pub fn render(&self, sources: &Sources) -> String {
         let mut out = String::new();
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Hint => "hint",
-        };
-        let _ = writeln!(out, "{severity}: {}", printable(&self.message));
+        let _ = writeln!(out, "{}: {}", self.severity.name(), printable(&self.message));
         place(&mut out, sources, self.span);
         for (span, what) in &self.related {
             let _ = writeln!(out, "note: {}", printable(what));
@@ -173,6 +206,72 @@ impl Diagnostic {
         }
         out
     }
+
+    /// The same for those who may not read the files: no line of them, and not a word of one that may hold a secret.
+    pub fn render_discreetly(&self, sources: &Sources) -> String {
+        let mut out = String::new();
+        let hidden = self.is_about_a_secret(sources);
+        let told = |text: &str| printable(&if hidden { masked(text) } else { text.to_owned() });
+        let _ = writeln!(out, "{}: {}", self.severity.name(), told(&self.message));
+        place_only(&mut out, sources, self.span);
+        for (span, what) in &self.related {
+            let _ = writeln!(out, "note: {}", told(what));
+            place_only(&mut out, sources, *span);
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(out, "hint: {}", told(hint));
+        }
+        out
+    }
+
+    /// The same as a line of a log, which is no place for secrets either and has no room for carets.
+    pub fn in_a_line(&self, sources: &Sources) -> String {
+        let hidden = self.is_about_a_secret(sources);
+        let told = |text: &str| if hidden { masked(text) } else { text.to_owned() };
+        let hint = self.hint.as_ref().map(|hint| format!(" ({})", told(hint))).unwrap_or_default();
+        let Span { file, line, column, .. } = self.span;
+        format!("{}:{line}:{column}: {}{hint}", sources.name(file), told(&self.message))
+    }
+
+    fn is_about_a_secret(&self, sources: &Sources) -> bool {
+        // A parser may stop some lines after what it quotes.
+        self.message.starts_with("this is not YAML")
+            || [self.span].iter().chain(self.related.iter().map(|(span, _)| span)).any(|span| sources.is_secret(*span))
+    }
+}
+
+/// Keywords of both languages after which, or below which, a secret stands.
+const SECRETS: [&str; 15] = [
+    "auth",
+    "auth_hmac",
+    "auth_pass",
+    "basic_auth_users",
+    "cert",
+    "client_ca",
+    "communities",
+    "community",
+    "key",
+    "pass",
+    "passphrase",
+    "password",
+    "privacy",
+    "pw",
+    "secret",
+];
+
+fn names_a_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    words.any(|word| SECRETS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+}
+
+/// Without what stands in quotes of any kind; from the first to the last, as a secret may have quotes in it.
+fn masked(text: &str) -> String {
+    const QUOTES: [char; 3] = ['`', '"', '\''];
+    let (Some(first), Some(last)) = (text.find(QUOTES), text.rfind(QUOTES)) else { return text.to_owned() };
+    let (before, after) = (text.get(..first).unwrap_or_default(), text.get(last + 1..).unwrap_or_default());
+    // The end of a single quote is unknown.
+    let after = if first == last { "" } else { after };
+    format!("{before}(not shown){after}")
 }
 
 /// Exit status of `-t` for what was found: Keepalived's, but that a missing file is never 0.
@@ -186,15 +285,17 @@ pub fn status(diagnostics: &[Diagnostic]) -> u8 {
     }
 }
 
-fn place(out: &mut String, sources: &Sources, span: Span) {
+fn place_only(out: &mut String, sources: &Sources, span: Span) {
     let name = sources.name(span.file);
-    if span.line == 0 {
-        if !name.is_empty() {
-            let _ = writeln!(out, "  --> {name}");
-        }
-        return;
+    if span.line > 0 {
+        let _ = writeln!(out, "  --> {name}:{}:{}", span.line, span.column);
+    } else if !name.is_empty() {
+        let _ = writeln!(out, "  --> {name}");
     }
-    let _ = writeln!(out, "  --> {name}:{}:{}", span.line, span.column);
+}
+
+fn place(out: &mut String, sources: &Sources, span: Span) {
+    place_only(out, sources, span);
     let Some(line) = sources.line(span) else { return };
     let number = span.line.to_string();
     let before = usize::try_from(span.column.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -264,6 +365,39 @@ mod tests {
             "error: expected a router id from 1 to 255, found `300`\n  --> k.conf:2:23\n\
              2 |     virtual_router_id 300\n  |                       ^^^\nhint: every router uses the same id\n"
         );
+    }
+
+    #[test]
+    fn of_lines_with_secrets_no_word_is_told_to_those_who_may_not_read_the_file() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect();
+        let mut sources = Sources::default();
+        let conf = "authentication {\n auth_pass can\"ary\n auth_pass\n canary\n}\nstate canary";
+        let yaml = "users:\n- name: n\n  auth:\n    protocol: SHA\n    passphrase:\n      canary\nenabled: maybe\n\
+                    communities:\n- name: x\n  canary: 1\nhttp: canary";
+        let conf = sources.add(Source { name: "k.conf".to_owned(), lines: lines(conf) });
+        let yaml = sources.add(Source { name: "k.yaml".to_owned(), lines: lines(yaml) });
+        for (file, line, quoted, hidden) in [
+            (conf, 2, "can\"ary", true),
+            (conf, 4, "canary", true),
+            (conf, 6, "canary", false),
+            (yaml, 6, "canary", true),
+            (yaml, 7, "maybe", false),
+            (yaml, 10, "canary", true),
+            (yaml, 11, "canary", false),
+        ] {
+            let span = Span { file, line, column: 2, length: 1 };
+            let diagnostic = Diagnostic::error("t", span, format!("the word `{quoted}` after `x` is extra"))
+                .related(span, format!("\"{quoted}\""))
+                .hint(format!("not `{quoted}`"));
+            for text in [diagnostic.render_discreetly(&sources), diagnostic.in_a_line(&sources)] {
+                assert_eq!(!text.contains(quoted), hidden, "{text}");
+                assert!(text.contains(&format!("{}:{line}:2", sources.name(file))), "{text}");
+                assert!(!text.contains(" | "), "no line of the file: {text}");
+            }
+        }
+        let broken =
+            Diagnostic::error("t", Span { file: yaml, line: 7, ..Span::default() }, "this is not YAML: \"canary");
+        assert_eq!(broken.in_a_line(&sources), "k.yaml:7:0: this is not YAML: (not shown)");
     }
 
     #[test]

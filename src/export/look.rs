@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,7 @@ pub struct Look {
     pub daemon: Arc<Daemon>,
     pub snmp: Arc<SnmpReport>,
     pub runner: Option<RunnerPulse>,
+    pub heard: LastHeard,
     /// Scrapes that were answered since the bridge started; `None` where nothing serves them.
     pub scrapes: Option<u64>,
     /// `None`: no RRD files are kept.
@@ -41,6 +43,15 @@ pub struct Look {
     pub traps: Arc<Vec<TrapCount>>,
     /// What was counted before the rows of the snapshot; the methods add it.
     pub bases: Arc<Bases>,
+}
+
+/// When the bridge was last told by a process that it is well, by a clock that nobody sets: whether it is stuck is no matter
+/// of what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LastHeard {
+    pub vrrp: Option<Instant>,
+    pub checks: Option<Instant>,
+    pub runner: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +114,8 @@ pub struct ReloadReport {
     pub hash: u64,
     /// Of the running configuration.
     pub warnings: u32,
-    /// What was wrong at the last attempt, as `keepwatch check` prints it; at most 16 KiB. Empty after one that was accepted.
+    /// What was wrong at the last attempt, as `keepwatch check` prints it but without lines of the files and without what may be
+    /// a secret; at most 16 KiB. Empty after one that was accepted.
     pub errors: String,
 }
 
@@ -167,6 +179,17 @@ impl Look {
         }?;
         let Process { lag, logged } = self.bases.process(source, Process::of(pulse));
         Some(Pulse { lag, logged, ..pulse.clone() })
+    }
+
+    /// How long `vrrp`, `checks` or `runner` has been silent; `None` before it has told of itself.
+    pub fn silence(&self, process: &str) -> Option<Duration> {
+        let heard = match process {
+            "vrrp" => self.snapshot.vrrp.pulse.as_ref().and(self.heard.vrrp),
+            "checks" => self.snapshot.checks.pulse.as_ref().and(self.heard.checks),
+            "runner" => self.runner.as_ref().and(self.heard.runner),
+            _ => None,
+        }?;
+        Some(self.now.since(heard))
     }
 
     /// Loop lag of `vrrp` and `checks`, from the heartbeat in the snapshot; of another one it is what it says.

@@ -101,6 +101,11 @@ impl Pending {
         &self.path
     }
 
+    /// Nobody has written anything yet.
+    pub fn is_empty(&self) -> bool {
+        fs::metadata(&self.temporary).is_ok_and(|there| there.len() == 0)
+    }
+
     /// The file is whole.
     pub fn finish(self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.path)

@@ -40,10 +40,12 @@ pub enum ToChild {
     State { error: Option<i32> },
     /// An answer to [`ToSupervisor::ListenStream`]: with a listening socket, or an errno.
     ListeningStream { endpoint: Endpoint, error: Option<i32> },
+    /// That socket was closed as its permissions have changed; the bridge asks for the one in its place.
+    StreamReleased { endpoint: Endpoint },
     /// An answer to [`ToSupervisor::OpenFile`]: with the file, open for reading, or an errno.
     File { path: PathBuf, error: Option<i32> },
-    /// An answer to [`ToSupervisor::Textfile`]: with an empty file to fill, or an errno.
-    Textfile { error: Option<i32> },
+    /// An answer to the [`ToSupervisor::Textfile`] of this number: with an empty file to fill, or an errno.
+    Textfile { number: u64, error: Option<i32> },
     /// To the bridge, every few seconds and when something changed; not sent while an earlier one waits.
     Daemon(Box<Daemon>),
     /// To the bridge with a file to fill, when there is one to write.
@@ -71,10 +73,10 @@ pub enum ToSupervisor {
     ListenStream { endpoint: Endpoint },
     /// Nor to read keys: of the files that the sheet names, this one.
     OpenFile { path: PathBuf },
-    /// A new textfile is wanted in the place that the sheet names.
-    Textfile,
-    /// The textfile that was handed out last is whole.
-    TextfileDone,
+    /// A new textfile is wanted in the place that the sheet names. One that was asked for before is given up.
+    Textfile { number: u64 },
+    /// The textfile of this number is whole.
+    TextfileDone { number: u64 },
     /// An operator wants the configuration read again.
     Reload,
 }

@@ -16,11 +16,11 @@ use super::lifecycle::{Channel, Sheet, ToChild};
 use super::logging;
 use super::options::Options;
 use super::role::exit;
-use super::supervisor::ERRORS_MAX;
+use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
 use crate::conf::model::WebConfig;
-use crate::conf::{self, Diagnostic, Disk, Host, Loaded, LocalHost, Severity};
+use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
 
@@ -33,7 +33,7 @@ pub fn run() -> i32 {
     logging::start(&options.log(None), "");
     let loaded = load(&options);
     for diagnostic in &loaded.diagnostics {
-        let line = one_line(&loaded, diagnostic);
+        let line = diagnostic.in_a_line(&loaded.sources);
         match diagnostic.severity {
             Severity::Error => error!("{line}"),
             Severity::Warning => warn!("{line}"),
@@ -104,14 +104,6 @@ fn load(options: &Options) -> Loaded {
     conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
 }
 
-/// A diagnostic as a line of a log, which has no room for carets.
-fn one_line(loaded: &Loaded, diagnostic: &Diagnostic) -> String {
-    let span = diagnostic.span;
-    let place = format!("{}:{}:{}", loaded.sources.name(span.file), span.line, span.column);
-    let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("{place}: {}{hint}", diagnostic.message)
-}
-
 fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGeneration) {
     if generation == 1 {
         for name in options.not_built() {
@@ -123,14 +115,17 @@ fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGenera
     }
 }
 
-/// What is wrong, for those who see no log. If it is too much, mistakes count more than the rest.
+/// What is wrong, for those who see no log. The status page shows it to people who may not read the files: `-t` has it all.
+/// If it is too much, mistakes count more than the rest.
 fn complaints(loaded: &Loaded) -> String {
     const MORE: &str = "...\n";
-    let mut text = loaded.render();
+    let told = |least: Severity| {
+        let all = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity >= least);
+        all.map(|diagnostic| diagnostic.render_discreetly(&loaded.sources)).collect::<Vec<_>>().join("\n")
+    };
+    let mut text = told(Severity::Hint);
     if text.len() > ERRORS_MAX {
-        let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-        let errors: Vec<String> = errors.map(|diagnostic| diagnostic.render(&loaded.sources)).collect();
-        text = errors.join("\n");
+        text = told(Severity::Error);
     }
     if text.len() > ERRORS_MAX {
         let room = text.as_bytes().get(..ERRORS_MAX - MORE.len()).unwrap_or_default();
@@ -145,7 +140,7 @@ fn complaints(loaded: &Loaded) -> String {
 fn complain(file: &OwnedFd, text: &str) {
     let written = file.try_clone().map(std::fs::File::from).and_then(|file| {
         file.set_len(0)?;
-        file.write_all_at(text.as_bytes(), 0)
+        file.write_all_at(&[COMPLAINTS, text.as_bytes()].concat(), 0)
     });
     if let Err(error) = written {
         error!("cannot say what is wrong with the configuration: {error}");
@@ -211,6 +206,7 @@ fn files(web: &WebConfig) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conf::Diagnostic;
     use crate::sys::memfd;
 
     fn loaded(text: &str) -> Loaded {
@@ -223,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_cut_at_a_line_and_mistakes_come_before_warnings() {
         let short = complaints(&loaded("vrrp_instance a {\n  virtual_router_id 300\n}\n"));
-        assert!(short.contains("^^^") && !short.ends_with("...\n"), "{short}");
+        assert!(short.contains("keepalived.conf:2:21\n") && !short.ends_with("...\n"), "{short}");
         let mut long = loaded(&format!("vrrp_instance a {{\n{}}}\n", "  virtual_router_id 300\n".repeat(500)));
         let warning = Diagnostic { severity: Severity::Warning, ..long.diagnostics.first().unwrap().clone() };
         long.diagnostics.splice(0..0, std::iter::repeat_n(warning, 500));
@@ -243,7 +239,35 @@ mod tests {
         complain(&file, "error: x\n");
         let mut left = vec![0; 200];
         let length = std::fs::File::from(file).read_at(&mut left, 0).unwrap();
-        assert_eq!(&left[..length], b"error: x\n");
+        assert_eq!(&left[..length], [COMPLAINTS, b"error: x\n"].concat());
+    }
+
+    #[test]
+    fn neither_the_bridge_nor_the_log_hears_a_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, settings) = (directory.path().join("keepalived.conf"), directory.path().join("keepwatch.yaml"));
+        let conf = "vrrp_instance a {\n  interface lo\n  virtual_router_id 300\n  authentication {\n    auth_type PASS\n    \
+                    auth_pass canarysecret123 canary\n  }\n  auth_hmac {\n    key canary canary canary\n  }\n  stat canarx\n}\n\
+                    SSL {\n  password canary canary\n}\n";
+        let yaml = "snmp:\n  users:\n  - name: n\n    auth: {protocol: SHA, passphrase: canary}\n    \
+                    privacy: {protocol: canary, passphrase: [canary]}\n  receivers:\n  - {address: x, community: {canary: 1}}\n  \
+                    responder:\n    communities:\n    - canary\n    - {name: canary, canary: 1}\nhttp: canarx\n";
+        for yaml in [yaml, "snmp:\n  users:\n  - passphrase: \"canary\n  x: [}\n", "a: &canary 1\nb: *canarysecret\n"] {
+            std::fs::write(&path, conf).unwrap();
+            std::fs::write(&settings, yaml).unwrap();
+            let options =
+                conf::Options { settings: Some(settings.to_str().unwrap().to_owned()), ..conf::Options::default() };
+            let loaded = conf::load(path.to_str().unwrap(), &options, &Disk, &LocalHost);
+            let told = complaints(&loaded);
+            assert!(told.contains(":3:") && told.contains("`stat`"), "{told}");
+            assert!(told.contains("keepwatch.yaml:"), "{told}");
+            assert!(!told.contains("canary"), "{told}");
+            for diagnostic in &loaded.diagnostics {
+                let line = diagnostic.in_a_line(&loaded.sources);
+                assert!(!line.contains("canary"), "{line}");
+            }
+            assert!(loaded.render().contains("canary"), "-t shows the lines");
+        }
     }
 
     #[test]

@@ -11,14 +11,14 @@ use crate::bus::rows::{
 };
 use crate::bus::timing::{Pulse, RunnerPulse};
 use crate::check::table::{Load, Stats};
-use crate::clock::WallTime;
+use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
     Family, Forwarding, Global, Instance, Location, Notify, Preempt, Protocol, SorryServer, SyncGroup,
     TrackedInterface, VirtualServer,
 };
 use crate::control::snmp::{AgentX, QueueReport, ReceiverReport, SessionState, SnmpReport};
 use crate::export::Look;
-use crate::export::look::{Daemon, ProcessReport, ReloadReport, RrdReport};
+use crate::export::look::{Daemon, LastHeard, ProcessReport, ReloadReport, RrdReport};
 use crate::mib::fixture as mib;
 use crate::mib::fixture::check;
 use crate::store::Store;
@@ -26,6 +26,9 @@ use crate::store::Store;
 pub const SECOND: u64 = 1_000_000_000;
 /// 2026-11-21 13:24:17 UTC.
 pub const NOW: WallTime = WallTime(1_795_267_457 * SECOND);
+
+/// When all processes told of themselves, a second ago.
+pub const HEARD: Instant = Instant::from_nanos(77 * SECOND);
 
 pub fn ago(seconds: f64) -> WallTime {
     WallTime(NOW.0 - (seconds * 1e9) as u64)
@@ -80,6 +83,8 @@ pub fn look(vrrp: Rows, checks: Rows) -> Look {
     };
     Look {
         at: NOW,
+        now: HEARD + Duration::from_secs(1),
+        heard: LastHeard { vrrp: Some(HEARD), checks: Some(HEARD), runner: Some(HEARD) },
         snapshot: store.snapshot(),
         vrrp_connected: true,
         checks_connected: true,

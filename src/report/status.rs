@@ -3,7 +3,6 @@
 use super::words::{self, unix};
 use super::{DaemonStatus, ProcessStatus, Status, events, ipvs, troubles, vrrp};
 use crate::bus::timing::Pulse;
-use crate::clock::WallTime;
 use crate::export::Look;
 use crate::export::look::ProcessReport;
 
@@ -50,21 +49,18 @@ pub(super) fn stuck(look: &Look, process: &ProcessReport) -> Option<String> {
     if process.pid == 0 {
         return Some("it does not run".to_owned());
     }
-    let young = words::between(process.started, look.at) < Pulse::PATIENCE;
-    let silent = |heard: Option<WallTime>| match heard {
-        Some(at) if words::between(at, look.at) <= Pulse::PATIENCE => None,
+    let young = process.started <= look.at && words::between(process.started, look.at) < Pulse::PATIENCE;
+    let silent = || match look.silence(&process.name) {
+        Some(silence) if silence <= Pulse::PATIENCE => None,
         _ if young => None,
-        Some(at) => Some(format!("it has said nothing for {}", words::age(words::between(at, look.at)))),
+        Some(silence) => Some(format!("it has said nothing for {}", words::age(silence))),
         None => Some("it has said nothing since it was started".to_owned()),
     };
     let connected = |is: bool| (!is && !young).then(|| "it is not connected to the bridge".to_owned());
-    let rows = &look.snapshot;
     match process.name.as_str() {
-        "vrrp" => connected(look.vrrp_connected).or_else(|| silent(rows.vrrp.pulse.as_ref().map(|pulse| pulse.at))),
-        "checks" => {
-            connected(look.checks_connected).or_else(|| silent(rows.checks.pulse.as_ref().map(|pulse| pulse.at)))
-        }
-        "runner" => silent(look.runner.map(|pulse| pulse.at)),
+        "vrrp" => connected(look.vrrp_connected).or_else(silent),
+        "checks" => connected(look.checks_connected).or_else(silent),
+        "runner" => silent(),
         "rrd" => connected(look.rrd.as_ref().is_some_and(|rrd| rrd.connected)),
         // The bridge is who says this, and the supervisor told it of the process.
         _ => None,

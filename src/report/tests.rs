@@ -211,14 +211,19 @@ fn a_process_that_is_silent_or_gone_is_a_trouble() {
 
 #[test]
 fn a_process_whose_pulse_stops_is_stuck_after_its_patience_and_a_new_one_is_waited_for() {
-    let up = |seconds: f64, started: f64| {
+    let stepped = |seconds: f64, started: f64, step: i64| {
         let mut look = fixture::calm();
-        look.runner = Some(crate::bus::timing::RunnerPulse { at: ago(seconds), ..Default::default() });
+        look.now = fixture::HEARD + std::time::Duration::from_secs_f64(seconds);
+        look.at = WallTime(look.at.0.saturating_add_signed(step));
         let mut daemon = (*look.daemon).clone();
         daemon.processes[3].started = ago(started);
         look.daemon = Arc::new(daemon);
         status(&look, "lb1").daemon.processes[3].up
     };
+    let up = |seconds, started| stepped(seconds, started, 0);
+    const HOUR: i64 = 3_600_000_000_000;
+    assert!(stepped(4.9, 100.0, HOUR), "the wall clock was put forth");
+    assert!(!stepped(5.1, 100.0, -HOUR), "the wall clock was put back");
     assert!(up(4.9, 100.0));
     assert!(!up(5.1, 100.0));
     assert!(up(5.1, 4.0));

@@ -196,6 +196,8 @@ impl Process {
         let Heard::Last(error) = heard else { return aio::drained(&self.channel_ready) };
         if let Some(error) = error {
             error!("the supervisor cannot be understood: {error}");
+            // Not to be taken for the end that it asked for.
+            self.status = exit::SOFTWARE;
         }
         self.leaving = Some(clock::now());
     }

@@ -228,18 +228,14 @@ pub(super) fn wanted(look: &Look, process: &str) -> bool {
 
 /// Whether that process runs and has told so lately.
 pub(super) fn running(look: &Look, process: &str) -> bool {
-    let fresh = |pulse: Option<&Pulse>| pulse.is_some_and(|pulse| is_fresh(look, pulse.at));
+    let fresh = || look.silence(process).is_some_and(|silence| silence <= Pulse::PATIENCE);
     match process {
-        "vrrp" => look.vrrp_connected && fresh(look.snapshot.vrrp.pulse.as_deref()),
-        "checks" => look.checks_connected && fresh(look.snapshot.checks.pulse.as_deref()),
-        "runner" => look.runner.is_some_and(|pulse| is_fresh(look, pulse.at)),
+        "vrrp" => look.vrrp_connected && fresh(),
+        "checks" => look.checks_connected && fresh(),
+        "runner" => fresh(),
         // It answers nobody within a time; that it has a process is what is known.
         _ => look.daemon.processes.iter().any(|report| report.name == process && report.pid != 0),
     }
-}
-
-fn is_fresh(look: &Look, at: WallTime) -> bool {
-    u128::from(look.at.0.saturating_sub(at.0)) <= Pulse::PATIENCE.as_nanos()
 }
 
 /// How labels call a state. An instance is never in the other two.

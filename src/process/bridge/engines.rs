@@ -10,8 +10,9 @@ use tracing::{error, warn};
 use super::Bridge;
 use crate::agentx::{Event, Token};
 use crate::bus::frame;
-use crate::bus::msg::{Command, Edge, Refusal, Reply, Source, ToBridge, ToEngine};
-use crate::clock;
+use crate::bus::msg::{Command, Edge, Feed, Refusal, Reply, Source, ToBridge, ToEngine};
+use crate::bus::rows::RowKey;
+use crate::clock::{self, Instant};
 use crate::mib::trap;
 use crate::snmp::responder::Responder;
 use crate::store::Applied;
@@ -30,6 +31,8 @@ pub(super) struct Engines {
     lost: VecDeque<Token>,
     next_request: u64,
     buffer: Vec<u8>,
+    /// When each has last told that it is well.
+    pulses: BTreeMap<Source, Instant>,
 }
 
 struct Bus {
@@ -40,7 +43,14 @@ struct Bus {
 impl Default for Engines {
     fn default() -> Self {
         let buffer = vec![0; 2 * FRAME_MAX];
-        Engines { buses: BTreeMap::new(), requests: BTreeMap::new(), lost: VecDeque::new(), next_request: 0, buffer }
+        Engines {
+            buses: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            lost: VecDeque::new(),
+            next_request: 0,
+            buffer,
+            pulses: BTreeMap::new(),
+        }
     }
 }
 
@@ -73,6 +83,10 @@ impl Engines {
     /// Whether there is a process behind this one now.
     pub(super) fn is_there(&self, source: Source) -> bool {
         self.buses.contains_key(&source)
+    }
+
+    pub(super) fn pulse(&self, source: Source) -> Option<Instant> {
+        self.pulses.get(&source).copied()
     }
 
     /// The number under which the answer will come.
@@ -165,6 +179,9 @@ impl Bridge {
     }
 
     fn heard(&mut self, source: Source, message: ToBridge) {
+        if let ToBridge::Feed(Feed::Row(RowKey::Pulse, _)) = &message {
+            self.engines.pulses.insert(source, clock::now());
+        }
         match message {
             ToBridge::Feed(feed) => match self.store.apply(source, feed) {
                 Ok(Applied::Committed { generation, edges }) => {

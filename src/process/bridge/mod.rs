@@ -42,7 +42,7 @@ use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
 use crate::conf::model::{Config, Snmp};
 use crate::export::Look;
-use crate::export::look::Daemon;
+use crate::export::look::{Daemon, LastHeard};
 use crate::mib::tree::Tree;
 use crate::store::Store;
 use crate::sys::aio::{self, Owned};
@@ -359,7 +359,8 @@ impl Bridge {
             }
             (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
             (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
-            (ToChild::Textfile { error }, fd) => self.textfile_opened(opened(error, fd)),
+            (ToChild::StreamReleased { endpoint }, _) => self.stream_released(&endpoint),
+            (ToChild::Textfile { number, error }, fd) => self.textfile_opened(number, opened(error, fd)),
             (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
                 error!("the supervisor said something at the wrong time");
             }
@@ -404,6 +405,11 @@ impl Bridge {
             daemon: Arc::clone(&self.daemon),
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
+            heard: LastHeard {
+                vrrp: self.engines.pulse(Source::Vrrp),
+                checks: self.engines.pulse(Source::Checks),
+                runner: self.runner.heard(),
+            },
             scrapes: self.http.scrapes(),
             rrd: self.history.report().map(Arc::new),
             bridge: self.heart.pulse.clone(),

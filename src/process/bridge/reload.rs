@@ -1,11 +1,11 @@
 //! Operators who want the configuration read again, until they have an answer.
 
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{error, info};
 
 use super::Bridge;
 use crate::export::look::{Daemon, ReloadReport};
-use crate::process::lifecycle::ToSupervisor;
+use crate::process::lifecycle::{ChannelError, ToSupervisor};
 
 /// Who waits at most, besides those who gave up: each is a connection to the control socket.
 const WAITING_MAX: usize = 64;
@@ -30,6 +30,13 @@ impl Reloads {
         true
     }
 
+    /// The last one hears of it by its dropped sender; one that was not made has no number, or ours would run ahead of the
+    /// supervisor's.
+    fn drop_last(&mut self, made: bool) {
+        self.waiting.pop();
+        self.made -= u64::from(!made);
+    }
+
     /// Answers those whose attempt was refused, or has come into force everywhere.
     pub(super) fn told(&mut self, daemon: &Daemon) {
         let reloads = &daemon.reloads;
@@ -49,7 +56,12 @@ impl Bridge {
     pub(super) fn reload(&mut self, tell: oneshot::Sender<ReloadReport>) {
         if self.reloads.ask(tell) {
             info!("a reload is asked for over the control socket");
-            let _ = self.channel.send(&ToSupervisor::Reload, None);
+            if let Err(error) = self.channel.send(&ToSupervisor::Reload, None) {
+                error!("the supervisor cannot be asked for a reload: {error}");
+                // What has been queued may still be counted by the supervisor.
+                let queued = matches!(error, ChannelError::Gone | ChannelError::Io(_));
+                self.reloads.drop_last(queued);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use tracing::error;
 
 use crate::bus::frame;
 use crate::bus::timing::{Deliveries, Logged, RunnerPulse};
+use crate::clock::{self, Instant};
 use crate::sys::aio::{self, Owned};
 use crate::sys::seqpacket::{FRAME_MAX, Received, Seqpacket};
 
@@ -20,6 +21,7 @@ pub(super) struct Runner {
     /// Counts of the processes before this one.
     before: RunnerPulse,
     last: Option<RunnerPulse>,
+    heard: Option<Instant>,
 }
 
 struct Line {
@@ -64,7 +66,10 @@ impl Runner {
                 Ok(Received::Nothing) => return aio::drained(&line.ready),
                 Ok(Received::Frame(length, _)) => {
                     match frame::decode::<RunnerPulse>(line.buffer.get(..length).unwrap_or_default()) {
-                        Ok(pulses) => self.last = pulses.last().copied().or(self.last),
+                        Ok(pulses) => {
+                            self.last = pulses.last().copied().or(self.last);
+                            self.heard = Some(clock::now());
+                        }
                         Err(error) => {
                             error!("the runner process cannot be understood: {error}");
                             self.line = None;
@@ -75,6 +80,11 @@ impl Runner {
                 Ok(Received::Gone) | Err(_) => self.line = None,
             }
         }
+    }
+
+    /// When one has last told that it is well.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.heard
     }
 
     /// All runners of this daemon together; `None` until one has spoken.

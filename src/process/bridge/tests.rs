@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::agentx::Token;
 use crate::bus::frame::{self, Packer};
@@ -486,4 +488,69 @@ fn an_engine_that_cannot_be_kept_is_another_one_at_each_start() {
     let writable = || Some(File::options().read(true).write(true).open(kept.path()).unwrap());
     assert_eq!(count(writable(), None, now, vec![]).kept, Kept { id: vec![7; 8], boots: 4 });
     assert_eq!(count(writable(), None, now, vec![]).kept, Kept { id: vec![7; 8], boots: 5 });
+}
+
+/// What the supervisor has heard since it was asked last.
+fn told_supervisor(lab: &mut Lab) -> Vec<ToSupervisor> {
+    let mut all = vec![];
+    while let Ok(Some((message, _))) = lab._supervisor.receive::<ToSupervisor>() {
+        all.push(message);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_socket_for_http_that_the_supervisor_has_released_is_asked_for_again() {
+    let mut lab = lab(both());
+    let endpoint = crate::export::look::Endpoint::Unix(None);
+    let wanted = ToSupervisor::ListenStream { endpoint: endpoint.clone() };
+    assert_eq!(told_supervisor(&mut lab).iter().filter(|message| **message == wanted).count(), 1);
+    lab.bridge.configure(&both());
+    assert!(!told_supervisor(&mut lab).contains(&wanted), "for the bridge nothing has changed");
+    lab.bridge.stream_released(&endpoint);
+    assert_eq!(told_supervisor(&mut lab), [wanted]);
+    lab.bridge.stream_released(&crate::export::look::Endpoint::Unix(Some("/nowhere".into())));
+    assert_eq!(told_supervisor(&mut lab), []);
+}
+
+#[tokio::test]
+async fn a_supervisor_that_answers_late_gives_nobody_a_textfile_that_he_has_given_up() {
+    let file = || Ok(std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()));
+    let mut lab = lab(both());
+    let (tell, late) = oneshot::channel();
+    lab.bridge.want_textfile(tell);
+    drop(late);
+    let (tell, mut second) = oneshot::channel();
+    lab.bridge.want_textfile(tell);
+    told_supervisor(&mut lab);
+    lab.bridge.textfile_opened(1, file());
+    assert!(second.try_recv().is_err(), "the supervisor throws the first away as it makes the second");
+    lab.bridge.textfile_opened(2, file());
+    assert!(second.try_recv().unwrap().is_ok());
+    lab.bridge.textfile_is_whole();
+    assert_eq!(told_supervisor(&mut lab), [ToSupervisor::TextfileDone { number: 2 }]);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_reload_that_the_supervisor_does_not_hear_of_is_told_and_the_next_has_an_answer() {
+    let mut lab = lab(both());
+    while lab.bridge.channel.send(&ToSupervisor::Dumped, None).is_ok() {}
+    let (tell, mut told) = oneshot::channel();
+    lab.bridge.reload(tell);
+    assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    loop {
+        told_supervisor(&mut lab);
+        lab.bridge.channel.flush().unwrap();
+        if !lab.bridge.channel.wants_write() {
+            break;
+        }
+    }
+    told_supervisor(&mut lab);
+    let (tell, mut told) = oneshot::channel();
+    lab.bridge.reload(tell);
+    assert_eq!(told_supervisor(&mut lab), [ToSupervisor::Reload]);
+    let mut daemon = crate::export::look::Daemon { all_ready: true, ..Default::default() };
+    (daemon.reloads.answered, daemon.reloads.successful) = (1, true);
+    lab.bridge.reloads.told(&daemon);
+    assert!(told.try_recv().unwrap().successful);
 }

@@ -30,7 +30,10 @@ pub(super) struct Http {
     settings: Option<Settings>,
     sockets: Vec<Socket>,
     files: Vec<(PathBuf, Opened)>,
-    textfile: Option<Opened>,
+    textfile: Option<(u64, Opened)>,
+    /// Requests for one, and the one that was answered last.
+    textfiles: u64,
+    filling: u64,
 }
 
 /// An endpoint that the settings name.
@@ -55,6 +58,10 @@ impl Bridge {
     /// New settings; sockets that are the same stay open.
     pub(super) fn configure_http(&mut self, settings: &Settings) {
         if self.http.settings.as_ref() == Some(settings) {
+            // What was read of the files meanwhile may be something else.
+            if let Some(web) = &self.http.web {
+                web.configure(settings);
+            }
             return;
         }
         let wanted = web::endpoints(&settings.http);
@@ -70,13 +77,8 @@ impl Bridge {
         if let Some(web) = &self.http.web {
             web.configure(settings);
         }
-        // With other permissions it is another socket.
-        let before = self.http.settings.replace(settings.clone());
-        let same = |endpoint: &Endpoint| match endpoint {
-            Endpoint::Tcp(_) => true,
-            Endpoint::Unix(_) => before.as_ref().is_none_or(|before| before.http.unix == settings.http.unix),
-        };
-        self.http.sockets.retain(|socket| wanted.contains(&socket.endpoint) && same(&socket.endpoint));
+        self.http.settings = Some(settings.clone());
+        self.http.sockets.retain(|socket| wanted.contains(&socket.endpoint));
         for endpoint in wanted {
             if !self.http.sockets.iter().any(|socket| socket.endpoint == endpoint) {
                 self.http.sockets.push(Socket {
@@ -87,6 +89,13 @@ impl Bridge {
                 });
                 self.ask_for_stream(&endpoint);
             }
+        }
+    }
+
+    /// It has other permissions now, and is another socket.
+    pub(super) fn stream_released(&mut self, endpoint: &Endpoint) {
+        if self.http.sockets.iter().any(|socket| socket.endpoint == *endpoint) {
+            self.ask_for_stream(endpoint);
         }
     }
 
@@ -146,19 +155,24 @@ impl Bridge {
 
     /// The thread wants to write the textfile.
     pub(super) fn want_textfile(&mut self, tell: Opened) {
-        match self.channel.send(&ToSupervisor::Textfile, None) {
-            Ok(()) => self.http.textfile = Some(tell),
+        self.http.textfiles += 1;
+        let number = self.http.textfiles;
+        match self.channel.send(&ToSupervisor::Textfile { number }, None) {
+            Ok(()) => self.http.textfile = Some((number, tell)),
             Err(error) => drop(tell.send(Err(io::Error::other(error)))),
         }
     }
 
-    pub(super) fn textfile_opened(&mut self, file: io::Result<OwnedFd>) {
-        if let Some(tell) = self.http.textfile.take() {
-            let _ = tell.send(file);
+    /// An answer to an earlier request is nobody's: that file will never be whole.
+    pub(super) fn textfile_opened(&mut self, number: u64, file: io::Result<OwnedFd>) {
+        if let Some((_, tell)) = self.http.textfile.take_if(|(asked, _)| *asked == number)
+            && tell.send(file).is_ok()
+        {
+            self.http.filling = number;
         }
     }
 
     pub(super) fn textfile_is_whole(&mut self) {
-        let _ = self.channel.send(&ToSupervisor::TextfileDone, None);
+        let _ = self.channel.send(&ToSupervisor::TextfileDone { number: self.http.filling }, None);
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Running {
     pub(super) token: Token,
     started: Instant,
     pub(super) started_at: WallTime,
-    backoff: Duration,
+    pub(super) backoff: Duration,
     pub(super) ready: ConfigGeneration,
     pub(super) watching_write: bool,
     _pid_file: Option<PidFile>,
@@ -206,8 +206,8 @@ impl Supervisor {
                 }
                 ToSupervisor::ListenStream { endpoint } => self.listen_stream(role, endpoint),
                 ToSupervisor::OpenFile { path } => self.open_file(role, path),
-                ToSupervisor::Textfile => self.textfile(role),
-                ToSupervisor::TextfileDone => self.textfile_done(),
+                ToSupervisor::Textfile { number } => self.textfile(role, number),
+                ToSupervisor::TextfileDone { number } => self.textfile_done(number),
                 ToSupervisor::Reload
                 | ToSupervisor::Ready { .. }
                 | ToSupervisor::Dumped
@@ -279,17 +279,17 @@ impl Supervisor {
             return;
         }
         let now = clock::now();
-        if role == Role::Rrd && status.code() == Some(exit::OK) {
-            info!("The rrd process starts again for its new directory");
-            self.respawn.insert(role, (now, RESPAWN_FIRST));
-            return;
-        }
         let stable = now.since(child.started) >= STABLE_AFTER;
         let (delay, next) = if stable {
             (Duration::ZERO, RESPAWN_FIRST)
         } else {
             (child.backoff, (child.backoff * 2).min(RESPAWN_MAX))
         };
+        if role == Role::Rrd && status.code() == Some(exit::OK) {
+            info!("The rrd process starts again for its new directory");
+            self.respawn.insert(role, (now + delay, next));
+            return;
+        }
         error!("The {} process (pid {}) died: {status}. Starting it again", role.name(), child.process.id());
         self.respawn.insert(role, (now + delay, next));
     }

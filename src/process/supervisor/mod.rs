@@ -21,7 +21,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use self::children::{Running, roles};
-pub use self::report::ERRORS_MAX;
+pub use self::report::{COMPLAINTS, ERRORS_MAX};
 use self::report::{Records, complaints};
 pub use self::requests::DEFAULT_AGENTX;
 use self::requests::Kept;
@@ -242,9 +242,12 @@ impl Supervisor {
         }
         self.generation += 1;
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
-        self.release(&sheet);
+        let released = self.release(&sheet);
         self.config = Some(InForce { sheet, file: loading.file });
         self.apply();
+        for endpoint in released {
+            self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
+        }
         if first {
             daemonize::report_started();
         }

@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Octets of what is passed on of a load process's complaints.
 pub const ERRORS_MAX: usize = 16 * 1024;
 
+/// What such a text begins with in the file where a configuration would be.
+pub const COMPLAINTS: &[u8] = b"complaints of the load process\n";
+
 /// Octets of the configuration file's name.
 const NAME_MAX: usize = 4096;
 
@@ -179,13 +182,15 @@ fn process(name: String, pid: u32, started: WallTime, past: &Past, usage: Usage)
     }
 }
 
-/// What a load process that failed has left in its file: text for people, which is not looked into.
+/// What a load process that failed has left in its file: text for people, which is not looked into. A configuration that
+/// was being written is none.
 pub(super) fn complaints(file: &OwnedFd) -> String {
-    let mut bytes = vec![0; ERRORS_MAX];
+    let mut bytes = vec![0; COMPLAINTS.len() + ERRORS_MAX];
     let Ok(file) = file.try_clone().map(std::fs::File::from) else { return String::new() };
     let length = file.read_at(&mut bytes, 0).unwrap_or(0);
     bytes.truncate(length);
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    let Some(text) = bytes.strip_prefix(COMPLAINTS) else { return String::new() };
+    let mut text = String::from_utf8_lossy(text).into_owned();
     cut(&mut text, ERRORS_MAX);
     text
 }
@@ -211,6 +216,8 @@ mod tests {
             std::fs::File::from(file.try_clone().unwrap()).write_all(bytes).unwrap();
             complaints(&file)
         };
+        assert_eq!(left(b"\x01\x05secret"), "", "half a configuration");
+        let left = |bytes: &[u8]| left(&[COMPLAINTS, bytes].concat());
         assert_eq!(left(b""), "");
         assert_eq!(left("error: naïve\n".as_bytes()), "error: naïve\n");
         let nonsense = left(&vec![0xFF; 100_000]);

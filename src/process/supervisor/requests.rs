@@ -26,8 +26,8 @@ const FILE_MAX: u64 = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     streams: HashMap<Endpoint, Stream>,
-    /// The textfile that the bridge is filling.
-    filling: Option<Pending>,
+    /// The textfile that the bridge is filling, with the number of its request.
+    filling: Option<(u64, Pending)>,
     /// Where the last whole one is: without us it would tell of a state that is not.
     textfile: Option<PathBuf>,
     /// The log has heard that it cannot be written.
@@ -125,15 +125,18 @@ impl Supervisor {
         shared
     }
 
-    /// Lets go of what the next configuration does not want, before it is in force.
-    pub(super) fn release(&mut self, next: &Sheet) {
-        self.kept.streams.retain(|endpoint, stream| {
+    /// Lets go of what the next configuration does not want, before it is in force. What it wants otherwise, the bridge has
+    /// to ask for again: it does not know what the name of a group means now.
+    pub(super) fn release(&mut self, next: &Sheet) -> Vec<Endpoint> {
+        let released = self.kept.streams.extract_if(|endpoint, stream| {
             let same = stream.path.is_none() || (stream.mode, stream.group) == (next.http_mode, next.http_group);
-            next.http.contains(endpoint) && same
+            !next.http.contains(endpoint) || !same
         });
+        let wanted = released.map(|(endpoint, _)| endpoint).filter(|endpoint| next.http.contains(endpoint)).collect();
         if self.kept.textfile.is_some() && self.kept.textfile != next.textfile {
             self.kept.remove_textfile();
         }
+        wanted
     }
 
     /// Opens a file that the configuration names.
@@ -144,21 +147,25 @@ impl Supervisor {
     }
 
     /// Makes an empty file beside the one that the configuration names.
-    pub(super) fn textfile(&mut self, role: Role) {
+    pub(super) fn textfile(&mut self, role: Role, number: u64) {
         // The name of an unfinished one would be the same.
         self.kept.filling = None;
         let path = self.config.as_ref().and_then(|config| config.sheet.textfile.clone());
         let made = path.ok_or_else(not_named).and_then(|path| {
             let (pending, file) =
                 Pending::for_everybody(path.clone()).inspect_err(|error| self.kept.complain(&path, error))?;
-            self.kept.filling = Some(pending);
+            self.kept.filling = Some((number, pending));
             Ok(file)
         });
-        self.answer(role, made, |error| ToChild::Textfile { error });
+        self.answer(role, made, |error| ToChild::Textfile { number, error });
     }
 
-    pub(super) fn textfile_done(&mut self) {
-        let Some(pending) = self.kept.filling.take() else { return };
+    pub(super) fn textfile_done(&mut self, number: u64) {
+        // One that was given up meanwhile is nothing, and one without a word in it is not what anybody has written.
+        let Some((_, pending)) = self.kept.filling.take_if(|(of, _)| *of == number) else { return };
+        if pending.is_empty() {
+            return;
+        }
         let path = pending.path().to_owned();
         match pending.finish() {
             Ok(()) => {

@@ -62,8 +62,14 @@ impl Lab {
     }
 
     fn textfile(&mut self) -> Result<std::fs::File, i32> {
-        match self.ask(&ToSupervisor::Textfile) {
-            (ToChild::Textfile { error }, fd) => fd.map(Into::into).ok_or_else(|| error.unwrap()),
+        self.textfile_of(1)
+    }
+
+    fn textfile_of(&mut self, number: u64) -> Result<std::fs::File, i32> {
+        match self.ask(&ToSupervisor::Textfile { number }) {
+            (ToChild::Textfile { number: of, error }, fd) if of == number => {
+                fd.map(Into::into).ok_or_else(|| error.unwrap())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -188,7 +194,9 @@ fn a_reload_takes_away_what_it_does_not_want_and_gives_other_permissions() {
     for (mode_wanted, http) in [(0o640, vec![endpoint.clone()]), (0o600, vec![endpoint.clone()]), (0o600, vec![])] {
         let next = Sheet { http: http.clone(), http_mode: mode_wanted, ..Sheet::default() };
         let before = path.metadata().unwrap().ino();
-        lab.supervisor.release(&next);
+        let released = lab.supervisor.release(&next);
+        // The bridge asks for it again, or does not want it any more.
+        assert_eq!(released.is_empty(), http.is_empty() || mode_wanted == 0o640);
         lab.supervisor.config.as_mut().unwrap().sheet = next;
         assert_eq!(lab.listen(&tcp).err(), Some(libc::EPERM));
         if http.is_empty() {
@@ -211,26 +219,55 @@ fn a_textfile_appears_whole_readable_by_everybody_and_not_before_it_is_done() {
         let mut file = lab.textfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).ok(), before);
-        lab.tell(&ToSupervisor::TextfileDone);
+        lab.tell(&ToSupervisor::TextfileDone { number: 1 });
         assert_eq!((std::fs::read_to_string(&path).unwrap(), mode(&path)), (text.to_owned(), 0o644));
     }
+    // Who was answered too late says so of his own file only; and an empty one is not whole.
+    let mut late = lab.textfile_of(5).unwrap();
+    let _next = lab.textfile_of(6).unwrap();
+    late.write_all(b"late 1\n").unwrap();
+    lab.tell(&ToSupervisor::TextfileDone { number: 5 });
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "two 2\n");
+    lab.tell(&ToSupervisor::TextfileDone { number: 6 });
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "two 2\n");
     // One that is given up leaves nothing, and one that nobody asked for is nothing.
     let _ = lab.textfile().unwrap();
     let _ = lab.textfile().unwrap();
     lab.supervisor.release(&Sheet { textfile: Some(path.clone()), ..Sheet::default() });
     assert!(path.exists());
     lab.supervisor.release(&Sheet::default());
-    lab.tell(&ToSupervisor::TextfileDone);
+    lab.tell(&ToSupervisor::TextfileDone { number: 1 });
     let left: Vec<_> =
         std::fs::read_dir(lab.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "it would tell of a state that is not: {left:?}");
 }
 
 #[test]
+fn an_rrd_process_that_ends_at_once_again_and_again_is_started_again_more_and_more_slowly() {
+    let mut lab = Lab::new(|at| Sheet { rrd: Some(at.to_owned()), ..Sheet::default() });
+    for ended in [exit::OK, exit::SOFTWARE] {
+        let mut backoff = RESPAWN_FIRST;
+        for _ in 0..9 {
+            let process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+            let mut running = Running::played(process, Channel::new(Seqpacket::pair().unwrap().0), BRIDGE + 1);
+            running.process.wait().unwrap();
+            running.backoff = backoff;
+            lab.supervisor.children.insert(Role::Rrd, running);
+            let before = clock::now();
+            lab.supervisor.died(Role::Rrd, std::os::unix::process::ExitStatusExt::from_raw(ended << 8));
+            let (at, next) = lab.supervisor.respawn.remove(&Role::Rrd).unwrap();
+            assert!(at.since(before) >= backoff, "{at:?} {before:?} {backoff:?}");
+            backoff = next;
+        }
+        assert_eq!(backoff, RESPAWN_MAX);
+    }
+}
+
+#[test]
 fn a_bridge_that_asks_without_end_has_its_turn_and_no_more() {
     let mut lab = Lab::new(|_| Sheet::default());
     for _ in 0..3 * MESSAGES_PER_TURN {
-        lab.bridge.send(&ToSupervisor::Textfile, None).unwrap();
+        lab.bridge.send(&ToSupervisor::Textfile { number: 1 }, None).unwrap();
     }
     for _ in 0..3 {
         lab.supervisor.serve_child(BRIDGE);
@@ -244,7 +281,7 @@ fn why_a_reload_was_refused_reaches_the_bridge_and_an_accepted_one_clears_it() {
     let mut lab = Lab::new(|_| Sheet::default());
     assert_eq!(lab.told().unwrap().reloads.rejected, 0);
     lab.supervisor.records.asked = 1;
-    assert_eq!(lab.supervisor.loaded(ended(b"error: no such thing\n", 1), exit::CONFIG), None);
+    assert_eq!(lab.supervisor.loaded(ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), 1), exit::CONFIG), None);
     let daemon = lab.told().unwrap();
     let reloads = &daemon.reloads;
     assert_eq!((reloads.errors.as_str(), reloads.rejected, reloads.answered), ("error: no such thing\n", 1, 1));

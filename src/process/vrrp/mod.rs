@@ -347,6 +347,7 @@ impl Driver {
                 | ToChild::State { .. }
                 | ToChild::Control
                 | ToChild::ListeningStream { .. }
+                | ToChild::StreamReleased { .. }
                 | ToChild::File { .. }
                 | ToChild::Textfile { .. }
                 | ToChild::Daemon(_),

@@ -21,7 +21,7 @@ use super::auth::{Doorkeeper, Verdict};
 use super::limit::Bucket;
 use super::tls::{self, Pems};
 use crate::clock::{self, Instant};
-use crate::conf::model::{Secret, WebConfig};
+use crate::conf::model::{ClientAuth, Secret, TlsConfig, WebConfig};
 use crate::conf::yaml::{SIZE_MAX, web};
 use crate::process::control::Ask;
 
@@ -94,12 +94,18 @@ impl Guard {
     /// A configuration that the load process has read. Rules that are in force stay until the files are read.
     pub fn configure(&self, web: Option<WebConfig>) {
         let Ok(mut state) = self.state.lock() else { return };
-        if state.configured == web {
+        // The file may have changed and changed back meanwhile.
+        if state.configured == web && state.in_force() == web.as_ref() {
             return;
         }
         match &web {
-            // Until the files are there nobody is served rather than everybody.
-            Some(config) => state.rules = rules(config, state.rules.tls.take().and_then(|tls| tls.context)),
+            // Until the files are there nobody is served rather than everybody; nor anybody by rules that are no more.
+            Some(config) => {
+                let before = state.in_force().and_then(|config| config.tls.as_ref());
+                let same = before.zip(config.tls.as_ref()).is_some_and(|(before, tls)| policy(before) == policy(tls));
+                let context = state.rules.tls.take().and_then(|tls| tls.context).filter(|_| same);
+                state.rules = rules(config, context);
+            }
             None => state.rules = Rules::default(),
         }
         state.set_limit(web.as_ref().and_then(|config| config.rate_limit));
@@ -150,6 +156,7 @@ impl Guard {
         }
         state.looked_at = Some(clock::now());
         let made = read.and_then(|(config, pems)| {
+            state.may_follow(&config)?;
             let made = Made { pems: pems.as_ref().map(digest), config };
             if state.made_of.as_ref() == Some(&made) {
                 return Ok(None);
@@ -189,6 +196,9 @@ impl Guard {
     async fn read(&self, path: &Path) -> Result<(WebConfig, Option<Pems>), String> {
         let text = self.text(path).await?;
         let text = String::from_utf8(text).map_err(|_| format!("{} is not UTF-8", path.display()))?;
+        if text.trim().is_empty() && !self.is_configured_as(&web::read("", path, 0).0) {
+            return Err(format!("{} is empty: reload to do without it", path.display()));
+        }
         let config = match web::read(&text, path, 0) {
             (Some(config), _) => config,
             (None, diagnostics) => return Err(web::in_a_line(path, &diagnostics)),
@@ -201,6 +211,10 @@ impl Guard {
         let certificate = self.text(&tls.certificate_file).await?;
         let key = self.text(&tls.key_file).await?;
         Ok((config, Some(Pems { certificate, key, client_ca })))
+    }
+
+    fn is_configured_as(&self, web: &Option<WebConfig>) -> bool {
+        self.state.lock().is_ok_and(|state| state.in_force() == web.as_ref())
     }
 
     async fn text(&self, path: &Path) -> Result<Vec<u8>, String> {
@@ -233,12 +247,44 @@ impl Guard {
 }
 
 impl State {
+    fn in_force(&self) -> Option<&WebConfig> {
+        self.made_of.as_ref().map(|made| &made.config).or(self.configured.as_ref())
+    }
+
+    /// A file that somebody is writing looks like one that asks nothing of anybody. To ask less takes a reload.
+    fn may_follow(&self, config: &WebConfig) -> Result<(), String> {
+        let Some(before) = self.in_force() else { return Ok(()) };
+        let checked =
+            |config: &WebConfig| config.tls.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::NoClientCert);
+        let named = |config: &WebConfig| config.tls.as_ref().is_some_and(|tls| !tls.client_allowed_sans.is_empty());
+        let gone = if before.tls.is_some() && config.tls.is_none() {
+            "tls_server_config"
+        } else if !before.users.is_empty() && config.users.is_empty() {
+            "basic_auth_users"
+        } else if checked(before) && !checked(config) {
+            "client_auth_type"
+        } else if named(before) && !named(config) {
+            "client_allowed_sans"
+        } else {
+            return Ok(());
+        };
+        Err(format!("{} has no {gone} any more: reload to do without", config.path.display()))
+    }
+
     /// One that has not changed keeps what it has counted.
     fn set_limit(&mut self, limit: Option<(u32, u32)>) {
         if self.limit.as_ref().map(|(limit, _)| *limit) != limit {
             self.limit = limit.map(|(ms, burst)| ((ms, burst), Bucket::new(Duration::from_millis(ms.into()), burst)));
         }
     }
+}
+
+/// What TLS asks of clients; the rest of its configuration is what it shows them.
+fn policy(tls: &TlsConfig) -> impl PartialEq + '_ {
+    let TlsConfig {
+        client_ca_file, client_auth, client_allowed_sans, min_version, max_version, ciphers, curves, ..
+    } = tls;
+    (client_ca_file, client_auth, client_allowed_sans, min_version, max_version, ciphers, curves)
 }
 
 fn rules(config: &WebConfig, context: Option<SslContext>) -> Rules {
@@ -256,4 +302,108 @@ fn digest(pems: &Pems) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::ssl::SslMethod;
+
+    use super::*;
+    use crate::conf::model::TlsVersion;
+
+    const HASH: &str = "$2b$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    /// With a supervisor that opens what it is asked for.
+    fn guard() -> Guard {
+        let (ask, mut asked) = mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Some(ask) = asked.recv().await {
+                if let Ask::OpenFile(path, tell) = ask {
+                    let _ = tell.send(File::open(path).map(OwnedFd::from));
+                }
+            }
+        });
+        Guard::new(ask)
+    }
+
+    fn tls() -> WebConfig {
+        let tls = TlsConfig {
+            certificate_file: "/nowhere/cert.pem".into(),
+            key_file: "/nowhere/key.pem".into(),
+            client_ca_file: None,
+            client_auth: ClientAuth::NoClientCert,
+            client_allowed_sans: vec![],
+            min_version: TlsVersion::Tls12,
+            max_version: TlsVersion::Tls13,
+            ciphers: vec![],
+            curves: vec![],
+        };
+        WebConfig { path: "/nowhere/web.yml".into(), tls: Some(tls), users: vec![], rate_limit: None, headers: vec![] }
+    }
+
+    fn with(change: impl FnOnce(&mut TlsConfig)) -> WebConfig {
+        let mut config = tls();
+        change(config.tls.as_mut().unwrap());
+        config
+    }
+
+    #[tokio::test]
+    async fn what_a_reload_asks_of_clients_is_asked_even_while_the_files_cannot_be_read() {
+        let certificate_moved = with(|tls| tls.certificate_file = "/nowhere/other.pem".into());
+        let stricter = [
+            with(|tls| tls.client_auth = ClientAuth::RequireAndVerifyClientCert),
+            with(|tls| tls.client_ca_file = Some("/nowhere/ca.pem".into())),
+            with(|tls| tls.client_allowed_sans = vec!["a".to_owned()]),
+            with(|tls| tls.min_version = TlsVersion::Tls13),
+            with(|tls| tls.ciphers = vec!["AES128-GCM-SHA256".to_owned()]),
+            with(|tls| tls.curves = vec!["X25519".to_owned()]),
+        ];
+        let served = stricter.into_iter().map(|next| (next, false)).chain([(certificate_moved, true)]);
+        for (next, served) in served {
+            let guard = guard();
+            guard.configure(Some(tls()));
+            let context = SslContext::builder(SslMethod::tls_server()).unwrap().build();
+            guard.state.lock().unwrap().rules.tls.as_mut().unwrap().context = Some(context);
+            guard.configure(Some(next.clone()));
+            let rules = guard.rules().await;
+            assert_eq!(rules.tls.unwrap().context.is_some(), served, "{next:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_asks_for_less_is_in_force_after_a_reload_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("web.yml");
+        let written = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            web::read(text, &path, 0).0
+        };
+        let user = |name: &str| format!("basic_auth_users:\n  {name}: {HASH}\n");
+        let configured = written(&user("first"));
+        assert!(configured.is_some());
+        let guard = guard();
+        guard.configure(configured.clone());
+        let names = async || {
+            guard.state.lock().unwrap().looked_at = None;
+            guard.rules().await.users.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names().await, ["first"]);
+        let other = written(&user("second"));
+        assert_eq!(names().await, ["second"], "changes need no reload");
+        for less in ["", " \n", "# being written\n", "{}", "basic_auth_users: {}\n", "http_server_config: {}\n"] {
+            let _ = written(less);
+            assert_eq!(names().await, ["second"], "{less:?}");
+        }
+        let open = written("rate_limit: {interval: 1s, burst: 9}\n");
+        guard.configure(open.clone());
+        assert_eq!(names().await, [""; 0], "an operator wants it so");
+        // Without a reload to more, and with one back to what was configured before.
+        let _ = written(&user("third"));
+        assert_eq!(names().await, ["third"]);
+        let _ = written("rate_limit: {interval: 1s, burst: 9}\n");
+        assert_eq!(names().await, ["third"]);
+        guard.configure(open);
+        assert_eq!(names().await, [""; 0]);
+        drop(other);
+    }
 }

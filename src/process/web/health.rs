@@ -1,31 +1,20 @@
 //! `/livez`, `/readyz` and `/healthz/vip`: yes, or why not.
 
-use std::time::Duration;
-
 use crate::bus::rows::State;
 use crate::bus::timing::Pulse;
-use crate::clock::WallTime;
 use crate::export::Look;
 
-/// Engines that the configuration asks for, as the supervisor names them, with what they last said.
-fn engines(look: &Look) -> impl Iterator<Item = (&'static str, bool, Option<&Pulse>)> {
-    let snapshot = &look.snapshot;
-    let all = [
-        ("vrrp", look.vrrp_connected, snapshot.vrrp.pulse.as_deref()),
-        ("checks", look.checks_connected, snapshot.checks.pulse.as_deref()),
-    ];
-    all.into_iter().filter(|(name, ..)| look.daemon.wanted.iter().any(|wanted| wanted == name))
-}
-
-fn age(look: &Look, at: WallTime) -> Duration {
-    Duration::from_nanos(look.at.0.saturating_sub(at.0))
+/// Engines that the configuration asks for, as the supervisor names them, and whether they are connected.
+fn engines(look: &Look) -> impl Iterator<Item = (&'static str, bool)> {
+    let all = [("vrrp", look.vrrp_connected), ("checks", look.checks_connected)];
+    all.into_iter().filter(|(name, _)| look.daemon.wanted.iter().any(|wanted| wanted == name))
 }
 
 /// Why something is stuck: an engine that is wanted has not said for [`Pulse::PATIENCE`] that its loop turns.
 pub fn stuck(look: &Look) -> Vec<String> {
     let mut why = vec![];
-    for (name, connected, pulse) in engines(look) {
-        match pulse.map(|pulse| age(look, pulse.at)) {
+    for (name, connected) in engines(look) {
+        match look.silence(name) {
             _ if !connected => why.push(format!("the {name} process is not there")),
             None => why.push(format!("the {name} process has not told of itself yet")),
             Some(age) if age > Pulse::PATIENCE => {
@@ -46,7 +35,7 @@ pub fn unready(look: &Look, sockets: &[String]) -> Vec<String> {
     } else if !daemon.all_ready {
         why.push("not every process has the configuration in force".to_owned());
     }
-    for (name, connected, _) in engines(look) {
+    for (name, connected) in engines(look) {
         let age = if name == "vrrp" { snapshot.generations.vrrp } else { snapshot.generations.checks };
         if !connected || age.generation == 0 {
             why.push(format!("the {name} process has not told of its state yet"));
@@ -58,7 +47,7 @@ pub fn unready(look: &Look, sockets: &[String]) -> Vec<String> {
         let error = socket.error.as_deref().unwrap_or("it is not bound yet");
         why.push(format!("the SNMP responder does not listen at {}: {error}", socket.address));
     }
-    if engines(look).any(|(name, ..)| name == "checks") {
+    if engines(look).any(|(name, _)| name == "checks") {
         let table = &snapshot.checks.ipvs;
         if !table.unavailable.is_empty() && !snapshot.checks.services.is_empty() {
             why.push(format!("the kernel's table cannot be programmed: {}", table.unavailable));

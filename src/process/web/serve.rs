@@ -39,6 +39,8 @@ const GRAPH: Duration = Duration::from_secs(15);
 
 /// Documents made at once; others wait.
 const WRITING_MAX: usize = 2;
+/// Documents of one door in memory: of those that are made and those that a slow client has not taken yet.
+const DOCUMENTS_MAX: usize = 16;
 
 /// Everything that answers need. Lives as long as the thread.
 pub struct Site {
@@ -67,6 +69,7 @@ struct Room {
     connections: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    documents: Arc<Semaphore>,
 }
 
 impl Room {
@@ -77,6 +80,7 @@ impl Room {
             scrapes: semaphore(http.scrapes),
             // Those who watch must leave room for those who ask.
             streams: semaphore(http.connections.div_ceil(2)),
+            documents: semaphore(DOCUMENTS_MAX),
         }
     }
 }
@@ -197,7 +201,7 @@ impl Site {
                 let host = Arc::clone(&self.host);
                 let page =
                     move |look: &Look| report::page::render(&report::status(look, &host), &PageOptions::default());
-                let answer = self.document(HTML, move |look| Some(page(look))).await;
+                let answer = self.document(door, HTML, move |look| Some(page(look))).await;
                 answer::with_policy(answer, report::page::CSP)
             }
             Route::StatusEvents => match self.place_to_watch(door) {
@@ -214,15 +218,17 @@ impl Site {
                 }
             }
             Route::Events { since, watch: false } => {
-                self.json(move |look| serde_json::to_string(&report::events(look, since.unwrap_or(0)))).await
+                self.json(door, move |look| serde_json::to_string(&report::events(look, since.unwrap_or(0)))).await
             }
             Route::Api(Document::Status) => {
                 let host = Arc::clone(&self.host);
-                self.json(move |look| serde_json::to_string(&report::status(look, &host))).await
+                self.json(door, move |look| serde_json::to_string(&report::status(look, &host))).await
             }
-            Route::Api(Document::Vrrp) => self.json(|look| serde_json::to_string(&report::vrrp(look))).await,
-            Route::Api(Document::Ipvs) => self.json(|look| serde_json::to_string(&report::ipvs(look))).await,
-            Route::Api(Document::Checkers) => self.json(|look| serde_json::to_string(&report::checkers(look))).await,
+            Route::Api(Document::Vrrp) => self.json(door, |look| serde_json::to_string(&report::vrrp(look))).await,
+            Route::Api(Document::Ipvs) => self.json(door, |look| serde_json::to_string(&report::ipvs(look))).await,
+            Route::Api(Document::Checkers) => {
+                self.json(door, |look| serde_json::to_string(&report::checkers(look))).await
+            }
             Route::Livez => self.healthy(health::stuck).await,
             Route::Readyz => {
                 let unbound = self.unbound.lock().map(|unbound| unbound.clone()).unwrap_or_default();
@@ -271,33 +277,46 @@ impl Site {
         self.places(door).streams.try_acquire_owned().map_err(|_| full())
     }
 
-    async fn json(&self, make: impl FnOnce(&Look) -> serde_json::Result<String> + Send + 'static) -> Answer {
+    async fn json(
+        &self,
+        door: Door,
+        make: impl FnOnce(&Look) -> serde_json::Result<String> + Send + 'static,
+    ) -> Answer {
         let began = clock::now();
-        let answer = self.document(JSON, move |look| make(look).ok()).await;
+        let answer = self.document(door, JSON, move |look| make(look).ok()).await;
         self.pages.scraped("json", answer.status().as_u16(), clock::now().since(began));
         answer
     }
 
-    /// What `make` makes of a look, on a thread that may take its time.
+    /// What `make` makes of a look, on a thread that may take its time. It has a place until the client has taken it.
     async fn document(
         &self,
+        door: Door,
         kind: &'static str,
         make: impl FnOnce(&Look) -> Option<String> + Send + 'static,
     ) -> Answer {
-        let Some(look) = self.looks.look().await else {
-            return busy(StatusCode::SERVICE_UNAVAILABLE, "the bridge does not answer");
-        };
-        let writing = Arc::clone(&self.writing);
+        let (documents, writing) = (self.places(door).documents, Arc::clone(&self.writing));
         let work = async move {
+            let place = documents.acquire_owned().await.ok()?;
+            let Some(look) = self.looks.look().await else {
+                return Some(Err(busy(StatusCode::SERVICE_UNAVAILABLE, "the bridge does not answer")));
+            };
             let turn = writing.acquire_owned().await.ok()?;
             let make = move || {
                 let _turn = turn;
-                make(&look)
+                // A document that is given up has its place until it is made.
+                (make(&look), place)
             };
-            tokio::task::spawn_blocking(make).await.ok()?
+            let (text, place) = tokio::task::spawn_blocking(make).await.ok()?;
+            Some(Ok((text?, place)))
         };
         match timeout(DOCUMENT, work).await {
-            Ok(Some(text)) => answer(StatusCode::OK, kind, text),
+            Ok(Some(Ok((text, place)))) => {
+                let mut answer = answer(StatusCode::OK, kind, text);
+                answer.body_mut().holds(place);
+                answer
+            }
+            Ok(Some(Err(answer))) => answer,
             Ok(None) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the document cannot be written"),
             Err(_) => busy(StatusCode::SERVICE_UNAVAILABLE, "the document was not ready in time"),
         }

@@ -340,9 +340,8 @@ impl<'a> Draft<'a> {
             *place = *byte;
         }
         if bytes.len() > 8 {
-            let used: String = word.text.chars().take(8).collect();
             builder.report(
-                Diagnostic::warning("password-length", word.span, format!("only the first 8 bytes count: \"{used}\""))
+                Diagnostic::warning("password-length", word.span, "only the first 8 bytes of a password count")
                     .hint("shorten the password on every router"),
             );
         }

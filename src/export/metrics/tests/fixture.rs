@@ -1,6 +1,7 @@
 //! A moment in which everything is there: routers, trackers, virtual servers, checkers, sessions, files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bus::msg::Source;
 use crate::bus::rows::{
@@ -9,18 +10,21 @@ use crate::bus::rows::{
 };
 use crate::bus::timing::{CheckTimes, Deliveries, Histogram, KindTimes, Logged, Pulse, RunnerPulse, VrrpTimes};
 use crate::check::table::{Daemon as SyncThread, Load, Stats, SyncRole};
-use crate::clock::WallTime;
+use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
     Location, Notify, ParameterMatch, Protocol, SyncGroup, TrackBfd, TrackCommand, TrackFile, TrackProcess,
     TrackScript, TrackedInterface, TrackerKind, Vrid,
 };
 use crate::control::snmp::{AgentX, LastPdu, SessionState, SnmpReport};
-use crate::export::look::{Daemon, Look, ProcessReport, ReloadReport, RrdReport, TrapCount};
+use crate::export::look::{Daemon, LastHeard, Look, ProcessReport, ReloadReport, RrdReport, TrapCount};
 use crate::mib::fixture::check::{address_key, group_key, server, service, service_rows};
 use crate::mib::fixture::{address_row, commit_from, global, instance, instance_row};
 use crate::store::Store;
 
 pub(super) const NOW: WallTime = WallTime(1_763_731_234_500_000_000);
+
+/// When all told of themselves, a second ago.
+pub(super) const HEARD: Instant = Instant::from_nanos(77_000_000_000);
 
 fn ago(seconds: u64) -> WallTime {
     WallTime(NOW.0 - seconds * 1_000_000_000)
@@ -374,6 +378,8 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
     let mails = Deliveries { sent: 4, waiting: 2, ..Deliveries::default() };
     Look {
         at: NOW,
+        now: HEARD + Duration::from_secs(1),
+        heard: LastHeard { vrrp: Some(HEARD), checks: Some(HEARD), runner: Some(HEARD) },
         snapshot: store.snapshot(),
         vrrp_connected: true,
         checks_connected: true,

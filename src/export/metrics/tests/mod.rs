@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use self::fixture::{NOW, Words, look, look_of, look_with};
+use self::fixture::{HEARD, NOW, Words, look, look_of, look_with};
 use self::parse::{Labels, Parsed};
 use super::compat::{self, Names};
 use super::families::all;
@@ -240,14 +240,15 @@ fn an_engine_is_up_while_it_is_connected_and_was_heard_within_its_time() {
         let compat = parse::text(&String::from_utf8(compat::render(&look, &[Names::Gen2brain])).unwrap()).unwrap();
         (of("vrrp"), of("checker"), of("scripts"), compat.value("keepalived_up", &[]).unwrap())
     };
-    // Heard a second ago.
-    let patience = Pulse::PATIENCE.as_nanos() as u64 - 1_000_000_000;
-    assert_eq!(patience, 4_000_000_000);
     assert_eq!(up(|_| {}), (1.0, 1.0, 1.0, 1.0));
-    assert_eq!(up(|look| look.at = WallTime(NOW.0 + 4_000_000_000)), (1.0, 1.0, 1.0, 1.0));
-    assert_eq!(up(|look| look.at = WallTime(NOW.0 + 4_000_000_001)), (0.0, 0.0, 0.0, 0.0));
-    // The clock was put back.
+    assert_eq!(up(|look| look.now = HEARD + Pulse::PATIENCE), (1.0, 1.0, 1.0, 1.0));
+    let late = |look: &mut Look| look.now = HEARD + Pulse::PATIENCE + Duration::from_nanos(1);
+    assert_eq!(up(late), (0.0, 0.0, 0.0, 0.0));
+    // The wall clock was put back, and forth.
     assert_eq!(up(|look| look.at = WallTime(5)), (1.0, 1.0, 1.0, 1.0));
+    assert_eq!(up(|look| look.at = WallTime(NOW.0 + 3_600_000_000_000)), (1.0, 1.0, 1.0, 1.0));
+    let back = |look: &mut Look| (look.at, look.now) = (WallTime(5), HEARD + Pulse::PATIENCE * 2);
+    assert_eq!(up(back), (0.0, 0.0, 0.0, 0.0));
     assert_eq!(up(|look| look.vrrp_connected = false), (0.0, 1.0, 1.0, 0.0));
     assert_eq!(up(|look| look.checks_connected = false), (1.0, 0.0, 1.0, 0.0));
     assert_eq!(up(|look| look.runner = None), (1.0, 1.0, 0.0, 1.0));
