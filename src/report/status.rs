@@ -2,6 +2,7 @@
 
 use super::words::{self, unix};
 use super::{DaemonStatus, ProcessStatus, Status, events, ipvs, troubles, vrrp};
+use crate::bus::msg::Source;
 use crate::bus::timing::Pulse;
 use crate::clock::WallTime;
 use crate::export::Look;
@@ -69,4 +70,27 @@ pub(super) fn stuck(look: &Look, process: &ProcessReport) -> Option<String> {
         // The bridge is who says this, and the supervisor told it of the process.
         _ => None,
     }
+}
+
+/// Why the rows of an engine are not of now, in words; `None` while it speaks, or when nobody wants it. Stricter than
+/// [`stuck`]: rows of a process that has ended are old from that moment on, however young the next one is.
+pub(super) fn silent(look: &Look, source: Source) -> Option<String> {
+    let name = source.name();
+    let rows = &look.snapshot;
+    let (connected, pulse, has_rows) = match source {
+        Source::Vrrp => (look.vrrp_connected, &rows.vrrp.pulse, !rows.vrrp.instances.is_empty()),
+        Source::Checks => (look.checks_connected, &rows.checks.pulse, !rows.checks.services.is_empty()),
+    };
+    let process = look.daemon.processes.iter().find(|report| report.name == name);
+    let why = match (connected, process) {
+        (true, process) => process.and_then(|process| stuck(look, process)).map(|_| "does not answer"),
+        (false, _) if !has_rows && !look.daemon.wanted.iter().any(|wanted| wanted == name) => None,
+        (false, Some(process)) if process.pid != 0 => Some("is not connected"),
+        (false, _) => Some("does not run"),
+    }?;
+    let heard = pulse.as_ref().map_or_else(String::new, |pulse| {
+        let age = words::age(words::between(pulse.at, look.at));
+        format!(", heard last {} ({age} ago)", words::utc(unix(pulse.at)))
+    });
+    Some(format!("{name} {why}{heard}"))
 }
