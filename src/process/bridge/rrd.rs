@@ -50,6 +50,8 @@ pub(super) struct History {
     /// Nothing is sent before the next step: what was sent was not taken.
     resting: bool,
     report: RrdReport,
+    /// Something of the step that is being written could not be.
+    step_failed: bool,
     pictures: BTreeMap<u64, Waiting>,
     asked: u64,
     buffer: Vec<u8>,
@@ -179,13 +181,21 @@ impl History {
     fn heard(&mut self, message: FromRrd) {
         match message {
             FromRrd::Written { number, tally } => {
+                let ends_step = self.queue.ends_step();
                 if self.queue.done(number) {
                     self.report.connected = true;
                     self.report.success += tally.success;
                     self.report.failure += tally.failure;
                     self.report.flush_us = tally.took_us;
                     self.report.files = tally.files;
-                    self.report.last_error = tally.error.or(self.report.last_error.take());
+                    self.step_failed |= tally.failure > 0 || tally.error.is_some();
+                    if tally.error.is_some() {
+                        self.report.last_error = tally.error;
+                    }
+                    // The same file fails once in each step: what its other batches say is no recovery.
+                    if ends_step && !std::mem::take(&mut self.step_failed) {
+                        self.report.last_error = None;
+                    }
                 }
             }
             FromRrd::Refused { why, .. } => {
@@ -388,9 +398,36 @@ mod tests {
                 tally: Tally { success: each - 1, failure: 1, error: Some("disk full".into()), ..Tally::default() },
             },
         );
-        let report = report(&lab);
-        assert_eq!((report.success, report.failure, report.dropped), (2 * each - 1, 1, 0));
-        assert!(report.connected && report.last_error.as_deref() == Some("disk full"));
+        let failed = report(&lab);
+        assert_eq!((failed.success, failed.failure, failed.dropped), (2 * each - 1, 1, 0));
+        assert!(failed.connected && failed.last_error.as_deref() == Some("disk full"));
+        // It passed.
+        step(&mut lab);
+        say(&mut lab, &socket, &written(3, each));
+        assert_eq!((report(&lab).last_error, report(&lab).failure), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_fails_in_each_step_stays_known_whatever_the_step_s_other_messages_say() {
+        let mut lab = keeping();
+        let socket = meet(&mut lab);
+        let batch = |number| wire::Batch {
+            number,
+            frame: frame::encode(&ToRrd::Updates { number, at: 0, updates: vec![] }).unwrap(),
+            updates: 1,
+        };
+        let failed = |number| FromRrd::Written {
+            number,
+            tally: Tally { failure: 1, error: Some("disk full".into()), ..Tally::default() },
+        };
+        for at in [10, 20] {
+            lab.bridge.history.queue.push(at, vec![batch(at), batch(at + 1), batch(at + 2)]);
+            lab.bridge.history.send();
+            say(&mut lab, &socket, &written(at, 1));
+            say(&mut lab, &socket, &failed(at + 1));
+            say(&mut lab, &socket, &written(at + 2, 1));
+            assert_eq!(report(&lab).last_error.as_deref(), Some("disk full"));
+        }
     }
 
     #[tokio::test]
