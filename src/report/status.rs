@@ -66,7 +66,14 @@ pub(super) fn stuck(look: &Look, process: &ProcessReport) -> Option<String> {
             connected(look.checks_connected).or_else(|| silent(rows.checks.pulse.as_ref().map(|pulse| pulse.at)))
         }
         "runner" => silent(look.runner.map(|pulse| pulse.at)),
-        "rrd" => connected(look.rrd.as_ref().is_some_and(|rrd| rrd.connected)),
+        "rrd" => {
+            let rrd = look.rrd.as_ref();
+            let stuck = rrd.and_then(|rrd| rrd.stuck_since).map(|since| {
+                let age = words::age(words::between(since, look.at));
+                format!("it has not written in {age} what it was given")
+            });
+            connected(rrd.is_some_and(|rrd| rrd.connected)).or(stuck)
+        }
         // The bridge is who says this, and the supervisor told it of the process.
         _ => None,
     }

@@ -210,6 +210,17 @@ fn a_process_that_is_silent_or_gone_is_a_trouble() {
 }
 
 #[test]
+fn a_process_that_does_not_write_its_history_is_stuck() {
+    let mut look = fixture::calm();
+    let up = |look: &Look| status(look, "lb1").daemon.processes.iter().find(|it| it.report.name == "rrd").unwrap().up;
+    assert!(up(&look));
+    Arc::make_mut(look.rrd.as_mut().unwrap()).stuck_since = Some(ago(90.0));
+    assert!(!up(&look));
+    let troubles = status(&look, "lb1").troubles;
+    assert_eq!(troubles[0].text, "it has not written in 1 min 30 s what it was given");
+}
+
+#[test]
 fn a_process_whose_pulse_stops_is_stuck_after_its_patience_and_a_new_one_is_waited_for() {
     let up = |seconds: f64, started: f64| {
         let mut look = fixture::calm();

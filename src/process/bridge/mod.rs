@@ -405,7 +405,7 @@ impl Bridge {
             snmp: Arc::new(self.snmp_report()),
             runner: self.runner.shown(),
             scrapes: self.http.scrapes(),
-            rrd: self.history.report().map(Arc::new),
+            rrd: self.history.report(clock::now()).map(Arc::new),
             bridge: self.heart.pulse.clone(),
             events: self.store.events(),
             traps: Arc::new(self.trap_counts(clock::now())),

@@ -31,6 +31,10 @@ const PICTURE_PATIENCE: Duration = Duration::from_secs(10);
 /// Octets of one; the rrd process makes none that are larger.
 const PICTURE_MAX: usize = 16 * 1024 * 1024;
 
+/// A process that has not written a batch a step and so long after it was given it is stuck. On a disk that is as slow as
+/// that no step is written in time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Longest name in a request.
 const NAME_MAX: usize = 4096;
 
@@ -52,6 +56,8 @@ pub(super) struct History {
     report: RrdReport,
     /// Something of the step that is being written could not be.
     step_failed: bool,
+    /// When the process was given the batch that is under way.
+    given: Option<(Instant, WallTime)>,
     pictures: BTreeMap<u64, Waiting>,
     asked: u64,
     buffer: Vec<u8>,
@@ -92,9 +98,12 @@ impl History {
     }
 
     /// What is shown of it; `None`: no history is kept.
-    pub(super) fn report(&self) -> Option<RrdReport> {
-        self.settings.as_ref()?;
-        Some(RrdReport { dropped: self.queue.dropped(), ..self.report.clone() })
+    pub(super) fn report(&self, now: Instant) -> Option<RrdReport> {
+        let settings = self.settings.as_ref()?;
+        let patience = Duration::from_secs(layout::step(settings.profile).into()) + PATIENCE;
+        let stuck = self.given.filter(|(at, _)| now.since(*at) > patience);
+        let stuck_since = stuck.map(|(_, at)| at);
+        Some(RrdReport { dropped: self.queue.dropped(), stuck_since, ..self.report.clone() })
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -120,6 +129,7 @@ impl History {
             Ok(ready) => {
                 self.process = Some(Process { socket: Seqpacket::from_fd(fd), ready, full: false });
                 self.resting = false;
+                self.report.connected = true;
             }
             Err(error) => error!("cannot listen to the rrd process: {error}"),
         }
@@ -132,6 +142,7 @@ impl History {
             return;
         }
         self.queue.back();
+        self.given = None;
         self.report.connected = false;
         for (_, waiting) in std::mem::take(&mut self.pictures) {
             let _ = waiting.tell.send(Err(unavailable("the rrd process has ended; it is started again")));
@@ -146,6 +157,7 @@ impl History {
                 Ok(Sent::Yes) => {
                     process.full = false;
                     self.queue.sent();
+                    self.given = Some((clock::now(), clock::wall()));
                 }
                 Ok(Sent::Full) => {
                     process.full = true;
@@ -183,7 +195,7 @@ impl History {
             FromRrd::Written { number, tally } => {
                 let ends_step = self.queue.ends_step();
                 if self.queue.done(number) {
-                    self.report.connected = true;
+                    self.given = None;
                     self.report.success += tally.success;
                     self.report.failure += tally.failure;
                     self.report.flush_us = tally.took_us;
@@ -201,7 +213,7 @@ impl History {
             FromRrd::Refused { why, .. } => {
                 self.queue.back();
                 self.resting = true;
-                self.report.connected = false;
+                self.given = None;
                 self.report.last_error = Some(why);
             }
             FromRrd::Picture { request, bytes, last } => {
@@ -376,7 +388,7 @@ mod tests {
     }
 
     fn report(lab: &Lab) -> RrdReport {
-        lab.bridge.history.report().unwrap()
+        lab.bridge.history.report(clock::now()).unwrap()
     }
 
     #[tokio::test]
@@ -387,7 +399,7 @@ mod tests {
         step(&mut lab);
         let first = numbers(&socket);
         assert_eq!((first.len(), first[0].0, first[0].1.len() as u64), (1, 1, each));
-        assert!(!report(&lab).connected, "nothing was written yet");
+        assert!(report(&lab).connected, "it is there, whether or not a step has come");
         say(&mut lab, &socket, &written(1, each));
         assert_eq!(numbers(&socket).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2]);
         say(
@@ -458,10 +470,32 @@ mod tests {
         assert_eq!(numbers(&socket)[0].0, 1);
         say(&mut lab, &socket, &FromRrd::Refused { number: 1, why: "rrdcached is away".into() });
         assert_eq!(numbers(&socket), []);
+        assert!(report(&lab).connected, "rrdcached is away, and the process is not");
         step(&mut lab);
         assert_eq!(numbers(&socket)[0].0, 1);
         say(&mut lab, &socket, &written(1, each));
         assert_eq!((numbers(&socket)[0].0, report(&lab).dropped, report(&lab).success), (2, 0, each));
+    }
+
+    #[tokio::test]
+    async fn a_process_is_stuck_when_a_step_and_ten_seconds_have_not_sufficed_for_a_message() {
+        let mut lab = keeping();
+        let each = step(&mut lab);
+        let socket = meet(&mut lab);
+        let given = clock::now();
+        let stuck = |lab: &Lab, seconds| {
+            let report = lab.bridge.history.report(given + Duration::from_secs(seconds)).unwrap();
+            (report.connected, report.stuck_since.is_some())
+        };
+        // The step is ten seconds.
+        assert_eq!((stuck(&lab, 19), stuck(&lab, 21)), ((true, false), (true, true)));
+        say(&mut lab, &socket, &written(1, each));
+        assert_eq!(stuck(&lab, 21), (true, false));
+        step(&mut lab);
+        assert_eq!(stuck(&lab, 21), (true, true));
+        drop(socket);
+        lab.bridge.serve_rrd();
+        assert_eq!(stuck(&lab, 21), (false, false));
     }
 
     fn request() -> GraphRequest {
