@@ -46,6 +46,8 @@ pub struct Alert {
     /// Of the samples in its tests.
     interval: Option<String>,
     fires: Case,
+    /// Another reason to fire.
+    fires_too: Option<Case>,
     silent: Case,
 }
 
@@ -211,7 +213,8 @@ fn tests(alerts: &Alerts) -> String {
     let mut text =
         format!("{MADE}# promtool test rules tests.yml\nrule_files: [rules.yml]\nevaluation_interval: 15s\ntests:\n");
     for alert in &alerts.alerts {
-        for (word, case) in [("fires", &alert.fires), ("silent", &alert.silent)] {
+        let too = alert.fires_too.as_ref().map(|case| ("fires too", case));
+        for (word, case) in [("fires", &alert.fires), ("silent", &alert.silent)].into_iter().chain(too) {
             let interval = alert.interval.as_deref().unwrap_or("15s");
             let _ = writeln!(text, "- name: {} {word}\n  interval: {interval}\n  input_series:", alert.alert);
             for (series, values) in &case.series {

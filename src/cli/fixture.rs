@@ -120,7 +120,7 @@ pub fn vrrp() -> VrrpReport {
         since: NOW - 60.0,
         members: vec!["VI_2".to_owned()],
     };
-    VrrpReport { at: NOW, instances: vec![one, two, three, four], sync_groups: vec![group] }
+    VrrpReport { at: NOW, silent: None, instances: vec![one, two, three, four], sync_groups: vec![group] }
 }
 
 fn server(service: &Service, address: &str, since: f64) -> Server {
@@ -205,6 +205,7 @@ pub fn ipvs() -> IpvsReport {
     };
     IpvsReport {
         at: NOW,
+        silent: None,
         unavailable: String::new(),
         counted_at: NOW - 3.0,
         services: vec![

@@ -39,7 +39,8 @@ impl Show {
 
 /// Every quorum is met, every real server is up, and the kernel has what it should.
 fn is_well(ipvs: &IpvsReport) -> bool {
-    ipvs.unavailable.is_empty()
+    ipvs.silent.is_none()
+        && ipvs.unavailable.is_empty()
         && ipvs.services.iter().all(|report| {
             let service = &report.service;
             // One whose address is elsewhere is not checked here.
@@ -51,7 +52,7 @@ fn is_well(ipvs: &IpvsReport) -> bool {
 }
 
 fn shown(ipvs: &IpvsReport, page: &Page) -> String {
-    let mut out = String::new();
+    let mut out = page.warned(ipvs.silent.as_deref());
     if !ipvs.unavailable.is_empty() {
         out += &page.paint(&ipvs.unavailable, Tone::Bad);
         out += "\n\n";
@@ -171,6 +172,9 @@ mod tests {
         fixture::golden("ipvs", &shown(&fixture::ipvs(), &page));
         let none = IpvsReport { unavailable: "this kernel has no ip_vs".to_owned(), ..IpvsReport::default() };
         assert_eq!(shown(&none, &page), "this kernel has no ip_vs\n\nno virtual servers\n");
+        let silent = IpvsReport { silent: Some("checks does not run".to_owned()), ..IpvsReport::default() };
+        let expected = "checks does not run: what follows is what it said last\n\nno virtual servers\n";
+        assert_eq!((shown(&silent, &page).as_str(), is_well(&silent)), (expected, false));
     }
 
     #[test]

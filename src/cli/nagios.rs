@@ -11,7 +11,7 @@ use super::client::Connection;
 use super::outcome::{Failure, print, print_json};
 use super::text::{Page, clean, count};
 use super::watch::seconds;
-use crate::report::{InstanceReport, IpvsReport, ServiceReport, Status};
+use crate::report::{InstanceReport, IpvsReport, ServiceReport, Status, VrrpReport};
 
 #[derive(Debug, Args)]
 pub struct Nagios {
@@ -90,12 +90,7 @@ struct Verdict {
 impl Nagios {
     pub fn run(mut self) -> ExitCode {
         self.connection.patience = Some(self.timeout);
-        let verdict = self.judge().unwrap_or_else(|failure| Verdict {
-            level: Level::Unknown,
-            text: failure.message(),
-            performance: vec![],
-            long: vec![],
-        });
+        let verdict = self.judge().unwrap_or_else(|failure| unknown(&failure.message()));
         if self.connection.json {
             print_json(&verdict);
         } else {
@@ -107,9 +102,7 @@ impl Nagios {
     fn judge(&self) -> Result<Verdict, Failure> {
         let page = Page::stdout();
         match &self.what {
-            What::Instance { name, expect } => {
-                Ok(instances(&self.connection.vrrp(name.as_deref())?.instances, *expect, &page))
-            }
+            What::Instance { name, expect } => Ok(instances(&self.connection.vrrp(name.as_deref())?, *expect, &page)),
             What::Servers { service, warning, critical } => {
                 Ok(servers(&self.connection.ipvs(service.as_deref())?, *warning, *critical))
             }
@@ -146,7 +139,16 @@ impl Verdict {
     }
 }
 
-fn instances(instances: &[InstanceReport], expect: Expect, page: &Page) -> Verdict {
+/// What a process said before it fell silent is not judged: by now anything may be true.
+fn unknown(silent: &str) -> Verdict {
+    Verdict { level: Level::Unknown, text: silent.to_owned(), performance: vec![], long: vec![] }
+}
+
+fn instances(vrrp: &VrrpReport, expect: Expect, page: &Page) -> Verdict {
+    if let Some(silent) = &vrrp.silent {
+        return unknown(silent);
+    }
+    let instances = &vrrp.instances;
     let judged: Vec<(Level, String)> = instances.iter().map(|instance| judge(instance, expect, page)).collect();
     let level = judged.iter().map(|(level, _)| *level).max().unwrap_or(Level::Unknown);
     let (text, long) = match &judged[..] {
@@ -231,6 +233,9 @@ fn judge(instance: &InstanceReport, expect: Expect, page: &Page) -> (Level, Stri
 }
 
 fn servers(ipvs: &IpvsReport, warning: Threshold, critical: Threshold) -> Verdict {
+    if let Some(silent) = &ipvs.silent {
+        return unknown(silent);
+    }
     // Where the address is elsewhere, nothing is checked.
     let services = ipvs.services.iter().filter(|report| !report.service.suspended);
     let real: Vec<_> = services.flat_map(|report| report.servers.iter().filter(|server| !server.sorry)).collect();
@@ -274,6 +279,9 @@ fn servers(ipvs: &IpvsReport, warning: Threshold, critical: Threshold) -> Verdic
 }
 
 fn quorum(ipvs: &IpvsReport, page: &Page) -> Verdict {
+    if let Some(silent) = &ipvs.silent {
+        return unknown(silent);
+    }
     let lost: Vec<&ServiceReport> =
         ipvs.services.iter().filter(|report| !report.service.quorum_met && !report.service.suspended).collect();
     let told = |report: &ServiceReport| {
@@ -386,9 +394,10 @@ mod tests {
 
     #[test]
     fn an_instance_is_judged_by_what_is_expected_of_it() {
-        let vrrp = fixture::vrrp().instances;
+        let vrrp = fixture::vrrp();
         let judged = |place: usize, expect| {
-            let verdict = instances(&vrrp[place..=place], expect, &page());
+            let one = VrrpReport { instances: vec![vrrp.instances[place].clone()], ..vrrp.clone() };
+            let verdict = instances(&one, expect, &page());
             (verdict.level, verdict.text)
         };
         assert_eq!(judged(0, Expect::Master), (Level::Ok, "VI_1 is MASTER for 3 h".to_owned()));
@@ -398,7 +407,22 @@ mod tests {
         assert_eq!(judged(2, Expect::Master).0, Level::Critical, "two masters");
         assert_eq!(judged(3, Expect::Backup).0, Level::Ok);
         fixture::golden("nagios-instances", &instances(&vrrp, Expect::AnyButFault, &page()).shown());
-        assert_eq!(instances(&[], Expect::Master, &page()).level, Level::Unknown);
+        let none = VrrpReport { instances: vec![], ..vrrp };
+        assert_eq!(instances(&none, Expect::Master, &page()).level, Level::Unknown);
+    }
+
+    #[test]
+    fn what_a_process_said_before_it_fell_silent_is_not_judged() {
+        let silent = || Some("vrrp does not run, heard last 3 min ago".to_owned());
+        let vrrp = VrrpReport { silent: silent(), ..fixture::vrrp() };
+        let shown = instances(&vrrp, Expect::AnyButFault, &page()).shown();
+        assert_eq!(shown, "KEEPWATCH UNKNOWN - vrrp does not run, heard last 3 min ago\n");
+        let ipvs = IpvsReport { silent: silent(), ..fixture::ipvs() };
+        assert_eq!(servers(&ipvs, Threshold::Number(1), Threshold::Percent(100.0)).level, Level::Unknown);
+        assert_eq!(quorum(&ipvs, &page()).level, Level::Unknown);
+        // Before the first word there are no rows, and that is no good news.
+        let nothing = IpvsReport { silent: silent(), ..IpvsReport::default() };
+        assert_eq!(quorum(&nothing, &page()).level, Level::Unknown);
     }
 
     #[test]

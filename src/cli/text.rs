@@ -43,6 +43,12 @@ impl Page {
         }
     }
 
+    /// What stands above a table of a process that does not answer; nothing above others.
+    pub fn warned(&self, silent: Option<&str>) -> String {
+        let line = |why| self.paint(&format!("{why}: what follows is what it said last"), Tone::Bad) + "\n\n";
+        silent.map(line).unwrap_or_default()
+    }
+
     /// How long ago that was.
     pub fn age(&self, then: f64) -> String {
         age(self.now.max(0.0) as u64, then.max(0.0) as u64)

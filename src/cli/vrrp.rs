@@ -30,7 +30,7 @@ impl Show {
             } else {
                 print(&shown(&vrrp, self.instance.is_some(), &Page::stdout()));
             }
-            Ok(if vrrp.instances.iter().all(is_well) { status::GOOD } else { status::TROUBLE })
+            Ok(if vrrp.silent.is_none() && vrrp.instances.iter().all(is_well) { status::GOOD } else { status::TROUBLE })
         });
         finish(result, self.connection.json, self.instance.as_deref())
     }
@@ -44,13 +44,14 @@ fn is_well(instance: &InstanceReport) -> bool {
 }
 
 fn shown(vrrp: &VrrpReport, in_full: bool, page: &Page) -> String {
+    let mut out = page.warned(vrrp.silent.as_deref());
     if in_full {
-        return vrrp.instances.iter().map(|instance| full(instance, page)).collect::<Vec<_>>().join("\n");
+        return out + &vrrp.instances.iter().map(|instance| full(instance, page)).collect::<Vec<_>>().join("\n");
     }
     if vrrp.instances.is_empty() {
-        return "no instances\n".to_owned();
+        return out + "no instances\n";
     }
-    let mut out = table(&vrrp.instances, page, "");
+    out += &table(&vrrp.instances, page, "");
     if !vrrp.sync_groups.is_empty() {
         out += "\n";
         out += &groups(&vrrp.sync_groups, page, "");
@@ -249,6 +250,17 @@ mod tests {
         let narrow = shown(&fixture::vrrp(), false, &Page { width: Some(80), ..page });
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
         fixture::golden("vrrp-instances", &shown(&fixture::vrrp(), true, &page));
+    }
+
+    #[test]
+    fn a_table_of_a_process_that_does_not_answer_says_so_on_top() {
+        let page = Page::plain(fixture::NOW);
+        let silent = VrrpReport { silent: Some("vrrp does not answer".to_owned()), ..fixture::vrrp() };
+        for in_full in [false, true] {
+            let plain = shown(&fixture::vrrp(), in_full, &page);
+            let expected = format!("vrrp does not answer: what follows is what it said last\n\n{plain}");
+            assert_eq!(shown(&silent, in_full, &page), expected);
+        }
     }
 
     #[test]

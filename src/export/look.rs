@@ -124,7 +124,11 @@ pub struct ReloadReport {
 pub struct RrdReport {
     pub directory: PathBuf,
     pub cached: Option<String>,
+    /// There is a process behind it.
     pub connected: bool,
+    /// Since when the process has had updates that it ought to have written by now; missing while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_since: Option<WallTime>,
     pub files: u64,
     pub success: u64,
     pub failure: u64,

@@ -1,7 +1,8 @@
 //! Virtual servers, real servers and their checkers.
 
 use super::words::unix;
-use super::{CheckerReport, CheckersReport, IpvsReport, ServiceReport};
+use super::{CheckerReport, CheckersReport, IpvsReport, ServiceReport, status};
+use crate::bus::msg::Source;
 use crate::bus::rows::{CheckerRow, ServerRow, ServiceRow};
 use crate::control;
 use crate::export::Look;
@@ -11,6 +12,7 @@ pub fn ipvs(look: &Look) -> IpvsReport {
     let checks = &look.snapshot.checks;
     IpvsReport {
         at: unix(look.at),
+        silent: status::silent(look, Source::Checks),
         unavailable: checks.ipvs.unavailable.clone(),
         counted_at: unix(checks.ipvs.counted_wall),
         services: checks.services.iter().map(|(_, row)| service(look, row)).collect(),

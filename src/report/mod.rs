@@ -88,6 +88,9 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VrrpReport {
     pub at: f64,
+    /// Why nothing of this is of now, in words: the process behind it does not answer. Missing while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
     pub instances: Vec<InstanceReport>,
     pub sync_groups: Vec<SyncGroupReport>,
 }
@@ -196,6 +199,9 @@ pub struct SyncGroupReport {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IpvsReport {
     pub at: f64,
+    /// Why nothing of this is of now, in words: the process behind it does not answer. Missing while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
     /// Why there is no table; empty otherwise.
     pub unavailable: String,
     /// When the counters were read from the kernel, or before.

@@ -2,6 +2,7 @@
 
 use super::words::{self, unix};
 use super::{DaemonStatus, ProcessStatus, Status, events, ipvs, troubles, vrrp};
+use crate::bus::msg::Source;
 use crate::bus::timing::Pulse;
 use crate::export::Look;
 use crate::export::look::ProcessReport;
@@ -61,8 +62,38 @@ pub(super) fn stuck(look: &Look, process: &ProcessReport) -> Option<String> {
         "vrrp" => connected(look.vrrp_connected).or_else(silent),
         "checks" => connected(look.checks_connected).or_else(silent),
         "runner" => silent(),
-        "rrd" => connected(look.rrd.as_ref().is_some_and(|rrd| rrd.connected)),
+        "rrd" => {
+            let rrd = look.rrd.as_ref();
+            let stuck = rrd.and_then(|rrd| rrd.stuck_since).map(|since| {
+                let age = words::age(words::between(since, look.at));
+                format!("it has not written in {age} what it was given")
+            });
+            connected(rrd.is_some_and(|rrd| rrd.connected)).or(stuck)
+        }
         // The bridge is who says this, and the supervisor told it of the process.
         _ => None,
     }
+}
+
+/// Why the rows of an engine are not of now, in words; `None` while it speaks, or when nobody wants it. Stricter than
+/// [`stuck`]: rows of a process that has ended are old from that moment on, however young the next one is.
+pub(super) fn silent(look: &Look, source: Source) -> Option<String> {
+    let name = source.name();
+    let rows = &look.snapshot;
+    let (connected, pulse, has_rows) = match source {
+        Source::Vrrp => (look.vrrp_connected, &rows.vrrp.pulse, !rows.vrrp.instances.is_empty()),
+        Source::Checks => (look.checks_connected, &rows.checks.pulse, !rows.checks.services.is_empty()),
+    };
+    let process = look.daemon.processes.iter().find(|report| report.name == name);
+    let why = match (connected, process) {
+        (true, process) => process.and_then(|process| stuck(look, process)).map(|_| "does not answer"),
+        (false, _) if !has_rows && !look.daemon.wanted.iter().any(|wanted| wanted == name) => None,
+        (false, Some(process)) if process.pid != 0 => Some("is not connected"),
+        (false, _) => Some("does not run"),
+    }?;
+    let heard = pulse.as_ref().map_or_else(String::new, |pulse| {
+        let age = words::age(words::between(pulse.at, look.at));
+        format!(", heard last {} ({age} ago)", words::utc(unix(pulse.at)))
+    });
+    Some(format!("{name} {why}{heard}"))
 }

@@ -210,6 +210,17 @@ fn a_process_that_is_silent_or_gone_is_a_trouble() {
 }
 
 #[test]
+fn a_process_that_does_not_write_its_history_is_stuck() {
+    let mut look = fixture::calm();
+    let up = |look: &Look| status(look, "lb1").daemon.processes.iter().find(|it| it.report.name == "rrd").unwrap().up;
+    assert!(up(&look));
+    Arc::make_mut(look.rrd.as_mut().unwrap()).stuck_since = Some(ago(90.0));
+    assert!(!up(&look));
+    let troubles = status(&look, "lb1").troubles;
+    assert_eq!(troubles[0].text, "it has not written in 1 min 30 s what it was given");
+}
+
+#[test]
 fn a_process_whose_pulse_stops_is_stuck_after_its_patience_and_a_new_one_is_waited_for() {
     let stepped = |seconds: f64, started: f64, step: i64| {
         let mut look = fixture::calm();
@@ -344,6 +355,31 @@ fn differs(
         let schema = schema["prefixItems"].get(number).unwrap_or(&schema["items"]);
         differs(schema, root, value, &format!("{at}[{number}]"), found);
     }
+}
+
+#[test]
+fn rows_of_a_process_that_does_not_answer_are_shown_as_what_they_are() {
+    let speaking = fixture::busy();
+    let silences = |look: &Look| (vrrp(look).silent, ipvs(look).silent);
+    assert_eq!(silences(&speaking), (None, None));
+    // Stopped: connected still, and its heart does not beat.
+    let later = Look { at: WallTime(speaking.at.0 + 60 * fixture::SECOND), ..speaking.clone() };
+    let (of_vrrp, of_checks) = silences(&later);
+    assert_eq!(of_vrrp.unwrap(), "vrrp does not answer, heard last 2026-11-21 13:24:16 UTC (1 min 1 s ago)");
+    assert!(of_checks.unwrap().starts_with("checks does not answer, heard last "));
+    // Killed: from that moment on, and while the next one starts.
+    let ended = Look { checks_connected: false, ..speaking.clone() };
+    assert!(silences(&ended).1.unwrap().starts_with("checks is not connected, heard last "));
+    let mut young = ended.clone();
+    for process in &mut Arc::make_mut(&mut young.daemon).processes {
+        (process.pid, process.started) = if process.name == "checks" { (0, young.at) } else { (1, young.at) };
+    }
+    assert!(silences(&young).1.unwrap().starts_with("checks does not run, heard last "));
+    // Nobody wants one, and there is none.
+    assert_eq!(silences(&Look::default()), (None, None));
+    let mut starting = Look::default();
+    Arc::make_mut(&mut starting.daemon).wanted = vec!["checks".to_owned()];
+    assert_eq!(silences(&starting), (None, Some("checks does not run".to_owned())));
 }
 
 #[cfg(feature = "daemon")]

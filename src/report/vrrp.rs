@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::words::{self, unix, unix_some};
 use super::{
     AddressReport, CountersReport, InstanceReport, MasterReport, PriorityReport, SyncGroupReport, TrackedReport,
-    VrrpReport, reason,
+    VrrpReport, reason, status,
 };
+use crate::bus::msg::Source;
 use crate::bus::rows::{AddressRow, Counters, Finding, InstanceRow, OtherMaster, State, SyncGroupRow, TrackerRow};
 use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transport, Version};
 use crate::export::Look;
@@ -19,6 +20,7 @@ pub fn vrrp(look: &Look) -> VrrpReport {
     let rows = &look.snapshot.vrrp;
     VrrpReport {
         at: unix(look.at),
+        silent: status::silent(look, Source::Vrrp),
         instances: rows.instances.iter().map(|(_, row)| instance(look, row)).collect(),
         sync_groups: rows.sync_groups.iter().map(|(_, row)| sync_group(row)).collect(),
     }

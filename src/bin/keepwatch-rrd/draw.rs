@@ -90,10 +90,10 @@ fn without_protocol(name: &str) -> &str {
     ["/tcp", "/udp", "/sctp"].iter().find_map(|protocol| name.strip_suffix(protocol)).unwrap_or(name)
 }
 
-/// Where a file of the layout is now: of several the one that was written last.
+/// Where a file of the layout is now: of several the one that was written last. Any of them may have been removed.
 fn locate(directory: &Path, path: &str) -> Option<String> {
     let candidates = (1..=SUCCESSORS_MAX).map(|number| directory.join(names::successor(path, number)));
-    let there: Vec<_> = candidates.take_while(|candidate| candidate.exists()).collect();
+    let there: Vec<_> = candidates.filter(|candidate| candidate.exists()).collect();
     let newest = match &there[..] {
         [one] => Some(one),
         _ => there.iter().max_by_key(|path| librrd::existing(path).ok().and_then(|existing| existing.last_update)),
@@ -123,5 +123,20 @@ fn flush(directory: &Path, layout: &Layout, objects: &[Object], address: &str) {
         if let Err(crate::cached::Trouble::Gone(_)) = client.flush(&path) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_is_found_when_the_file_before_it_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let found = || locate(directory.path(), "x.rrd");
+        assert_eq!(found(), None);
+        let path = directory.path().join("x.rrd.3");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(found().as_deref(), path.to_str());
     }
 }

@@ -62,9 +62,6 @@ struct OpenFile {
 /// Nobody takes updates now: they are to come again.
 pub struct Refused(pub String);
 
-/// Opens a file: what was there, or `None` when it was made.
-type Opener<W> = fn(&mut W, &Path, u64, &[Ds]) -> Result<Option<Existing>, String>;
-
 impl Writer {
     pub fn new(settings: &RrdSettings, host: String) -> Writer {
         let layout = Layout { profile: settings.profile, host };
@@ -109,7 +106,7 @@ impl Writer {
     fn write_files(&mut self, at: u64, updates: &[Update]) -> Tally {
         let mut tally = Tally::default();
         for update in updates {
-            let result = self.files_of(&update.object, at, Self::open).and_then(|files| {
+            let result = self.files_of(&update.object, at).and_then(|files| {
                 files.iter().try_for_each(|file| {
                     librrd::update(&file.path, at, &values(update, file))
                         .map_err(|error| format!("{}: {}", file.path.display(), reason(&error)))
@@ -126,7 +123,7 @@ impl Writer {
         let mut lines = Vec::new();
         let mut owners = Vec::new();
         for (number, update) in updates.iter().enumerate() {
-            match self.files_of(&update.object, at, Self::open_cached) {
+            match self.files_of(&update.object, at) {
                 Ok(files) => {
                     for file in files {
                         let values: Vec<String> = values(update, &file).iter().map(Value::to_string).collect();
@@ -204,46 +201,49 @@ impl Writer {
         Refused(why.to_owned())
     }
 
-    fn open_cached(&mut self, path: &Path, begin: u64, sources: &[Ds]) -> Result<Option<Existing>, String> {
+    fn look_cached(&mut self, path: &Path) -> Result<Option<Existing>, String> {
+        let name = path.to_string_lossy().into_owned();
+        let Some(client) = self.client() else { return Err("rrdcached is not there".to_owned()) };
+        match client.info(&name) {
+            // It is there, and librrd does not know what it is.
+            Err(Trouble::Refused(text)) if is_foreign(&text) => Ok(Some(Existing::default())),
+            result => result.map_err(|trouble| self.troubled(&name, trouble)),
+        }
+    }
+
+    fn make_cached(&mut self, path: &Path, begin: u64, sources: &[Ds]) -> Result<(), String> {
         let name = path.to_string_lossy().into_owned();
         let (step, heartbeat, archives) = (self.layout.step(), self.layout.heartbeat(), self.layout.archives());
         let Some(client) = self.client() else { return Err("rrdcached is not there".to_owned()) };
-        let result = match client.info(&name) {
-            Ok(Some(existing)) => Ok(Some(existing)),
-            Ok(None) => {
-                let mut created = client.create(&name, (step, heartbeat), begin, sources, &archives);
-                if matches!(&created, Err(Trouble::Refused(_))) {
-                    // Without -R it makes no directories.
-                    let _ = path.parent().map(std::fs::create_dir_all);
-                    created = client.create(&name, (step, heartbeat), begin, sources, &archives);
-                }
-                created.map(|()| None)
-            }
-            // It is there, and librrd does not know what it is.
-            Err(Trouble::Refused(text)) if is_foreign(&text) => Ok(Some(Existing::default())),
-            Err(trouble) => Err(trouble),
-        };
-        result.map_err(|trouble| {
-            if let Trouble::Gone(_) = trouble
-                && let Some(cached) = &mut self.cached
-            {
-                cached.client = None;
-            }
-            format!("{name}: {trouble}")
-        })
+        let mut created = client.create(&name, (step, heartbeat), begin, sources, &archives);
+        if matches!(&created, Err(Trouble::Refused(_))) {
+            // Without -R it makes no directories.
+            let _ = path.parent().map(std::fs::create_dir_all);
+            created = client.create(&name, (step, heartbeat), begin, sources, &archives);
+        }
+        created.map_err(|trouble| self.troubled(&name, trouble))
+    }
+
+    fn troubled(&mut self, name: &str, trouble: Trouble) -> String {
+        if let Trouble::Gone(_) = trouble
+            && let Some(cached) = &mut self.cached
+        {
+            cached.client = None;
+        }
+        format!("{name}: {trouble}")
     }
 
     // --- files
 
     /// The files of an object, opened or made at the first update.
-    fn files_of(&mut self, object: &Object, at: u64, open: Opener<Self>) -> Result<Vec<OpenFile>, String> {
+    fn files_of(&mut self, object: &Object, at: u64) -> Result<Vec<OpenFile>, String> {
         if let Some(files) = self.files.get(object) {
             return Ok(files.clone());
         }
         let mut files = Vec::new();
         for file in self.layout.files(object) {
             let sources: Vec<Ds> = file.sources.iter().map(|(ds, _)| *ds).collect();
-            let path = self.choose(&file.path, at, &sources, open)?;
+            let path = self.choose(&file.path, at, &sources)?;
             files.push(OpenFile { path, places: file.sources.iter().map(|(_, place)| *place).collect() });
             self.list(&file.path, object);
         }
@@ -251,13 +251,24 @@ impl Writer {
         Ok(files)
     }
 
-    /// The first of `path`, `path.2`, ... that is of this layout, or that is not there and is made.
-    fn choose(&mut self, path: &str, at: u64, sources: &[Ds], open: Opener<Self>) -> Result<PathBuf, String> {
-        let begin = at.saturating_sub(u64::from(self.layout.step()));
+    /// The first of `path`, `path.2`, ... that is of this layout; if there is none, the first that is not there, which is
+    /// made. Of those that follow each other any may have been removed.
+    fn choose(&mut self, path: &str, at: u64, sources: &[Ds]) -> Result<PathBuf, String> {
+        let mut free = None;
         for number in 1..=SUCCESSORS_MAX {
             let candidate = self.directory.join(names::successor(path, number));
-            match open(self, &candidate, begin, sources)? {
-                None => return Ok(candidate),
+            // Each question to rrdcached is a way there and back: behind a gap it is asked of what can be seen from here.
+            if free.is_some() && !candidate.exists() {
+                continue;
+            }
+            let found = match self.cached.is_some() {
+                true => self.look_cached(&candidate),
+                false => look(&candidate),
+            };
+            match found? {
+                None => {
+                    free.get_or_insert(candidate);
+                }
                 Some(existing) => match existing.differs(self.layout.step(), sources) {
                     None => return Ok(candidate),
                     Some(why) => {
@@ -273,28 +284,28 @@ impl Writer {
                 },
             }
         }
-        Err(format!("{path}: {SUCCESSORS_MAX} files of other layouts have its name"))
+        let Some(path) = free else {
+            return Err(format!("{path}: {SUCCESSORS_MAX} files of other layouts have its name"));
+        };
+        let begin = at.saturating_sub(u64::from(self.layout.step()));
+        match self.cached.is_some() {
+            true => self.make_cached(&path, begin, sources)?,
+            false => self.make(&path, begin, sources)?,
+        }
+        Ok(path)
     }
 
-    /// What there is, or `None` after it was made.
-    fn open(&mut self, path: &Path, begin: u64, sources: &[Ds]) -> Result<Option<Existing>, String> {
+    fn make(&self, path: &Path, begin: u64, sources: &[Ds]) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        match std::fs::File::open(path) {
-            // What librrd cannot read is no file of ours.
-            Ok(_) => Ok(Some(librrd::existing(path).unwrap_or_default())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(parent) = path.parent() {
-                    std::fs::create_dir_all(parent).map_err(|error| failed(&error))?;
-                }
-                let (step, heartbeat) = (self.layout.step(), self.layout.heartbeat());
-                librrd::create(path, step, heartbeat, begin, sources, &self.layout.archives())
-                    .map_err(|error| failed(&reason(&error)))?;
-                // Others make graphs of it.
-                let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644));
-                Ok(None)
-            }
-            Err(error) => Err(failed(&error)),
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| failed(&error))?;
         }
+        let (step, heartbeat) = (self.layout.step(), self.layout.heartbeat());
+        librrd::create(path, step, heartbeat, begin, sources, &self.layout.archives())
+            .map_err(|error| failed(&reason(&error)))?;
+        // Others make graphs of it.
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644));
+        Ok(())
     }
 
     /// The next update looks at what is there: somebody may have moved it.
@@ -371,6 +382,16 @@ impl Writer {
     }
 }
 
+/// What a file is; `None`: there is none.
+fn look(path: &Path) -> Result<Option<Existing>, String> {
+    match std::fs::File::open(path) {
+        // What librrd cannot read is no file of ours.
+        Ok(_) => Ok(Some(librrd::existing(path).unwrap_or_default())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
 /// librrd's words for what is there and is not an RRD file of this machine.
 fn is_foreign(text: &str) -> bool {
     ["not an RRD file", "too small", "another architecture", "can't handle RRD file version"]
@@ -424,4 +445,46 @@ pub fn prepare(directory: &Path, owner: Option<u32>) -> io::Result<()> {
 /// Seconds between two updates of a profile, for the log.
 pub fn step(settings: &RrdSettings) -> u32 {
     layout::step(settings.profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwatch::export::graph::GraphKind;
+    use keepwatch::export::rrd::layout::sources;
+
+    #[test]
+    fn a_successor_is_written_on_when_the_file_before_it_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = RrdSettings { directory: directory.path().to_owned(), ..RrdSettings::default() };
+        let object = Object::new(GraphKind::Daemon, String::new());
+        let update = Update { values: vec![Value::Count(1); sources(object.kind).len()], object };
+        let mut at = 1_795_267_000;
+        let mut write = || {
+            at += 100;
+            let mut writer = Writer::new(&settings, "lb1".to_owned());
+            assert_eq!(writer.write(at, std::slice::from_ref(&update)).ok().map(|tally| tally.failure), Some(0));
+            let mut paths: Vec<_> = writer.files.values().flatten().map(|file| file.path.clone()).collect();
+            paths.sort();
+            paths
+        };
+        let first = write();
+        assert!(!first.is_empty());
+        // Of another layout: they get successors, in two generations.
+        let moved = |path: &Path, number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+        for path in &first {
+            std::fs::rename(path, moved(path, 3)).unwrap();
+        }
+        let third: Vec<_> = first.iter().map(|path| moved(path, 3)).collect();
+        assert_eq!(write(), third);
+        assert!(first.iter().all(|path| !path.exists()), "no empty file is made beside what goes on");
+        for path in &first {
+            std::fs::write(path, "no RRD file").unwrap();
+        }
+        assert_eq!(write(), third);
+        for path in &third {
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(write(), first.iter().map(|path| moved(path, 2)).collect::<Vec<_>>());
+    }
 }

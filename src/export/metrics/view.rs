@@ -233,7 +233,8 @@ pub(super) fn running(look: &Look, process: &str) -> bool {
         "vrrp" => look.vrrp_connected && fresh(),
         "checks" => look.checks_connected && fresh(),
         "runner" => fresh(),
-        // It answers nobody within a time; that it has a process is what is known.
+        "rrd" => look.rrd.as_ref().is_some_and(|rrd| rrd.connected && rrd.stuck_since.is_none()),
+        // That it has a process is what is known.
         _ => look.daemon.processes.iter().any(|report| report.name == process && report.pid != 0),
     }
 }

@@ -38,6 +38,12 @@ impl Queue {
         }
     }
 
+    /// Nothing of its step waits behind the one that is under way.
+    pub fn ends_step(&self) -> bool {
+        let front = self.steps.front().map(|(at, _)| *at);
+        self.under_way.as_ref().is_some_and(|(at, _)| front != Some(*at))
+    }
+
     /// It was written, or could not be; false if that one was not under way.
     pub fn done(&mut self, number: u64) -> bool {
         self.under_way.take_if(|(_, batch)| batch.number == number).is_some()
@@ -98,6 +104,7 @@ mod tests {
         while let Some(number) = queue.next().map(|batch| batch.number) {
             queue.sent();
             assert!(queue.next().is_none());
+            assert_eq!(queue.ends_step(), number != 1);
             assert!(!queue.done(number + 1));
             assert!(queue.done(number));
             order.push(number);

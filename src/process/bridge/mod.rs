@@ -411,7 +411,7 @@ impl Bridge {
                 runner: self.runner.heard(),
             },
             scrapes: self.http.scrapes(),
-            rrd: self.history.report().map(Arc::new),
+            rrd: self.history.report(clock::now()).map(Arc::new),
             bridge: self.heart.pulse.clone(),
             events: self.store.events(),
             traps: Arc::new(self.trap_counts(clock::now())),

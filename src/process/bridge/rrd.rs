@@ -31,6 +31,10 @@ const PICTURE_PATIENCE: Duration = Duration::from_secs(10);
 /// Octets of one; the rrd process makes none that are larger.
 const PICTURE_MAX: usize = 16 * 1024 * 1024;
 
+/// A process that has not written a batch a step and so long after it was given it is stuck. On a disk that is as slow as
+/// that no step is written in time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Longest name in a request.
 const NAME_MAX: usize = 4096;
 
@@ -50,6 +54,10 @@ pub(super) struct History {
     /// Nothing is sent before the next step: what was sent was not taken.
     resting: bool,
     report: RrdReport,
+    /// Something of the step that is being written could not be.
+    step_failed: bool,
+    /// When the process was given the batch that is under way.
+    given: Option<(Instant, WallTime)>,
     pictures: BTreeMap<u64, Waiting>,
     asked: u64,
     buffer: Vec<u8>,
@@ -90,9 +98,12 @@ impl History {
     }
 
     /// What is shown of it; `None`: no history is kept.
-    pub(super) fn report(&self) -> Option<RrdReport> {
-        self.settings.as_ref()?;
-        Some(RrdReport { dropped: self.queue.dropped(), ..self.report.clone() })
+    pub(super) fn report(&self, now: Instant) -> Option<RrdReport> {
+        let settings = self.settings.as_ref()?;
+        let patience = Duration::from_secs(layout::step(settings.profile).into()) + PATIENCE;
+        let stuck = self.given.filter(|(at, _)| now.since(*at) > patience);
+        let stuck_since = stuck.map(|(_, at)| at);
+        Some(RrdReport { dropped: self.queue.dropped(), stuck_since, ..self.report.clone() })
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -118,6 +129,7 @@ impl History {
             Ok(ready) => {
                 self.process = Some(Process { socket: Seqpacket::from_fd(fd), ready, full: false });
                 self.resting = false;
+                self.report.connected = true;
             }
             Err(error) => error!("cannot listen to the rrd process: {error}"),
         }
@@ -130,6 +142,7 @@ impl History {
             return;
         }
         self.queue.back();
+        self.given = None;
         self.report.connected = false;
         for (_, waiting) in std::mem::take(&mut self.pictures) {
             let _ = waiting.tell.send(Err(unavailable("the rrd process has ended; it is started again")));
@@ -144,6 +157,7 @@ impl History {
                 Ok(Sent::Yes) => {
                     process.full = false;
                     self.queue.sent();
+                    self.given = Some((clock::now(), clock::wall()));
                 }
                 Ok(Sent::Full) => {
                     process.full = true;
@@ -179,19 +193,27 @@ impl History {
     fn heard(&mut self, message: FromRrd) {
         match message {
             FromRrd::Written { number, tally } => {
+                let ends_step = self.queue.ends_step();
                 if self.queue.done(number) {
-                    self.report.connected = true;
+                    self.given = None;
                     self.report.success += tally.success;
                     self.report.failure += tally.failure;
                     self.report.flush_us = tally.took_us;
                     self.report.files = tally.files;
-                    self.report.last_error = tally.error.or(self.report.last_error.take());
+                    self.step_failed |= tally.failure > 0 || tally.error.is_some();
+                    if tally.error.is_some() {
+                        self.report.last_error = tally.error;
+                    }
+                    // The same file fails once in each step: what its other batches say is no recovery.
+                    if ends_step && !std::mem::take(&mut self.step_failed) {
+                        self.report.last_error = None;
+                    }
                 }
             }
             FromRrd::Refused { why, .. } => {
                 self.queue.back();
                 self.resting = true;
-                self.report.connected = false;
+                self.given = None;
                 self.report.last_error = Some(why);
             }
             FromRrd::Picture { request, bytes, last } => {
@@ -366,7 +388,7 @@ mod tests {
     }
 
     fn report(lab: &Lab) -> RrdReport {
-        lab.bridge.history.report().unwrap()
+        lab.bridge.history.report(clock::now()).unwrap()
     }
 
     #[tokio::test]
@@ -377,7 +399,7 @@ mod tests {
         step(&mut lab);
         let first = numbers(&socket);
         assert_eq!((first.len(), first[0].0, first[0].1.len() as u64), (1, 1, each));
-        assert!(!report(&lab).connected, "nothing was written yet");
+        assert!(report(&lab).connected, "it is there, whether or not a step has come");
         say(&mut lab, &socket, &written(1, each));
         assert_eq!(numbers(&socket).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2]);
         say(
@@ -388,9 +410,36 @@ mod tests {
                 tally: Tally { success: each - 1, failure: 1, error: Some("disk full".into()), ..Tally::default() },
             },
         );
-        let report = report(&lab);
-        assert_eq!((report.success, report.failure, report.dropped), (2 * each - 1, 1, 0));
-        assert!(report.connected && report.last_error.as_deref() == Some("disk full"));
+        let failed = report(&lab);
+        assert_eq!((failed.success, failed.failure, failed.dropped), (2 * each - 1, 1, 0));
+        assert!(failed.connected && failed.last_error.as_deref() == Some("disk full"));
+        // It passed.
+        step(&mut lab);
+        say(&mut lab, &socket, &written(3, each));
+        assert_eq!((report(&lab).last_error, report(&lab).failure), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_fails_in_each_step_stays_known_whatever_the_step_s_other_messages_say() {
+        let mut lab = keeping();
+        let socket = meet(&mut lab);
+        let batch = |number| wire::Batch {
+            number,
+            frame: frame::encode(&ToRrd::Updates { number, at: 0, updates: vec![] }).unwrap(),
+            updates: 1,
+        };
+        let failed = |number| FromRrd::Written {
+            number,
+            tally: Tally { failure: 1, error: Some("disk full".into()), ..Tally::default() },
+        };
+        for at in [10, 20] {
+            lab.bridge.history.queue.push(at, vec![batch(at), batch(at + 1), batch(at + 2)]);
+            lab.bridge.history.send();
+            say(&mut lab, &socket, &written(at, 1));
+            say(&mut lab, &socket, &failed(at + 1));
+            say(&mut lab, &socket, &written(at + 2, 1));
+            assert_eq!(report(&lab).last_error.as_deref(), Some("disk full"));
+        }
     }
 
     #[tokio::test]
@@ -421,10 +470,32 @@ mod tests {
         assert_eq!(numbers(&socket)[0].0, 1);
         say(&mut lab, &socket, &FromRrd::Refused { number: 1, why: "rrdcached is away".into() });
         assert_eq!(numbers(&socket), []);
+        assert!(report(&lab).connected, "rrdcached is away, and the process is not");
         step(&mut lab);
         assert_eq!(numbers(&socket)[0].0, 1);
         say(&mut lab, &socket, &written(1, each));
         assert_eq!((numbers(&socket)[0].0, report(&lab).dropped, report(&lab).success), (2, 0, each));
+    }
+
+    #[tokio::test]
+    async fn a_process_is_stuck_when_a_step_and_ten_seconds_have_not_sufficed_for_a_message() {
+        let mut lab = keeping();
+        let each = step(&mut lab);
+        let socket = meet(&mut lab);
+        let given = clock::now();
+        let stuck = |lab: &Lab, seconds| {
+            let report = lab.bridge.history.report(given + Duration::from_secs(seconds)).unwrap();
+            (report.connected, report.stuck_since.is_some())
+        };
+        // The step is ten seconds.
+        assert_eq!((stuck(&lab, 19), stuck(&lab, 21)), ((true, false), (true, true)));
+        say(&mut lab, &socket, &written(1, each));
+        assert_eq!(stuck(&lab, 21), (true, false));
+        step(&mut lab);
+        assert_eq!(stuck(&lab, 21), (true, true));
+        drop(socket);
+        lab.bridge.serve_rrd();
+        assert_eq!(stuck(&lab, 21), (false, false));
     }
 
     fn request() -> GraphRequest {

@@ -157,7 +157,7 @@ fn reload(h: &mut Html, status: &Status) {
 fn rrd(h: &mut Html, status: &Status) {
     let Some(rrd) = &status.rrd else { return };
     h.raw("<article class=card><header><h3>RRD files</h3>");
-    match (rrd.connected, &rrd.last_error) {
+    match (rrd.connected && rrd.stuck_since.is_none(), &rrd.last_error) {
         (true, None) => h.badge(Tone::Good, "kept"),
         (true, Some(_)) => h.badge(Tone::Warn, "with errors"),
         (false, _) => h.badge(Tone::Warn, "not kept now"),

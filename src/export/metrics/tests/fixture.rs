@@ -386,7 +386,13 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
         daemon: Arc::new(daemon),
         snmp: Arc::new(SnmpReport { agentx, traps_enabled: true, ..SnmpReport::default() }),
         runner: Some(RunnerPulse { at: ago(1), mails, logged: logged(seed), ..RunnerPulse::default() }),
-        rrd: Some(Arc::new(RrdReport { files: 9, success: 8, flush_us: 7_000, ..RrdReport::default() })),
+        rrd: Some(Arc::new(RrdReport {
+            connected: true,
+            files: 9,
+            success: 8,
+            flush_us: 7_000,
+            ..RrdReport::default()
+        })),
         bridge: *pulse(seed),
         traps: Arc::new(vec![TrapCount { trap: words.trap.clone(), sent: 5, expired: 1, dropped: 2 }]),
         ..Look::default()

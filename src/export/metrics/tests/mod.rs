@@ -255,6 +255,17 @@ fn an_engine_is_up_while_it_is_connected_and_was_heard_within_its_time() {
 }
 
 #[test]
+fn history_is_kept_while_its_process_is_there_and_writes() {
+    let up = |connected, stuck_since| {
+        let mut look = look();
+        let rrd = Arc::make_mut(look.rrd.as_mut().unwrap());
+        (rrd.connected, rrd.stuck_since) = (connected, stuck_since);
+        text(&look).value("keepwatch_component_up", &[("component", "rrd")]).unwrap()
+    };
+    assert_eq!((up(true, None), up(false, None), up(true, Some(NOW))), (1.0, 0.0, 0.0));
+}
+
+#[test]
 fn keepalived_up_asks_only_for_what_is_configured() {
     let mut look = look();
     let mut daemon = (*look.daemon).clone();
