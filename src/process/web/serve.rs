@@ -393,3 +393,51 @@ fn header<'r>(request: &'r Parts, name: &HeaderName) -> Option<&'r str> {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::control::Ask;
+
+    #[tokio::test]
+    async fn a_document_has_its_place_until_it_is_sent_and_one_too_many_waits() {
+        let (ask, mut asked) = tokio::sync::mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Some(ask) = asked.recv().await {
+                if let Ask::Look(tell) = ask {
+                    drop(tell.send(Arc::new(Look::default())));
+                }
+            }
+        });
+        let site = Site::new(Looks::new(ask), "lb1".to_owned());
+        for route in [|| Route::Api(Document::Status), || Route::Status] {
+            let (request, ()) = hyper::Request::new(()).into_parts();
+            let mut unsent = vec![];
+            for _ in 0..DOCUMENTS_MAX {
+                unsent.push(site.find(&request, Door::Tcp, route()).await);
+            }
+            assert!(unsent.iter().all(|answer| answer.status() == StatusCode::OK));
+            assert_eq!(site.places(Door::Tcp).documents.available_permits(), 0);
+            let mut waiting = Box::pin(site.find(&request, Door::Tcp, route()));
+            assert!(is_pending(&mut waiting).await);
+            assert_eq!(site.find(&request, Door::Unix, route()).await.status(), StatusCode::OK, "the other door");
+            unsent.pop();
+            assert_eq!(waiting.await.status(), StatusCode::OK);
+        }
+    }
+
+    /// Whether it waits although the others have had their turn.
+    async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
+        for _ in 0..100 {
+            if std::future::poll_fn(|context| {
+                std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_ready())
+            })
+            .await
+            {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        true
+    }
+}
