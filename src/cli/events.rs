@@ -68,7 +68,7 @@ impl Show {
             std::thread::sleep(LOOK_EVERY);
             let report = match self.connection.events(cursor.next) {
                 Ok(report) => report,
-                Err(failure @ Failure::Refused { .. }) => return Err(failure),
+                Err(failure) if !failure.may_pass() => return Err(failure),
                 Err(failure) => {
                     if !std::mem::replace(&mut away, true) {
                         eprintln!("keepwatch: {}; waiting for it", failure.message());

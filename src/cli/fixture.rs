@@ -208,6 +208,7 @@ pub fn ipvs() -> IpvsReport {
         silent: None,
         unavailable: String::new(),
         counted_at: NOW - 3.0,
+        counted_every: 5.0,
         services: vec![
             ServiceReport { service: web, quorum_since: NOW - 86_400.0, servers: vec![up, down, drained] },
             ServiceReport { service: dns, quorum_since: NOW - 30.0, servers: vec![sorry, alone] },

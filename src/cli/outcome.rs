@@ -70,6 +70,14 @@ impl Failure {
         }
     }
 
+    /// Whoever asks again and again goes on: a daemon, or a process of it, is being started again or has too much to do.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Failure::Unreachable(_) => true,
+            Failure::Refused { code, .. } => matches!(code, Code::Unavailable | Code::NoAnswer | Code::Busy),
+        }
+    }
+
     /// In one line.
     pub fn message(&self) -> String {
         match self {
@@ -166,6 +174,16 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restart_passes_and_a_refusal_stays() {
+        for code in [Code::Unavailable, Code::NoAnswer, Code::Busy] {
+            assert!(Failure::new(code, "").may_pass(), "{code:?}");
+        }
+        for code in [Code::NoSuchInstance, Code::NoSuchService, Code::PermissionDenied, Code::BadRequest] {
+            assert!(!Failure::new(code, "").may_pass(), "{code:?}");
+        }
+    }
 
     #[test]
     fn whoever_is_not_understood_reads_what_to_type_instead() {

@@ -25,7 +25,7 @@ impl Watch {
             }
             match show() {
                 Ok(_) => {}
-                Err(Failure::Unreachable(error)) => print(&format!("{error}\n")),
+                Err(failure) if failure.may_pass() => print(&format!("{}\n", failure.message())),
                 Err(failure) => return Err(failure),
             }
             std::thread::sleep(pause);

@@ -33,6 +33,7 @@ pub(super) fn ipvs(service: Option<&str>, look: &Look) -> Result<Response, Respo
         let selector = Selector::new(Some(name), None);
         let keys: Vec<String> = selector.services(&look.snapshot).map(|row| row.key().to_string()).collect();
         if keys.is_empty() {
+            super::heard_of_checks(&look.snapshot)?;
             return Err(no_service(name));
         }
         ipvs.services.retain(|report| keys.contains(&report.service.service));

@@ -415,14 +415,20 @@ fn no_service(name: &str) -> Response {
 }
 
 fn servers(found: &[(&ServiceRow, &ServerRow)], snapshot: &Snapshot) -> Response {
-    /// What is polled when the configuration says nothing, microseconds.
-    const DEFAULT_US: u64 = 5_000_000;
-    let interval = snapshot.global().map_or(0, |global| global.lvs.server_statistics_us);
-    let interval = if interval == 0 { DEFAULT_US } else { interval };
     Response::Servers {
         servers: found.iter().map(|(service, row)| server_view(service, row)).collect(),
-        statistics_interval_ms: interval.div_ceil(1000),
+        statistics_interval_ms: statistics_us(snapshot).div_ceil(1000),
         statistics_at_ns: snapshot.checks.ipvs.counted_at.nanos(),
+    }
+}
+
+/// How often the kernel's counters are read, microseconds.
+pub(crate) fn statistics_us(snapshot: &Snapshot) -> u64 {
+    /// When the configuration says nothing.
+    const DEFAULT_US: u64 = 5_000_000;
+    match snapshot.global().map_or(0, |global| global.lvs.server_statistics_us) {
+        0 => DEFAULT_US,
+        us => us,
     }
 }
 

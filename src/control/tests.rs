@@ -197,6 +197,9 @@ fn documents_are_narrowed_down_to_what_was_asked_for() {
     assert_eq!(services(None), Ok(4));
     assert_eq!(services(Some("fwmark:47")), Ok(1));
     assert_eq!(services(Some("nowhere")), Err(Code::NoSuchService));
+    let request = Request::Ipvs { service: Some("fwmark:47".to_owned()) };
+    let unheard = answered(&request, &Look::default());
+    assert!(matches!(unheard, Response::Error { code: Code::Unavailable, .. }), "it may be there yet");
     let Response::Status { status } = answered(&Request::Status, &snapshot()) else { panic!() };
     assert_eq!((&*status.host, status.ipvs.services.len()), ("lb1", 4));
     let request = Request::Vrrp { instance: Some("VI_1".to_owned()) };

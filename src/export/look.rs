@@ -196,6 +196,15 @@ impl Look {
         Some(self.now.since(heard))
     }
 
+    /// Lines that the processes of that engine gave to the log, of an engine that is not wanted any more as well.
+    pub fn logged(&self, source: Source) -> Logged {
+        let pulse = match source {
+            Source::Vrrp => self.snapshot.vrrp.pulse.as_deref(),
+            Source::Checks => self.snapshot.checks.pulse.as_deref(),
+        };
+        self.bases.process(source, pulse.map(Process::of).unwrap_or_default()).logged
+    }
+
     /// Loop lag of `vrrp` and `checks`, from the heartbeat in the snapshot; of another one it is what it says.
     pub fn lag(&self, pulse: &Pulse) -> Histogram {
         let is = |of: &Option<Arc<Pulse>>| of.as_deref().is_some_and(|of| std::ptr::eq(of, pulse));

@@ -15,6 +15,7 @@ pub fn ipvs(look: &Look) -> IpvsReport {
         silent: status::silent(look, Source::Checks),
         unavailable: checks.ipvs.unavailable.clone(),
         counted_at: unix(checks.ipvs.counted_wall),
+        counted_every: control::statistics_us(&look.snapshot) as f64 / 1e6,
         services: checks.services.iter().map(|(_, row)| service(look, row)).collect(),
     }
 }

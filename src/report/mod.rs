@@ -206,6 +206,9 @@ pub struct IpvsReport {
     pub unavailable: String,
     /// When the counters were read from the kernel, or before.
     pub counted_at: f64,
+    /// How often they are.
+    #[serde(default)]
+    pub counted_every: f64,
     pub services: Vec<ServiceReport>,
 }
 

@@ -3,7 +3,7 @@
 //! What an engine counts begins again when its process does, and what the kernel counts begins again when a service or a
 //! server is put into its table again. The [`Ledger`] hears each row as it is committed and keeps what was counted before
 //! beside it: a counter that is shown is the row's plus its [`Bases`]. An object that leaves the configuration is
-//! forgotten with its base.
+//! forgotten with its base; of an engine that does, only the number of lines in the log stays.
 //!
 //! Two kinds of counters differ in what a new process means. Those that the process itself keeps have begun again. Those of
 //! the kernel go on, as the table is adopted; only the first rows show nothing yet. Within one process a counter that is
@@ -102,6 +102,13 @@ impl Bases {
         };
         plus(shown, Some(base))
     }
+
+    fn side(&mut self, source: Source) -> &mut Process {
+        match source {
+            Source::Vrrp => &mut self.vrrp_pulse,
+            Source::Checks => &mut self.checks_pulse,
+        }
+    }
 }
 
 impl ServerTotals {
@@ -185,22 +192,26 @@ impl Ledger {
         self.side(source).new_process = true;
     }
 
-    /// There is no such engine any more.
+    /// There is no such engine any more. The lines that it gave to the log stay given: they are counted with those of the
+    /// other processes.
     pub fn forget(&mut self, source: Source) {
-        *self.side(source) = Side::default();
+        let side = std::mem::take(self.side(source));
         let bases = Arc::make_mut(&mut self.bases);
+        let process = bases.side(source);
+        process.add(&side.pulse);
+        process.lag = Histogram::default();
         match source {
             Source::Vrrp => {
                 (self.instances, self.trackers) = Default::default();
                 (self.router, self.vrrp_times) = Default::default();
                 (bases.instances, bases.trackers) = Default::default();
-                (bases.router, bases.vrrp_times, bases.vrrp_pulse) = Default::default();
+                (bases.router, bases.vrrp_times) = Default::default();
             }
             Source::Checks => {
                 (self.services, self.servers) = Default::default();
                 (self.check_times, self.ipvs) = Default::default();
                 (bases.services, bases.servers) = Default::default();
-                (bases.check_times, bases.ipvs, bases.checks_pulse) = Default::default();
+                (bases.check_times, bases.ipvs) = Default::default();
             }
         }
     }
@@ -243,11 +254,11 @@ impl Ledger {
     /// What the old process has counted is behind us; what the kernel counts may go on.
     fn begin_again(&mut self, source: Source) {
         let bases = Arc::make_mut(&mut self.bases);
-        let (side, process) = match source {
-            Source::Vrrp => (&mut self.vrrp, &mut bases.vrrp_pulse),
-            Source::Checks => (&mut self.checks, &mut bases.checks_pulse),
+        let side = match source {
+            Source::Vrrp => &mut self.vrrp,
+            Source::Checks => &mut self.checks,
         };
-        process.add(&std::mem::take(&mut side.pulse));
+        bases.side(source).add(&std::mem::take(&mut side.pulse));
         match source {
             Source::Vrrp => {
                 for (name, (last, _)) in &mut self.instances.rows {
@@ -329,11 +340,11 @@ impl Ledger {
                 follow(&mut self.ipvs, raw, |gone| Arc::make_mut(bases).ipvs.add(gone));
             }
             (RowKey::Pulse, Row::Pulse(pulse)) => {
-                let (side, base): (_, fn(&mut Bases) -> &mut Process) = match source {
-                    Source::Vrrp => (&mut self.vrrp, |bases| &mut bases.vrrp_pulse),
-                    Source::Checks => (&mut self.checks, |bases| &mut bases.checks_pulse),
+                let side = match source {
+                    Source::Vrrp => &mut self.vrrp,
+                    Source::Checks => &mut self.checks,
                 };
-                follow(&mut side.pulse, Process::of(pulse), |gone| base(Arc::make_mut(bases)).add(gone));
+                follow(&mut side.pulse, Process::of(pulse), |gone| Arc::make_mut(bases).side(source).add(gone));
             }
             _ => {}
         }

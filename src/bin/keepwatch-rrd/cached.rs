@@ -79,10 +79,11 @@ impl Client {
         self.ask(question.as_bytes()).map(drop)
     }
 
-    /// Has what waits for a file written to it.
-    pub fn flush(&mut self, path: &str) -> Result<(), Trouble> {
+    /// Has what waits for a file written to it, until then.
+    pub fn flush(&mut self, path: &str, deadline: Instant) -> Result<(), Trouble> {
         let question = format!("FLUSH {}\n", word(path)?);
-        self.ask(question.as_bytes()).map(drop)
+        self.say(question.as_bytes(), deadline)?;
+        self.answer(deadline).map(drop)
     }
 
     /// `UPDATE` of each of these, `time:value:value`; complaints by the place of the update, from 0.

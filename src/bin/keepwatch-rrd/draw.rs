@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use keepwatch::clock;
+use keepwatch::clock::{self, Instant};
 use keepwatch::export::graph::{GraphError, GraphKind, GraphRequest};
 use keepwatch::export::rrd::cached::Address;
 use keepwatch::export::rrd::graphs::{self, Scene};
 use keepwatch::export::rrd::layout::{Layout, Object};
 use keepwatch::export::rrd::names::{self, NAMES, Names};
 
-use crate::cached::Client;
+use crate::cached::{Client, Trouble};
 use crate::librrd;
 
-/// rrdcached gets so long to write what it has; then the picture ends where the file does.
+/// rrdcached gets so long to write all that it has of a picture; then the picture ends where the file does.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Real servers of one virtual server that are looked at.
@@ -116,19 +116,46 @@ fn weight_scale(directory: &Path, layout: &Layout, object: &Object, span: (u64, 
 }
 
 fn flush(directory: &Path, layout: &Layout, objects: &[Object], address: &str) {
+    let deadline = clock::now() + FLUSH;
     let Ok(mut client) = Client::connect(&Address::parse(address), FLUSH) else { return };
-    for file in objects.iter().flat_map(|object| layout.files(object)) {
-        let Some(path) = locate(directory, &file.path) else { continue };
-        // What it has nothing of it refuses; one that is gone or stuck answers no more questions.
-        if let Err(crate::cached::Trouble::Gone(_)) = client.flush(&path) {
-            return;
-        }
-    }
+    let files = objects.iter().flat_map(|object| layout.files(object));
+    flush_all(&mut client, files.filter_map(|file| locate(directory, &file.path)), deadline);
+}
+
+/// Gives how many were.
+fn flush_all(client: &mut Client, paths: impl Iterator<Item = String>, deadline: Instant) -> usize {
+    // What it has nothing of it refuses; one that is gone or stuck answers no more questions.
+    paths.take_while(|path| !matches!(client.flush(path, deadline), Err(Trouble::Gone(_)))).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_rrdcached_costs_a_picture_its_time_once() {
+        use std::io::{BufRead, BufReader, Write};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rrdcached.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = 0;
+            for _ in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+                asked += 1;
+                // It is slow, and not silent: each answer comes in time.
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let _ = stream.write_all(b"0 done\n");
+            }
+            asked
+        });
+        let mut client = Client::connect(&Address::Unix(path.to_str().unwrap().into()), FLUSH).unwrap();
+        let deadline = clock::now() + std::time::Duration::from_millis(200);
+        let flushed = flush_all(&mut client, (0..1000).map(|number| format!("{number}.rrd")), deadline);
+        drop(client);
+        assert!(flushed <= 10, "{flushed}");
+        assert!(server.join().unwrap() <= flushed + 1);
+    }
 
     #[test]
     fn a_successor_is_found_when_the_file_before_it_is_gone() {

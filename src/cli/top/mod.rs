@@ -24,6 +24,7 @@ use super::outcome::{Failure, finish, print, print_json, status};
 use super::text::Page;
 use super::watch::seconds;
 use crate::clock;
+use crate::report::Status;
 use crate::sys::poll::Signals;
 
 #[derive(Debug, Args)]
@@ -44,6 +45,9 @@ pub struct Top {
 /// Keys are looked for, and signals noticed, this often.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How late the kernel's counters may be.
+const COUNTED_LATE: Duration = Duration::from_secs(1);
+
 /// Columns of a frame that is printed.
 const ONCE_WIDTH: u16 = 100;
 
@@ -63,11 +67,7 @@ impl Top {
 
     /// Two looks, and what lies between them.
     fn two_looks(&self) -> Result<Model, Failure> {
-        let mut model = Model::new(self.sort);
-        model.look(self.connection.status()?);
-        std::thread::sleep(self.delay);
-        model.look(self.connection.status()?);
-        Ok(model)
+        two_looks(self.sort, self.delay, || self.connection.status(), std::thread::sleep)
     }
 
     fn json(&self) -> Result<u8, Failure> {
@@ -146,6 +146,34 @@ impl Top {
     }
 }
 
+/// The kernel's counters are read more seldom than one may look: the second look is one that has others, if there is one in
+/// time.
+fn two_looks(
+    sort: Sort,
+    delay: Duration,
+    mut ask: impl FnMut() -> Result<Status, Failure>,
+    mut sleep: impl FnMut(Duration),
+) -> Result<Model, Failure> {
+    let mut model = Model::new(sort);
+    let first = ask()?;
+    let counted = |status: &Status| status.ipvs.services.is_empty() || status.ipvs.counted_at != first.ipvs.counted_at;
+    let every = Duration::try_from_secs_f64(first.ipvs.counted_every).unwrap_or_default();
+    let patience = every.saturating_add(COUNTED_LATE);
+    model.look(first.clone());
+    let mut waited = delay;
+    sleep(delay);
+    loop {
+        let status = ask()?;
+        let done = counted(&status) || waited >= patience;
+        model.look(status);
+        if done {
+            return Ok(model);
+        }
+        sleep(TICK);
+        waited += TICK;
+    }
+}
+
 /// What a buffer shows, line by line.
 fn text(buffer: &Buffer) -> String {
     let Rect { width, height, .. } = buffer.area;
@@ -188,5 +216,38 @@ fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = crossterm::execute!(io::stdout(), crossterm::terminal::LeaveAlternateScreen, crossterm::cursor::Show);
         let _ = crossterm::terminal::disable_raw_mode();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+
+    /// Looks at a daemon that reads the kernel each five seconds, for the next time in `next` seconds; gives the rate, and
+    /// how long it took.
+    fn looked(next: f64, delay: u64) -> (Option<f64>, Duration) {
+        let waited = std::cell::Cell::new(Duration::ZERO);
+        let ask = || {
+            let mut status = fixture::status();
+            let seconds = waited.get().as_secs_f64();
+            status.at += seconds;
+            if seconds >= next {
+                status.ipvs.counted_at += 5.0;
+                status.ipvs.services[0].servers[0].connections += 50;
+            }
+            Ok(status)
+        };
+        let sleep = |time| waited.set(waited.get() + time);
+        let model = two_looks(Sort::File, Duration::from_secs(delay), ask, sleep).unwrap();
+        (model.frame().servers[0].connections_per_second, waited.get())
+    }
+
+    #[test]
+    fn one_frame_waits_until_the_kernel_s_counters_were_read_again_and_no_longer() {
+        assert_eq!(looked(1.5, 2), (Some(10.0), Duration::from_secs(2)));
+        assert_eq!(looked(4.0, 2), (Some(10.0), Duration::from_secs(4)));
+        assert_eq!(looked(f64::INFINITY, 2), (None, Duration::from_secs(6)));
+        assert_eq!(looked(f64::INFINITY, 9), (None, Duration::from_secs(9)));
     }
 }

@@ -111,13 +111,16 @@ pub struct ServerLine {
 }
 
 impl Rates {
-    /// Counts from the same moment as before are the same counts. One that went down began anew, and has no rate.
+    /// Counts from the same moment as before are the same counts. One that went down began anew, and has no rate; when the
+    /// moment is an earlier one, as after a restart or when the clock was put back, all of them have.
     fn count(&mut self, at: f64, counted: BTreeMap<String, u64>) {
         let seconds = at - self.at;
-        if self.at > 0.0 && seconds <= 0.0 {
+        if self.at > 0.0 && seconds == 0.0 {
             return;
         }
-        if self.at > 0.0 {
+        if seconds < 0.0 {
+            self.per_second.clear();
+        } else if self.at > 0.0 {
             let rate = |(key, now): (&String, &u64)| {
                 let more = now.checked_sub(*self.counted.get(key)?)?;
                 Some((key.clone(), more as f64 / seconds))
@@ -295,11 +298,32 @@ mod tests {
         model.look(later(0.0, 10));
         model.look(later(1.0, 20));
         let mut same = later(2.0, 20);
-        same.ipvs.counted_at = fixture::NOW - 2.0;
+        same.ipvs.counted_at = later(1.0, 0).ipvs.counted_at;
         model.look(same);
         assert_eq!(model.frame().servers[0].connections_per_second, Some(10.0));
         model.look(later(3.0, 0));
         assert_eq!(model.frame().servers[0].connections_per_second, None);
+    }
+
+    #[test]
+    fn a_moment_before_the_last_one_begins_anew() {
+        let mut model = Model::new(Sort::File);
+        model.look(later(100.0, 1000));
+        model.look(later(101.0, 1010));
+        let rate = |model: &Model| model.frame().servers[0].connections_per_second;
+        assert_eq!(rate(&model), Some(10.0));
+        // The clock was put back, or nothing was read yet.
+        model.look(later(1.0, 1020));
+        assert_eq!((rate(&model), model.frame().instances[0].sent_per_second), (None, None));
+        model.look(later(3.0, 1060));
+        assert_eq!(rate(&model), Some(20.0));
+        let mut unread = later(4.0, 0);
+        unread.ipvs.counted_at = 0.0;
+        model.look(unread);
+        model.look(later(5.0, 10));
+        assert_eq!(rate(&model), None, "there was none to compare with");
+        model.look(later(6.0, 20));
+        assert_eq!(rate(&model), Some(10.0));
     }
 
     #[test]

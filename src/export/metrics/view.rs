@@ -118,7 +118,7 @@ impl<'a> View<'a> {
     /// Lines given to the log by all processes.
     pub fn logged(&self) -> Logged {
         let look = self.look;
-        let engines = Source::ALL.into_iter().filter_map(|source| look.pulse(source)).map(|pulse| pulse.logged);
+        let engines = Source::ALL.into_iter().map(|source| look.logged(source));
         let all = engines
             .chain([look.bridge.logged])
             .chain(look.runner.map(|pulse| pulse.logged))

@@ -228,16 +228,13 @@ impl Case<'_> {
         }
         match self.config.preempt {
             Preempt::After(delay) if !delay.is_zero() => {
-                let earliest = words::unix(row.since) + delay.as_secs_f64();
                 let because = format!(
                     "It is backup because it waits for preempt_delay, {}: {weaker}, and is preempted after that.",
                     words::duration(delay)
                 );
                 let hints = vec![
-                    format!(
-                        "it takes over at {} at the earliest: the delay counts from the first advert of a weaker master",
-                        words::utc(earliest)
-                    ),
+                    // When that was, only the engine knows.
+                    "it takes over when the delay has passed since the first advert of a weaker master".to_owned(),
                     "a shorter preempt_delay would end that earlier".to_owned(),
                 ];
                 (because, hints)

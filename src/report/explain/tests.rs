@@ -232,6 +232,14 @@ fn every_situation_names_its_cause() {
 }
 
 #[test]
+fn no_moment_is_promised_that_only_the_engine_knows() {
+    let (look, _) = prepared("preempt-delay");
+    let hints = instance(&look, "VI_1").unwrap().hints;
+    assert_eq!(hints[0], "it takes over when the delay has passed since the first advert of a weaker master");
+    assert!(hints.iter().all(|hint| !hint.contains("UTC")), "{hints:?}");
+}
+
+#[test]
 fn situations_have_names_of_their_own() {
     let names: std::collections::BTreeSet<_> = SITUATIONS.iter().map(|situation| situation.name).collect();
     assert_eq!(names.len(), SITUATIONS.len());

@@ -284,6 +284,32 @@ fn an_engine_that_is_not_wanted_any_more_leaves_nothing_behind() {
 }
 
 #[test]
+fn lines_of_an_engine_that_is_not_wanted_any_more_stay_counted() {
+    let mut store = Store::new();
+    let pulse = |error| Pulse {
+        logged: Logged { error, ..Logged::default() },
+        lag: Histogram { sum_ns: 5, ..Histogram::default() },
+        ..Pulse::default()
+    };
+    let say = |store: &mut Store, generation, error| {
+        let row = (RowKey::Pulse, Row::Pulse(Box::new(pulse(error))));
+        commit(store, Source::Checks, generation, 1, true, vec![row]);
+    };
+    say(&mut store, 1, 3);
+    store.expect_process(Source::Checks);
+    say(&mut store, 1, 4);
+    for _ in 0..2 {
+        store.forget(Source::Checks);
+        let left = store.bases().process(Source::Checks, Process::default());
+        assert_eq!((left.logged.error, left.lag), (7, Histogram::default()));
+    }
+    // It comes back, and counts from zero.
+    store.expect_process(Source::Checks);
+    say(&mut store, 1, 1);
+    assert_eq!(store.bases().process(Source::Checks, Process::of(&pulse(1))).logged.error, 8);
+}
+
+#[test]
 fn a_member_that_leaves_its_group_takes_nothing_away_and_adds_nothing() {
     let key = check::group_key("G", Protocol::Tcp);
     let rows = |connections| {

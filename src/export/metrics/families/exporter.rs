@@ -43,7 +43,7 @@ pub static FAMILIES: &[Family] = &[
     gauge(SERIES_DROPPED, "Series left out of it because of the limit."),
     counter("keepwatch_rrd_updates_total", "Updates of RRD files: success, failure, dropped.")
         .labels(&["result"])
-        .since(Since::Process("rrd"))
+        .since(BRIDGE)
         .from(|view, out| {
             rrd(view, |rrd| {
                 out.count(&["success"], rrd.success);

@@ -213,6 +213,12 @@ fn a_beginning_is_told_where_it_is_known_and_nowhere_else() {
     let known = created(&look());
     assert_eq!(known.get("keepwatch_config_reloads_created"), Some(&1_763_724_034.5));
     assert_eq!(known.get("keepwatch_exporter_scrape_duration_seconds_created"), Some(&1_763_727_634.5));
+    // It is the bridge that counts, whatever becomes of the process that writes.
+    let mut again = look();
+    let process = Arc::make_mut(&mut again.daemon).processes.iter_mut().find(|process| process.name == "rrd").unwrap();
+    process.started = again.at;
+    assert_eq!(created(&again), known);
+    assert_eq!(known.get("keepwatch_rrd_updates_created"), Some(&1_763_727_634.5));
     assert!(!known.keys().any(|name| name.contains("vrrp") || name.contains("ipvs")), "{known:?}");
     assert_eq!(created(&Look { daemon: Arc::default(), ..look() }), BTreeMap::new());
 }
