@@ -400,6 +400,12 @@ fn tls_certificates_passwords_and_patience_are_asked_for_as_the_web_config_says(
     assert_eq!(ask(Some("client"), Some("bob:maplesyrup"), &[]).0, 200);
     // A rate limit.
     std::fs::write(directory.join("web.yml"), format!("{tls}rate_limit: {{interval: 1h, burst: 3}}\n")).unwrap();
+    // It asks for no password any more: that takes a reload.
+    wait::until("the open file to be refused", PATIENCE, || {
+        let status = ask(Some("client"), Some("bob:maplesyrup"), &[]).0;
+        (status == 200 && ask(Some("client"), None, &[]).0 == 401 && site.daemon.log().contains("reload")).then_some(())
+    });
+    site.daemon.process.signal(Signal::SIGHUP);
     let mut seen = vec![];
     wait::until("requests that are too many", PATIENCE, || {
         seen.push(ask(Some("client"), None, &[]).0);
@@ -513,8 +519,9 @@ fn the_textfile_is_whole_whenever_it_is_looked_at() {
     let node = &link.nodes[0];
     let path = node.directory().join("keepwatch.prom");
     let site = Site::start(node, &format!("metrics: {{textfile: {{path: {}, interval: 1s}}}}", path.display()));
-    let text = wait::until("the textfile", PATIENCE, || std::fs::read_to_string(&path).ok());
-    assert!(text.contains("keepwatch_vrrp_state{"), "{text}");
+    let text = wait::until("the textfile with an instance", PATIENCE, || {
+        std::fs::read_to_string(&path).ok().filter(|text| text.contains("keepwatch_vrrp_state{"))
+    });
     let stamp = |text: &str| {
         text.lines().find(|line| line.starts_with("keepwatch_process_cpu_seconds_total")).map(str::to_owned)
     };

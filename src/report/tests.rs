@@ -1,6 +1,7 @@
 //! The documents say what the rows say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -363,7 +364,8 @@ fn rows_of_a_process_that_does_not_answer_are_shown_as_what_they_are() {
     let silences = |look: &Look| (vrrp(look).silent, ipvs(look).silent);
     assert_eq!(silences(&speaking), (None, None));
     // Stopped: connected still, and its heart does not beat.
-    let later = Look { at: WallTime(speaking.at.0 + 60 * fixture::SECOND), ..speaking.clone() };
+    let (at, now) = (WallTime(speaking.at.0 + 60 * fixture::SECOND), speaking.now + Duration::from_secs(60));
+    let later = Look { at, now, ..speaking.clone() };
     let (of_vrrp, of_checks) = silences(&later);
     assert_eq!(of_vrrp.unwrap(), "vrrp does not answer, heard last 2026-11-21 13:24:16 UTC (1 min 1 s ago)");
     assert!(of_checks.unwrap().starts_with("checks does not answer, heard last "));

@@ -15,7 +15,7 @@ use super::usage;
 
 const INSTANCES: u32 = 100;
 const SERVICES: u32 = 100;
-const SERVERS: u32 = 20;
+const SERVERS: u32 = 21;
 /// Of adverts.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// `keepalived --signum=JSON`: SIGRTMIN+2, which nix has no name for.
