@@ -391,6 +391,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             files: 9,
             success: 8,
             flush_us: 7_000,
+            busy_us: 21_000,
             ..RrdReport::default()
         })),
         bridge: *pulse(seed),
