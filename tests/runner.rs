@@ -119,10 +119,9 @@ impl Runner {
     fn ended(&mut self, wanted: u64) -> (Ended, Duration) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let is = |it: &FromRunner| matches!(it, FromRunner::Ran { request, .. } if *request == wanted);
-            let place = self.waiting.iter().position(is);
+            let place = self.waiting.iter().position(|FromRunner::Ran { request, .. }| *request == wanted);
             if let Some(place) = place {
-                let FromRunner::Ran { ended, took_us, .. } = self.waiting.remove(place) else { unreachable!() };
+                let FromRunner::Ran { ended, took_us, .. } = self.waiting.remove(place);
                 return (ended, Duration::from_micros(took_us));
             }
             self.hear(deadline);
@@ -490,8 +489,8 @@ fn thousands_of_checks_at_once_are_all_answered() {
     while runner.waiting.len() < 3000 {
         runner.hear(deadline);
     }
-    for answer in &runner.waiting {
-        assert!(matches!(answer, FromRunner::Ran { ended: Ended::Exited(0), .. }), "{answer:?}");
+    for FromRunner::Ran { ended, .. } in &runner.waiting {
+        assert_eq!(*ended, Ended::Exited(0));
     }
     runner.until_childless();
 }

@@ -37,10 +37,7 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::Tracker(kind, name) => {
-                let found = self.found.get(&(*kind, name.clone())).copied();
-                Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name, found)?)))
-            }
+            RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
             RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
             RowKey::SyncTrackedInterface { group, interface } => {
                 Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
@@ -121,12 +118,7 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
 }
 
 /// Numbers are places among trackers of the kind.
-fn tracker(
-    trackers: &Trackers,
-    kind: TrackerKind,
-    name: &str,
-    found: Option<(Finding, TrackerRuns)>,
-) -> Option<TrackerRow> {
+fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<TrackerRow> {
     fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
         (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
     }
@@ -148,8 +140,8 @@ fn tracker(
             (index, TrackerConfig::Bfd(it))
         }
     };
-    let (finding, runs) = found.unwrap_or((Finding::Unknown, TrackerRuns::default()));
-    Some(TrackerRow { index, config, finding, runs })
+    // Nobody looks yet.
+    Some(TrackerRow { index, config, finding: Finding::Unknown, runs: TrackerRuns::default() })
 }
 
 fn line_keys<'a>(
