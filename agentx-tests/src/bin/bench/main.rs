@@ -10,6 +10,7 @@
 //! longest gap between adverts at 0.1 s while the AgentX master misbehaves in every way, from `$KEEPWATCH_SEED` or a new
 //! seed. IPVS: many virtual servers with checks, in a virtual machine where this kernel has no IPVS.
 
+mod crowd;
 mod ipvs;
 mod lookup;
 mod responder;

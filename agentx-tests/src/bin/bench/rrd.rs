@@ -12,6 +12,8 @@ use agentx_tests::net::{Lab, Nic, Node};
 use agentx_tests::process::Process;
 use agentx_tests::wait::{observe, within};
 
+use super::crowd;
+
 const INSTANCES: u32 = 100;
 const SERVICES: u32 = 100;
 const SERVERS: u32 = 20;
@@ -50,7 +52,12 @@ fn one(cached: bool) -> Result<(f64, f64, f64), String> {
         let _ = writeln!(settings, "  cached: unix:{}", socket.display());
     }
     let options = Options { settings: Some(&settings), ..Options::default() };
-    let mut daemon = Daemon::start(&node, Program::Keepwatch, &configuration(), options);
+    let mut daemon = Daemon::start(
+        &node,
+        Program::Keepwatch,
+        &crowd::configuration(INSTANCES, Duration::from_secs(1), SERVICES, SERVERS),
+        options,
+    );
     let state = || state(&daemon);
     within(LIMIT, || state().filter(|state| state.files >= FILES && state.success >= FILES))
         .ok_or_else(|| format!("keepwatchd does not keep {FILES} files: {:?}; it said:\n{}", state(), daemon.log()))?;
@@ -176,23 +183,4 @@ fn rrdcached(node: &Node, socket: &Path, directory: &Path) -> Process {
     let process = node.spawn("rrdcached", node.command(&words));
     let _ = within(LIMIT, || std::os::unix::net::UnixStream::connect(socket).ok());
     process
-}
-
-fn configuration() -> String {
-    let mut text = "global_defs {\n router_id bench\n}\n".to_owned();
-    for instance in 1..=INSTANCES {
-        let _ = write!(
-            text,
-            "vrrp_instance VI_{instance} {{\n state MASTER\n interface eth0\n virtual_router_id {instance}\n priority 150\n version 3\n \
-             advert_int 1\n virtual_ipaddress {{\n  10.1.0.{instance}/32\n }}\n}}\n"
-        );
-    }
-    for service in 1..=SERVICES {
-        let _ = write!(text, "virtual_server 10.1.0.{service} 80 {{\n lvs_sched wrr\n lvs_method NAT\n protocol TCP\n");
-        for server in 1..=SERVERS {
-            let _ = write!(text, " real_server 10.2.{service}.{server} 80 {{\n  weight 1\n }}\n");
-        }
-        text.push_str("}\n");
-    }
-    text
 }

@@ -1,6 +1,5 @@
 //! Scrapes of 42,000 series ten times a second, and what they do to adverts; beside Debian's keepalived with its JSON dump.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use agentx_tests::http::get_unix;
 use agentx_tests::net::{Lab, Nic};
 use agentx_tests::wait::{Stalls, now_ns, observe, within};
 
-use super::usage;
+use super::{crowd, usage};
 
 const INSTANCES: u32 = 100;
 const SERVICES: u32 = 100;
@@ -49,7 +48,8 @@ fn one(program: Program, window: Duration) {
     let port = lab.connect(&node, &switch, nic);
     let witness = Witness::start(&lab);
     // Without IPVS in this kernel Debian's keepalived would not run its checkers; it has VRRP alone to tell of.
-    let configuration = configuration(program == Program::Keepwatch);
+    let services = if program == Program::Keepwatch { SERVICES } else { 0 };
+    let configuration = crowd::configuration(INSTANCES, INTERVAL, services, SERVERS);
     let settings = "metrics:\n  detail: off\n";
     let options = Options { settings: Some(settings), ..Options::default() };
     let daemon = Daemon::start(&node, program, &configuration, options);
@@ -181,24 +181,4 @@ fn lateness(witness: &Witness, port: agentx_tests::net::Port, stalls: &Stalls, f
         }
     }
     worst as f64 / 1e6
-}
-
-fn configuration(with_services: bool) -> String {
-    let mut text = "global_defs {\n router_id bench\n}\n".to_owned();
-    for instance in 1..=INSTANCES {
-        let _ = write!(
-            text,
-            "vrrp_instance VI_{instance} {{\n state MASTER\n interface eth0\n virtual_router_id {instance}\n priority 150\n version 3\n \
-             advert_int {}\n virtual_ipaddress {{\n  10.1.0.{instance}/32\n }}\n}}\n",
-            INTERVAL.as_secs_f64()
-        );
-    }
-    for service in (1..=SERVICES).filter(|_| with_services) {
-        let _ = write!(text, "virtual_server 10.1.0.{service} 80 {{\n lvs_sched wrr\n lvs_method NAT\n protocol TCP\n");
-        for server in 1..=SERVERS {
-            let _ = write!(text, " real_server 10.2.{service}.{server} 80 {{\n  weight 1\n }}\n");
-        }
-        text.push_str("}\n");
-    }
-    text
 }
