@@ -119,9 +119,10 @@ impl Runner {
     fn ended(&mut self, wanted: u64) -> (Ended, Duration) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let place = self.waiting.iter().position(|FromRunner::Ran { request, .. }| *request == wanted);
+            let is = |it: &FromRunner| matches!(it, FromRunner::Ran { request, .. } if *request == wanted);
+            let place = self.waiting.iter().position(is);
             if let Some(place) = place {
-                let FromRunner::Ran { ended, took_us, .. } = self.waiting.remove(place);
+                let FromRunner::Ran { ended, took_us, .. } = self.waiting.remove(place) else { unreachable!() };
                 return (ended, Duration::from_micros(took_us));
             }
             self.hear(deadline);
@@ -489,8 +490,8 @@ fn thousands_of_checks_at_once_are_all_answered() {
     while runner.waiting.len() < 3000 {
         runner.hear(deadline);
     }
-    for FromRunner::Ran { ended, .. } in &runner.waiting {
-        assert_eq!(*ended, Ended::Exited(0));
+    for answer in &runner.waiting {
+        assert!(matches!(answer, FromRunner::Ran { ended: Ended::Exited(0), .. }), "{answer:?}");
     }
     runner.until_childless();
 }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::msg::ConfigGeneration;
-use crate::conf::model::ScriptId;
+use super::rows::{Finding, TrackerRuns};
+use crate::conf::model::{ScriptId, TrackerKind};
 
 /// Engine to runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +32,42 @@ pub enum ToRunner {
         subject: String,
         body: String,
     },
+    /// A line for a FIFO, without its end.
+    Line {
+        config: ConfigGeneration,
+        fifo: Fifo,
+        text: String,
+    },
+}
+
+/// The FIFOs of `global_defs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Fifo {
+    /// `notify_fifo`: of vrrp and of checks.
+    Both,
+    /// `vrrp_notify_fifo`.
+    Vrrp,
+    /// `lvs_notify_fifo`.
+    Checks,
 }
 
 /// Runner to engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRunner {
-    Ran { request: u64, ended: Ended, took_us: u64 },
+    Ran {
+        request: u64,
+        ended: Ended,
+        took_us: u64,
+    },
+    /// To vrrp alone: what looking at a tracker of this configuration has come to. Said for each one when vrrp connects, and
+    /// whenever `finding` changes; of runs alone at most once a second.
+    Found {
+        config: ConfigGeneration,
+        kind: TrackerKind,
+        name: String,
+        finding: Finding,
+        runs: TrackerRuns,
+    },
 }
 
 /// How a script ended.

@@ -17,9 +17,11 @@ use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
-use crate::bus::rows::{OtherMaster, Reason, RouterCounters, RowKey, State};
+use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
+use crate::conf::model::{
+    Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
+};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -50,6 +52,8 @@ pub(super) enum Phase {
 pub struct Engine {
     pub(super) global: Global,
     pub(super) trackers: Trackers,
+    /// What was found of those.
+    pub(super) found: HashMap<(TrackerKind, String), (Finding, TrackerRuns)>,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
@@ -117,6 +121,7 @@ impl Engine {
         let mut engine = Engine {
             global: config.global.clone(),
             trackers: config.trackers.clone(),
+            found: HashMap::new(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
@@ -195,12 +200,25 @@ impl Engine {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
+            Input::Found { kind, name, finding, runs } => self.found(kind, name, finding, runs, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
+    }
+
+    fn found(&mut self, kind: TrackerKind, name: String, finding: Finding, runs: TrackerRuns, out: &mut Vec<Output>) {
+        if self.trackers.weight(kind, &name).is_none() {
+            return;
+        }
+        let before = self.found.insert((kind, name.clone()), (finding, runs));
+        let key = RowKey::Tracker(kind, name);
+        out.push(match before {
+            Some((before, _)) if before == finding => Output::Counted(key),
+            _ => Output::Changed(key),
+        });
     }
 
     fn clear_counters(&mut self, out: &mut Vec<Output>) {

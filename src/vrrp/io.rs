@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::bus::msg::{Command, Edge, Reply};
-use crate::bus::rows::RowKey;
+use crate::bus::rows::{Finding, RowKey, TrackerRuns};
+use crate::bus::run::Fifo;
 use crate::clock::Instant;
-use crate::conf::model::{Address, InstanceName};
+use crate::conf::model::{Address, InstanceName, ScriptId, TrackerKind};
 
 /// Kernel interface index.
 pub type IfIndex = u32;
@@ -89,6 +90,14 @@ pub enum Input<'a> {
         install: bool,
         error: Option<i32>,
     },
+    /// What looking at a tracker has come to: said by whoever looks, the runner or the BFD engine, first after the start
+    /// and again whenever it changes. One that is not in the configuration (any more) is nobody's.
+    Found {
+        kind: TrackerKind,
+        name: String,
+        finding: Finding,
+        runs: TrackerRuns,
+    },
     /// `request` comes back in [`Output::Reply`].
     Command {
         request: u64,
@@ -154,6 +163,25 @@ pub struct Block {
     pub interface: Option<IfIndex>,
 }
 
+/// What others are told of a state by means of the runner, which does it in this order and in its own time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Scripts of one lane run one after the other.
+    Script {
+        script: ScriptId,
+        lane: u64,
+        arguments: Vec<String>,
+    },
+    Line {
+        fifo: Fifo,
+        text: String,
+    },
+    Mail {
+        subject: String,
+        body: String,
+    },
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     Send(Send),
@@ -173,6 +201,7 @@ pub enum Output {
         due: Instant,
     },
     Edge(Edge),
+    Errand(Errand),
     Reply {
         request: u64,
         reply: Reply,

@@ -37,7 +37,10 @@ impl Engine {
                 let advertised = usize::try_from(*position).is_ok_and(|at| at <= router.config.addresses.len());
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
-            RowKey::Tracker(kind, name) => Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name)?))),
+            RowKey::Tracker(kind, name) => {
+                let found = self.found.get(&(*kind, name.clone())).copied();
+                Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name, found)?)))
+            }
             RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
             RowKey::SyncTrackedInterface { group, interface } => {
                 Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
@@ -118,7 +121,12 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
 }
 
 /// Numbers are places among trackers of the kind.
-fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<TrackerRow> {
+fn tracker(
+    trackers: &Trackers,
+    kind: TrackerKind,
+    name: &str,
+    found: Option<(Finding, TrackerRuns)>,
+) -> Option<TrackerRow> {
     fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
         (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
     }
@@ -140,8 +148,8 @@ fn tracker(trackers: &Trackers, kind: TrackerKind, name: &str) -> Option<Tracker
             (index, TrackerConfig::Bfd(it))
         }
     };
-    // Nobody looks yet.
-    Some(TrackerRow { index, config, finding: Finding::Unknown, runs: TrackerRuns::default() })
+    let (finding, runs) = found.unwrap_or((Finding::Unknown, TrackerRuns::default()));
+    Some(TrackerRow { index, config, finding, runs })
 }
 
 fn line_keys<'a>(

@@ -138,7 +138,7 @@ impl Probes {
     }
 
     pub fn heard(&mut self, message: FromRunner, now: Instant) -> Option<Input> {
-        let FromRunner::Ran { request, ended, took_us } = message;
+        let FromRunner::Ran { request, ended, took_us } = message else { return None };
         let script = self.finish(request)?;
         let outcome = outcome(ended, script.dynamic);
         // The runner may have let it wait for its turn.

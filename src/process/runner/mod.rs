@@ -409,6 +409,8 @@ impl Runner {
                 self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);
             }
             ToRunner::Mail { subject, body } => self.mailer.push(subject, body),
+            // The load process refuses nothing that has FIFOs; it says that they are not built.
+            ToRunner::Line { .. } => error!("the {} process has a line for a FIFO: there is none", asker.name()),
         }
     }
 

@@ -6,6 +6,7 @@
 //! adverts that wait for it before it concludes that the master is dead. It waits for no other process, ever: the
 //! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
 
+mod errands;
 mod perform;
 mod sibling;
 mod sockets;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use self::errands::Errands;
 use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
@@ -44,6 +46,7 @@ const MONITOR: Token = 3;
 const ADDRESSES: Token = 4;
 const FIREWALL: Token = 5;
 const SIBLING: Token = 6;
+const RUNNER: Token = 7;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -125,6 +128,7 @@ struct Driver {
     /// Its socket is not watched meanwhile.
     resting: bool,
     sibling: Sibling,
+    errands: Errands,
     outbox: Outbox,
     engine: Engine,
     world: World,
@@ -192,6 +196,7 @@ impl Driver {
             rest_until: None,
             resting: false,
             sibling: Sibling::default(),
+            errands: Errands::new(generation),
             outbox: Outbox::new(generation),
             engine,
             world,
@@ -252,7 +257,7 @@ impl Driver {
             }
             self.perform(now);
             if let Some(latest) = self.leaving
-                && (now >= latest || (self.world.idle() && self.outbox.is_empty()))
+                && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
                 self.world.close();
                 info!("VRRP has stopped");
@@ -285,6 +290,12 @@ impl Driver {
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
             SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
+            RUNNER => {
+                let now = clock::now();
+                for found in self.errands.read(&self.poller, &mut self.buffer) {
+                    self.engine.handle(found, now, &mut self.outputs);
+                }
+            }
             token => {
                 let now = clock::now();
                 self.world.receive(token, &mut self.engine, now, &mut self.outputs);
@@ -325,6 +336,9 @@ impl Driver {
             (ToChild::Peer(Role::Checks), Some(fd)) => {
                 self.sibling.meet(Seqpacket::from_fd(fd), SIBLING, &self.poller);
             }
+            (ToChild::Peer(Role::Runner), Some(fd)) => {
+                self.errands.meet(Seqpacket::from_fd(fd), RUNNER, &self.poller);
+            }
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
                 Ok(new) => {
                     let now = clock::now();
@@ -332,6 +346,7 @@ impl Driver {
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
+                    self.errands.configuration(config);
                     self.ready(config);
                 }
                 Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
@@ -533,8 +548,10 @@ impl Driver {
     /// Carries out what the engine wants. Outputs may beget inputs (a refused send), so until it wants no more.
     fn perform(&mut self, now: Instant) {
         self.sibling.note(&self.outputs);
+        self.errands.note(&self.outputs);
         self.world.perform(&mut self.outputs, &mut self.outbox, &mut self.times, &self.poller, now);
         self.sibling.pump(SIBLING, &self.poller);
+        self.errands.pump(RUNNER, &self.poller);
         self.feed(now);
     }
 }

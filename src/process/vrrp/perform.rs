@@ -210,6 +210,8 @@ impl World {
                 Output::Counted(key) => outbox.counted(key, now),
                 Output::Edge(edge) => outbox.edge(edge),
                 Output::Reply { request, reply } => outbox.reply(request, reply),
+                // Taken before: see `Errands`.
+                Output::Errand(_) => {}
                 Output::Log(line) => log(&line),
             }
         }
