@@ -47,7 +47,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "vrrp_script", &[], Block(&[one("name", Str)]), Fatal, Many, NotBuilt, "-", "Periodic command whose exit status feeds VRRP state or priority; must precede its users"),
     row(&["/"], "vrrp_track_process", &[], Block(&[one("name", Str)]), Fatal, Many, NotBuilt, "-", "Count matching processes through kernel process events; must precede its users"),
     row(&["/"], "track_file", &[DeprecatedQuietly("vrrp_track_file")], Block(&[one("name", Str)]), Fatal, Many, Built, "-", "Watch a file whose integer content feeds priorities, states or RS weights"),
-    row(&["/"], "interface_up_down_delays", &[], Entries(&[], Line(&[one("iface", IfName), one("down", Dec(6, 0, 255_000_000)), opt("up", Dec(6, 0, 255_000_000))])), Warn, Many, NotBuilt, "0 0", "Debounce interface state changes before VRRP reacts"),
+    row(&["/"], "interface_up_down_delays", &[], Entries(&[], Line(&[one("iface", IfName), one("down", Dec(6, 0, 255_000_000)), opt("up", Dec(6, 0, 255_000_000))])), Warn, Many, Built, "0 0", "Debounce interface state changes before VRRP reacts"),
     row(&["/"], "SSL", &[], Block(&[]), Warn, Many, Built, "auto context", "Client TLS context for SSL_GET checks"),
     row(&["/"], "virtual_server_group", &[], Entries(&[one("name", Str)], VirtualServerGroup), Fatal, Many, Built, "-", "Named set of addresses, ranges or firewall marks usable as one virtual server"),
     row(&["/"], "virtual_server", &[], Block(VIRTUAL_SERVER), Warn, Many, Built, "-", "One IPVS service and its pool"),
