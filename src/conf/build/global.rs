@@ -320,6 +320,8 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "vrrp_delay_after_boot" => set(&mut global.delay_after_boot_ns, node.micros().map(|micros| micros * 1000)),
         "log_unknown_vrids" => global.log_unknown_vrids = true,
         "vrrp_netlink_cmd_rcv_bufs" => set_some(&mut global.netlink_command_buffer, number()),
+        "process_monitor_rcv_bufs" => set_some(&mut global.process_monitor_buffer, number()),
+        "process_monitor_rcv_bufs_force" => set(&mut global.process_monitor_buffer_force, node.switch()),
         "vrrp_netlink_monitor_rcv_bufs" => set_some(&mut global.netlink_monitor_buffer, number()),
         "vrrp_rx_bufs_multiplier" => set(&mut state.multiplier, number()),
         "vrrp_rx_bufs_policy" => match node.values.first().and_then(|value| value.value.as_ref()) {

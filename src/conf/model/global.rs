@@ -39,6 +39,10 @@ pub struct Global {
     /// `vrrp_rx_bufs_policy`/`vrrp_netlink_*_rcv_bufs` in bytes; `None` leaves the kernel's default.
     pub netlink_command_buffer: Option<u32>,
     pub netlink_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs` in bytes; `None` leaves the kernel's default.
+    pub process_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs_force`: beyond `net.core.rmem_max`, too.
+    pub process_monitor_buffer_force: bool,
     pub receive_buffers: ReceiveBuffers,
 }
 
