@@ -293,7 +293,7 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = router.lines.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = router.interfaces.iter().chain(&config.tracked_interfaces).chain(&router.shared);
             let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();

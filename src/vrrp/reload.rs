@@ -130,7 +130,7 @@ impl Engine {
         router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
-        router.lines = track::lines(new);
+        router.interfaces = track::lines(new);
         router.stale();
 
         let lines = new.addresses.iter().chain(&new.excluded);

@@ -80,7 +80,7 @@ pub struct Router {
     /// Place of its sync group among the engine's.
     pub group: Option<usize>,
     /// Interfaces that it tracks by itself, [`track::lines`].
-    pub lines: Vec<TrackedInterface>,
+    pub interfaces: Vec<TrackedInterface>,
     /// What its group tracks, for every member.
     pub shared: Vec<TrackedInterface>,
     pub shared_tracks: Vec<Track>,
@@ -256,7 +256,7 @@ impl Router {
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
             group: None,
-            lines: track::lines(config),
+            interfaces: track::lines(config),
             shared: Vec::new(),
             shared_tracks: Vec::new(),
             waits: false,
@@ -308,7 +308,7 @@ impl Router {
             faults.push(Fault::AhNotBuilt);
         }
         let mut weights = 0;
-        for tracked in track::counting(&self.lines, &self.shared) {
+        for tracked in track::counting(&self.interfaces, &self.shared) {
             match track::of_interface(tracked, host.is_up(&tracked.interface)) {
                 Effect::Nothing | Effect::Wait => {}
                 Effect::Fault if track::carried(config).contains(&tracked.interface.as_str()) => {

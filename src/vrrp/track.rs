@@ -18,7 +18,7 @@ use super::router::{LOG_PAUSE, Router};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Finding, Reason, RowKey, TrackerRuns};
 use crate::clock::Instant;
-use crate::conf::model::{Instance, Track, TrackedInterface, TrackerKind};
+use crate::conf::model::{Instance, Track, TrackScript, TrackedInterface, TrackerKind};
 
 /// What one tracker does to its instance at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,11 @@ impl Engine {
         if self.trackers.weight(kind, name).is_none() {
             return;
         }
+        // As Keepalived: `init_fail` is nothing that an instance acts on before the first run.
+        let assumed = finding == Finding::Bad && runs.success + runs.failure + runs.timeout == 0;
+        let fails_first = |it: &TrackScript| it.name == name && it.init_fail;
+        let assumed = assumed && kind == TrackerKind::Script && self.trackers.scripts.iter().any(fails_first);
+        let finding = if assumed { Finding::Unknown } else { finding };
         let key = RowKey::Tracker(kind, name.to_owned());
         let News::Changed { tell } = self.found.put(kind, name, finding, runs, now) else {
             out.push(Output::Counted(key));
