@@ -19,7 +19,7 @@ use super::role::exit;
 use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
-use crate::conf::model::WebConfig;
+use crate::conf::model::{Config, WebConfig};
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
@@ -157,7 +157,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     let sheet = Sheet {
         wants_vrrp: engines.contains(&Source::Vrrp),
         wants_checks: engines.contains(&Source::Checks),
-        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some(),
+        wants_runner: wants_runner(config),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
@@ -174,11 +174,19 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
             loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count(),
         )
         .unwrap_or(u32::MAX),
+        startup_s: config.global.startup.as_ref().map(|script| script.timeout_s),
+        shutdown_s: config.global.shutdown.as_ref().map(|script| script.timeout_s),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes.extend_from_slice(&encoded);
     std::fs::File::from(file.try_clone()?).write_all(&bytes)?;
     memfd::seal(file.as_fd())
+}
+
+fn wants_runner(config: &Config) -> bool {
+    let fifos = &config.global.fifos;
+    let writes = [&fifos.both, &fifos.vrrp, &fifos.checks].into_iter().any(Option::is_some);
+    !config.scripts.is_empty() || config.global.mail.server.is_some() || writes
 }
 
 /// The first 48 bits of the SHA-256: a number that Prometheus keeps exactly.

@@ -3,7 +3,7 @@
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `notify.rs` says who else is told, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -18,6 +18,9 @@ mod group_tests;
 mod host;
 pub mod io;
 pub mod machine;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod priority;
 mod refuse;
 mod reload;
