@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::table::{Found, Op, Stats};
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{RowKey, State};
+use crate::bus::run::Fifo;
 use crate::clock::Instant;
 use crate::conf::model::{CheckerKey, InstanceName, ScriptId};
 
@@ -129,6 +130,11 @@ pub enum Output {
     Notify {
         script: ScriptId,
         lane: u64,
+    },
+    /// A line for a FIFO, without its end.
+    Line {
+        fifo: Fifo,
+        text: String,
     },
     Mail(Mail),
     Changed(RowKey),

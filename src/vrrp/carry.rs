@@ -49,6 +49,7 @@ impl Engine {
 
     /// One that does not hear us goes on and on: it is not logged each time.
     fn heard_weaker(&mut self, slot: Slot, other: Master, now: Instant, out: &mut Vec<Output>) {
+        self.tell_weaker(slot, now, out);
         let Some(router) = self.router_mut(slot) else { return };
         if now < router.weaker_quiet_until {
             return;
@@ -158,6 +159,7 @@ impl Engine {
             at,
         }));
         out.push(Output::Changed(RowKey::Instance(name)));
+        self.tell_instance(slot, transition, out);
     }
 
     /// All addresses are wanted on the host from now on.

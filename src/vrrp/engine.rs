@@ -635,6 +635,7 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
+        let priority_changed = old != view.priority;
         let faulty = (!router.faults.is_empty(), !view.faults.is_empty());
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
@@ -646,6 +647,9 @@ impl Engine {
         router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
+        if priority_changed {
+            self.tell_priority(slot, out);
+        }
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }

@@ -202,6 +202,9 @@ pub enum Output {
     },
     Edge(Edge),
     Errand(Errand),
+    /// A configuration was applied: numbers of scripts in errands are its own from here on, and were its predecessor's
+    /// before.
+    NewScripts,
     Reply {
         request: u64,
         reply: Reply,

@@ -4,7 +4,7 @@
 //! adverts it may hear, [`track`] what scripts, files and interfaces do to it, [`priority`] what it advertises and [`announce`]
 //! when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `notify.rs` says who else is told, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -20,6 +20,9 @@ mod group_tests;
 mod host;
 pub mod io;
 pub mod machine;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod priority;
 mod refuse;
 mod reload;

@@ -42,6 +42,8 @@ impl Engine {
                 }
             }
         }
+        self.delete_groups(&new.sync_groups, out);
+        out.push(Output::NewScripts);
         self.change_statics(&new.static_addresses, out);
         (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
 
@@ -62,8 +64,8 @@ impl Engine {
             for slot in &added {
                 self.refresh(*slot, now, out);
             }
-            for slot in kept {
-                self.follow_up(slot, now, out);
+            for slot in &kept {
+                self.follow_up(*slot, now, out);
             }
         }
         self.settle(out);
@@ -76,6 +78,7 @@ impl Engine {
                 self.settle_group(at, now, out);
             }
             self.announce(now, out);
+            self.tell_states_again(&kept, out);
         }
         self.settle(out);
         keys.extend(self.keys());
@@ -88,6 +91,8 @@ impl Engine {
         let Some(router) = self.router_mut(slot) else { return };
         let name = router.config.name.clone();
         let deleted = router.config.notify.deleted;
+        // It is the same instance to those who look at rows, but not to a script that manages what the state stands for.
+        let restarts = Some(router.machine.state()).filter(|state| !gone && *state != State::Init);
         let actions = router.machine.handle(Event::Shutdown, now).into_iter().filter_map(|action| match action {
             Action::Report(_) if !gone => None,
             Action::Report(Transition { from, .. }) => {
@@ -100,6 +105,10 @@ impl Engine {
         });
         let actions: Actions = actions.collect();
         self.carry_out(slot, actions, now, out);
+        if let Some(from) = restarts {
+            let to = if deleted { State::Deleted } else { State::Fault };
+            self.tell_instance(slot, Transition { from, to, reason: Reason::Reload }, out);
+        }
         self.block(slot, false, out);
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         if let Some(at) = router.armed {

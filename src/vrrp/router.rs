@@ -15,7 +15,7 @@ use super::machine::{Machine, OWNER, Settings};
 use super::priority;
 use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
-use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
+use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, Track, TrackedInterface, Transport};
 use crate::wire::vrrp::Outgoing;
@@ -73,6 +73,10 @@ pub struct Router {
     pub told: [Told; Rejected::KINDS],
     /// Weaker masters heard while master are not logged before.
     pub weaker_quiet_until: Instant,
+    /// Scripts and FIFOs do not hear of the next one before.
+    pub weaker_told_until: Instant,
+    /// The state that a mail told last.
+    pub mailed: Option<State>,
     /// The same for preempt delays that start.
     pub delay_quiet_until: Instant,
     /// The same for a silence that its sync group does not act on.
@@ -253,6 +257,8 @@ impl Router {
             counted: Cell::new(false),
             told: Default::default(),
             weaker_quiet_until: Instant::ZERO,
+            weaker_told_until: Instant::ZERO,
+            mailed: None,
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
             group: None,

@@ -6,6 +6,7 @@ mod check;
 mod differences;
 mod language;
 mod mutations;
+mod notify;
 mod rfc;
 mod routes;
 mod sync_groups;

@@ -49,7 +49,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
 }
 
 /// The first block of a name, which is the one that counts.
-fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
+pub fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
     nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 

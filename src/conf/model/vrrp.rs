@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, Location};
+use super::{Family, Location, Script};
 
 /// Name of a `vrrp_instance`: the key under which every process speaks of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -203,18 +203,22 @@ pub struct Garp {
     pub extra_all: bool,
 }
 
-/// Commands configured for transitions, as the MIB shows them (every word in single quotes). Not run yet.
+/// Who is told of an instance's or a sync group's states, besides the log and SNMP.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notify {
-    pub master: Option<String>,
-    pub backup: Option<String>,
-    pub fault: Option<String>,
-    pub stop: Option<String>,
-    pub any: Option<String>,
-    pub master_rx_lower_pri: Option<String>,
-    pub deleted_script: Option<String>,
+    pub master: Option<Script>,
+    pub backup: Option<Script>,
+    pub fault: Option<Script>,
+    pub stop: Option<Script>,
+    /// `notify`: of every state, with four arguments.
+    pub any: Option<Script>,
+    /// Instances only, like all below.
+    pub master_rx_lower_pri: Option<Script>,
+    pub deleted_script: Option<Script>,
     /// `notify_deleted` is present, with or without a script: a removed instance reports deleted, not fault.
     pub deleted: bool,
+    /// `notify_priority_changes`, or what the group or `vrrp_notify_priority_changes` say: FIFOs hear of them, too.
+    pub priority_changes: bool,
 }
 
 /// One address line of `virtual_ipaddress`, `virtual_ipaddress_excluded` or `static_ipaddress`.

@@ -608,6 +608,11 @@ impl Driver {
                         error!("a notify script could not be run: the runner process does not take it");
                     }
                 }
+                Output::Line { fifo, text } => {
+                    if !self.runner.say(&ToRunner::Line { config: self.config, fifo, text }) {
+                        error!("a line for a FIFO is lost: the runner process does not take it");
+                    }
+                }
                 Output::Mail(_) if !self.mails => {}
                 Output::Mail(mail) => {
                     let message = ToRunner::Mail { subject: mail.subject, body: mail.body };

@@ -363,6 +363,7 @@ impl Driver {
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
                 | ToChild::Control
+                | ToChild::Occasion(_)
                 | ToChild::ListeningStream { .. }
                 | ToChild::StreamReleased { .. }
                 | ToChild::File { .. }

@@ -211,7 +211,7 @@ impl World {
                 Output::Edge(edge) => outbox.edge(edge),
                 Output::Reply { request, reply } => outbox.reply(request, reply),
                 // Taken before: see `Errands`.
-                Output::Errand(_) => {}
+                Output::Errand(_) | Output::NewScripts => {}
                 Output::Log(line) => log(&line),
             }
         }

@@ -158,7 +158,7 @@ pub static FAMILIES: &[Family] = &[
     ),
     counter(
         "keepwatch_notifications_total",
-        "Notifications by channel (script, smtp, trap): sent, failed, timeout, dropped.",
+        "Notifications by channel (script, fifo, smtp, trap): sent, failed, timeout, dropped.",
     )
     .labels(&["channel", "result"])
     .from(|view, out| {
@@ -182,7 +182,7 @@ fn channels(view: &View<'_>) -> Vec<(&'static str, Deliveries)> {
     let mut channels = vec![];
     if view.wanted("runner") {
         let runner = view.look.runner.unwrap_or_default();
-        channels.extend([("script", runner.scripts), ("smtp", runner.mails)]);
+        channels.extend([("script", runner.scripts), ("fifo", runner.fifos), ("smtp", runner.mails)]);
     }
     if view.look.snmp.traps_enabled {
         let mut told = Deliveries { waiting: traps_waiting(view), ..Deliveries::default() };
