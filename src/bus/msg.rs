@@ -241,8 +241,16 @@ impl Command {
     }
 }
 
-/// What the vrrp process tells the checks process: connection synchronisation follows an instance.
+/// What the vrrp process tells the checks process: connection synchronisation follows an instance, BFD_CHECK a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecks {
-    State { instance: InstanceName, state: super::rows::State },
+    State {
+        instance: InstanceName,
+        state: super::rows::State,
+    },
+    /// A BFD session.
+    Bfd {
+        session: String,
+        up: bool,
+    },
 }

@@ -269,7 +269,6 @@ const SYNC_TRACKING_NOT_YET: &[NotYet] = &[
     object(".2.3.1.8.5", TRACKERS_RUN),
     object(".2.9.1.6", TRACKERS_RUN),
     object(".2.13.1.4.1", TRACKERS_RUN),
-    object(".2.18.1.3.1", "BFD is not built yet"),
     request("--- priorities before", TRACKERS_RUN),
     request("--- effective", TRACKERS_RUN),
     event("chk_fatal fails: the whole group G_ONE goes to FAULT", TRACKERS_RUN),

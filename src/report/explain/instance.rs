@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::super::vrrp::{group_named, master_down, missing, other_master, tracked};
 use super::super::{Explanation, TrackedReport, reason, words};
-use super::{ExplainError, recent};
+use super::{ExplainError, bfd, recent};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Counters, InstanceRow, Reason, State};
 use crate::clock::WallTime;
-use crate::conf::model::{Instance, Preempt, Transport, Version};
+use crate::conf::model::{Instance, Preempt, TrackerKind, Transport, Version};
 use crate::export::Look;
 use crate::vrrp::machine::{OWNER, Settings};
 
@@ -334,7 +334,12 @@ impl Case<'_> {
             reason::of(self.look, row)
         )];
         lines.push(self.priority());
-        lines.extend(self.tracked.iter().map(tracker_line));
+        for it in &self.tracked {
+            lines.push(tracker_line(it));
+            if it.kind == words::tracker_kind(TrackerKind::Bfd) {
+                lines.extend(bfd::lines(self.look, &it.name, |session| self.ago(session.since)));
+            }
+        }
         match (row.last_advert, row.master) {
             (Some(at), Some((address, priority))) => {
                 lines.push(format!("last advert heard {} ago, from {address} with priority {priority}", self.ago(at)))
