@@ -1,11 +1,12 @@
-//! BFD with FRR's bfdd and with Debian's keepalived: sessions come up, are lost within the detection time and come back;
-//! a stop is told; a flood keeps no advert waiting.
+//! BFD with FRR's bfdd and with Debian's keepalived: sessions come up, are lost within the detection time and come back,
+//! and addresses follow; a stop is told; a flood keeps no advert waiting.
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::frr::Bfdd;
+use agentx_tests::net::Nic;
 use agentx_tests::pair::{Flavour, Link, SLACK};
 use agentx_tests::wait;
 use serde_json::Value;
@@ -87,6 +88,40 @@ fn a_session_with_bfdd_over_ipv6_needs_no_hoplimit() {
 fn a_multihop_session_with_bfdd_uses_the_other_port() {
     let bfd = fast("10.0.0.2", "source_ip 10.0.0.1\nmultihop\nmax_hops 5");
     lives_with_bfdd(&bfd, "10.0.0.1 multihop local-address 10.0.0.2");
+}
+
+#[test]
+fn a_router_whose_way_out_is_lost_gives_its_addresses_to_the_other_one_and_takes_them_back() {
+    let link = Link::new();
+    let flavour = Flavour::V3;
+    let gateway = link.lab.node("G");
+    link.lab.connect(&gateway, &link.switch, Nic { name: "eth0", addresses: &["10.0.0.3/24"], ..Nic::default() });
+    let bfdd = Bfdd::start(&gateway, &peer("10.0.0.1 local-address 10.0.0.3 interface eth0"));
+    let tracking = configuration(flavour, &fast("10.0.0.3", "source_ip 10.0.0.1"))
+        .replace("virtual_ipaddress", "track_bfd {\n B1\n }\n virtual_ipaddress");
+    let first = Daemon::start(&link.nodes[0], Program::Keepwatch, &tracking, Options::default());
+    let backup = flavour.configuration(2, "BACKUP", 100);
+    let second = Daemon::start(&link.nodes[1], Program::Keepwatch, &backup, Options::default());
+    let serves = |router: usize, patience: Duration| {
+        let there = wait::within(patience, || {
+            (link.has_all(router, flavour) && link.has_none(1 - router, flavour)).then_some(())
+        });
+        let logs = [first.log(), second.log()];
+        assert!(there.is_some(), "R{} does not serve\n--- R1:\n{}\n--- R2:\n{}", router + 1, logs[0], logs[1]);
+    };
+    serves(0, PATIENCE);
+
+    let hung = Instant::now();
+    bfdd.hang();
+    serves(1, Duration::from_secs(5));
+    let moved = hung.elapsed();
+    let due = Duration::from_millis(150) + flavour.master_down_interval(100);
+    assert!(moved <= due + 2 * SLACK, "moved after {moved:?}\n{}", first.log());
+    let why = first.tool(&["explain", "VI_1"]).text;
+    assert!(why.contains("BFD session B1 to 10.0.0.3: Down"), "{why}");
+
+    bfdd.go_on();
+    serves(0, PATIENCE);
 }
 
 #[test]

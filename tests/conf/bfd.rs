@@ -28,10 +28,9 @@ fn a_session_that_names_only_its_neighbour_has_keepaliveds_defaults() {
 
 #[test]
 fn each_line_has_its_effect() {
-    let session = one(
-        "neighbor_ip 192.0.2.2\nsource_ip 192.0.2.1\nmin_rx 3.312\nmin_tx 4294967\nidle_tx 2000\nmultiplier 255\n\
-         passive\nttl 64\nmax_hops 10\nmultihop\nvrrp",
-    );
+    let session =
+        one("neighbor_ip 192.0.2.2\nsource_ip 192.0.2.1\nmin_rx 3.312\nmin_tx 4294967\nidle_tx 2000\nmultiplier 255\n\
+         passive\nttl 64\nmax_hops 10\nmultihop\nvrrp");
     assert_eq!(session.source, "192.0.2.1".parse().ok());
     let intervals = (session.min_rx_us, session.min_tx_us, session.idle_tx_us, session.multiplier);
     assert_eq!(intervals, (3_312, 4_294_967_000, 2_000_000, 255));

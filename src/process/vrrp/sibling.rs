@@ -106,3 +106,45 @@ impl Sibling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: Token = 1;
+
+    fn heard(socket: &Seqpacket) -> Vec<(String, bool)> {
+        let mut buffer = vec![0; crate::sys::seqpacket::FRAME_MAX];
+        let mut heard = Vec::new();
+        while let Ok(Received::Frame(length, _)) = socket.receive(&mut buffer) {
+            for message in frame::decode::<ToChecks>(&buffer[..length]).expect("our own words") {
+                if let ToChecks::Bfd { session, up } = message {
+                    heard.push((session, up));
+                }
+            }
+        }
+        heard
+    }
+
+    #[test]
+    fn of_a_session_only_the_latest_state_is_told_and_a_new_process_hears_of_all_of_them() {
+        let poller = Poller::new().unwrap();
+        let mut sibling = Sibling::default();
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        sibling.meet(ours, TOKEN, &poller);
+        sibling.session("a", true);
+        sibling.session("a", false);
+        sibling.session("b", true);
+        sibling.session("c", true);
+        sibling.session_gone("c");
+        sibling.pump(TOKEN, &poller);
+        let said = |name: &str, up| (name.to_owned(), up);
+        assert_eq!(heard(&theirs), [said("a", false), said("b", true)]);
+        sibling.pump(TOKEN, &poller);
+        assert_eq!(heard(&theirs), []);
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        sibling.meet(ours, TOKEN, &poller);
+        sibling.pump(TOKEN, &poller);
+        assert_eq!(heard(&theirs), [said("a", false), said("b", true)]);
+    }
+}
