@@ -116,7 +116,15 @@ impl Engine {
         self.checker_told(id, change, first, &text, now, out);
     }
 
-    fn log_result(&self, id: CheckerId, change: Change, first: bool, good: bool, text: &str, out: &mut Vec<Output>) {
+    pub(super) fn log_result(
+        &self,
+        id: CheckerId,
+        change: Change,
+        first: bool,
+        good: bool,
+        text: &str,
+        out: &mut Vec<Output>,
+    ) {
         let (Some(checker), Some(probe)) = (self.checker_key(id), self.probe(id)) else { return };
         let (server, service) = (server_name(&checker.server), service_name(&checker.server.service));
         let what = format!("{} of {server} for VS {service}", probe.config.check.name());
@@ -139,7 +147,7 @@ impl Engine {
     }
 
     /// A checker went up or down, or has run for the first time: what becomes of its server.
-    fn checker_told(
+    pub(super) fn checker_told(
         &mut self,
         id: CheckerId,
         change: Change,

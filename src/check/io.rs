@@ -91,6 +91,11 @@ pub enum Input {
         name: String,
         value: Option<i64>,
     },
+    /// A BFD session is up, or is not (any more); said for each one when the vrrp process is (again) there.
+    Bfd {
+        session: String,
+        up: bool,
+    },
     /// `request` comes back in [`Output::Reply`].
     Command {
         request: u64,

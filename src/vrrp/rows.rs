@@ -62,7 +62,8 @@ impl Engine {
                 let config: Rule = at(rules, *position)?.clone();
                 Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed: false })))
             }
-            RowKey::Group(_)
+            RowKey::Bfd(_)
+            | RowKey::Group(_)
             | RowKey::Service(_)
             | RowKey::Server(_)
             | RowKey::Ipvs

@@ -4,6 +4,7 @@
 //! in [`held`]; what VRRP tracks besides interfaces is in [`tracking`].
 
 mod address;
+mod bfd;
 mod check;
 mod global;
 mod group;

@@ -51,7 +51,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "SSL", &[], Block(&[]), Warn, Many, Built, "auto context", "Client TLS context for SSL_GET checks"),
     row(&["/"], "virtual_server_group", &[], Entries(&[one("name", Str)], VirtualServerGroup), Fatal, Many, Built, "-", "Named set of addresses, ranges or firewall marks usable as one virtual server"),
     row(&["/"], "virtual_server", &[], Block(VIRTUAL_SERVER), Warn, Many, Built, "-", "One IPVS service and its pool"),
-    row(&["/"], "bfd_instance", &[], Block(&[one("name", Name(31))]), Warn, Many, NotBuilt, "-", "One BFD session"),
+    row(&["/"], "bfd_instance", &[], Block(&[one("name", Name(31))]), Warn, Many, Built, "-", "One BFD session"),
     row(&["/"], "include", &[], Words(&[one("path", Path)]), Warn, Many, Built, "-", "Splice other files in at this line (works inside any block)"),
     row(&["/"], "includer", &[], Words(&[one("path", Path)]), Warn, Many, Built, "-", "As include; unreadable, directory or executable file is an error"),
     row(&["/"], "includem", &[], Words(&[one("path", Path)]), Warn, Many, Built, "-", "As includer plus error when a wildcard-free name has no match"),

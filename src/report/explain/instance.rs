@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::vrrp::{awaited, group_named, master_down, missing, other_master, tracked, tracker};
 use super::super::{Explanation, TrackedReport, reason, words};
-use super::{ExplainError, recent};
+use super::{ExplainError, bfd, recent};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Counters, InstanceRow, Reason, State, TrackerConfig};
 use crate::clock::WallTime;
@@ -360,7 +360,12 @@ impl Case<'_> {
             reason::of(self.look, row)
         )];
         lines.push(self.priority());
-        lines.extend(self.tracked.iter().map(tracker_line));
+        for it in &self.tracked {
+            lines.push(tracker_line(it));
+            if it.kind == words::tracker_kind(TrackerKind::Bfd) {
+                lines.extend(bfd::lines(self.look, &it.name, |session| self.ago(session.since)));
+            }
+        }
         match (row.last_advert, row.master) {
             (Some(at), Some((address, priority))) => {
                 lines.push(format!("last advert heard {} ago, from {address} with priority {priority}", self.ago(at)))
@@ -418,13 +423,16 @@ impl Case<'_> {
 
     /// What takes from the priority now, `interface eth1 is down and takes 60`.
     fn takers(&self) -> Vec<String> {
-        let takers = self.tracked.iter().filter(|it| it.adds < 0).map(|it| {
-            format!("{} {} {} and takes {}", it.kind, it.name, is(it), it.adds.unsigned_abs())
-        });
+        let takers = self
+            .tracked
+            .iter()
+            .filter(|it| it.adds < 0)
+            .map(|it| format!("{} {} {} and takes {}", it.kind, it.name, is(it), it.adds.unsigned_abs()));
         // A positive weight takes nothing, but is missing.
         let adds = |it: &&TrackedReport| it.weight > 0 && !it.reverse && it.kind != "file";
         let missing = self.tracked.iter().filter(adds).filter(|it| it.adds == 0 && it.up.is_some());
-        let missing = missing.map(|it| format!("{} {} {} and does not add its {}", it.kind, it.name, is(it), it.weight));
+        let missing =
+            missing.map(|it| format!("{} {} {} and does not add its {}", it.kind, it.name, is(it), it.weight));
         let takers: Vec<_> = takers.chain(missing).collect();
         match takers.is_empty() && self.row.effective_priority < self.row.base_priority {
             true => vec!["an operator stood it down, or a change is under way".to_owned()],
