@@ -23,3 +23,4 @@ mod refuse;
 mod reload;
 mod router;
 mod rows;
+mod vmac;

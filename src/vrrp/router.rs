@@ -31,6 +31,12 @@ pub struct Router {
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
+    /// Where adverts leave and are heard: [`Self::link`], or the instance's own interface on it.
+    pub port: Option<IfIndex>,
+    /// With `vmac_xmit_base`, the interface that hears what others send from the virtual MAC: the kernel gives it that alone.
+    pub twin: Option<IfIndex>,
+    /// Whom the base heard last, and when: the twin hears the same once more.
+    pub heard_below: Option<(IpAddr, Instant)>,
     /// Advertised addresses, sorted.
     pub listed: Vec<IpAddr>,
     /// Virtual addresses, then excluded ones: position is index plus one.
@@ -165,6 +171,8 @@ pub enum Fault {
     /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
     AhNotBuilt,
     Tracked(String),
+    /// What has the name of the instance's own interface is not that.
+    Foreign(String),
 }
 
 pub type Faults = SmallVec<[Fault; 1]>;
@@ -172,9 +180,11 @@ pub type Faults = SmallVec<[Fault; 1]>;
 impl Fault {
     pub fn reason(&self) -> Reason {
         match self {
-            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_) => {
-                Reason::InterfaceDown
-            }
+            Fault::InterfaceMissing(_)
+            | Fault::InterfaceDown(_)
+            | Fault::NoMulticast(_)
+            | Fault::Tracked(_)
+            | Fault::Foreign(_) => Reason::InterfaceDown,
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
             Fault::AhNotBuilt => Reason::Startup,
@@ -191,6 +201,9 @@ impl fmt::Display for Fault {
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
             Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
+            Fault::Foreign(name) => {
+                write!(f, "interface {name} is not the one that use_vmac needs: remove or rename it")
+            }
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
         }
     }
@@ -200,6 +213,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct View {
     pub link: Option<IfIndex>,
+    pub port: Option<IfIndex>,
+    pub twin: Option<IfIndex>,
     pub primary: Option<IpAddr>,
     pub priority: Priority,
     pub faults: Faults,
@@ -212,6 +227,9 @@ impl Router {
             machine: Machine::new(Settings::from(config), config.priority),
             base: config.priority,
             link: None,
+            port: None,
+            twin: None,
+            heard_below: None,
             listed: listed(config),
             held,
             installed: 0,
@@ -267,10 +285,12 @@ impl Router {
             }
         }
         let index = link.map(|link| link.index);
-        let primary = self.find_primary(host, index, ours);
+        let port = self.examine_vmac(host, index, &mut faults);
+        let home = self.source_interface(index, port);
+        let primary = self.find_primary(host, home, ours);
         let source_missing = match config.source {
-            Some(source) => config.track_source && !host.has_source(index, source),
-            None => primary.is_none() && index.is_some(),
+            Some(source) => config.track_source && !host.has_source(home, source),
+            None => primary.is_none() && home.is_some(),
         };
         if source_missing {
             faults.push(Fault::SourceMissing);
@@ -295,7 +315,7 @@ impl Router {
             Some(_) => Priority::MIN,
             None => priority::effective(self.base, weights),
         };
-        View { link: index, primary, priority, faults }
+        View { link: index, port, twin: self.find_twin(host, index), primary, priority, faults }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {

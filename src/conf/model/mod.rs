@@ -8,6 +8,7 @@ mod global;
 mod route;
 mod settings;
 mod track;
+mod vmac;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use global::*;
 pub use route::*;
 pub use settings::*;
 pub use track::*;
+pub use vmac::*;
 pub use vrrp::*;
 
 /// Everything that a `keepalived.conf` says, as far as keepwatch gives it an effect.
