@@ -19,6 +19,10 @@ use crate::conf::model::Family;
 const BASES: &str = "vmac_map";
 const INTERFACES: &str = "vmac_set";
 
+/// Tells nft that keys and values are numbers of this host, so that it shows them as names: type, length, and one for
+/// host order, in the form of libnftnl.
+const HOST_ORDER: [[u8; 6]; 2] = [[0, 4, 1, 0, 0, 0], [1, 4, 1, 0, 0, 0]];
+
 impl Tables {
     pub(super) fn port_sets(&self, family: Family, commands: &mut Vec<Command>) {
         let attributes = vec![
@@ -30,6 +34,7 @@ impl Tables {
             SetAttribute::DataType(TYPE_INTERFACE),
             SetAttribute::DataLen(INTERFACE),
             SetAttribute::Id(3),
+            SetAttribute::UserData(HOST_ORDER.concat()),
         ];
         commands.push(Command {
             family,
@@ -37,7 +42,13 @@ impl Tables {
             message: NfTablesMessage::NewSet(SetMessage { attributes }),
         });
         if family == Family::V6 {
-            commands.push(self.set(family, INTERFACES, 4, TYPE_INTERFACE, INTERFACE));
+            let mut set = self.set(family, INTERFACES, 4, TYPE_INTERFACE, INTERFACE);
+            if let NfTablesMessage::NewSet(message) = &mut set.message {
+                message
+                    .attributes
+                    .push(SetAttribute::UserData(HOST_ORDER.first().into_iter().flatten().copied().collect()));
+            }
+            commands.push(set);
         }
     }
 

@@ -183,6 +183,7 @@ impl Driver {
         for event in news.drain(..) {
             engine.handle(input(event), now, &mut outputs);
         }
+        world.configure(&config, &poller);
         world.begin_vmacs(engine.wanted_vmacs(), now);
         loop {
             match monitor.read(&mut news)? {
@@ -195,7 +196,6 @@ impl Driver {
             world.note(&event);
             engine.handle(input(event), now, &mut outputs);
         }
-        world.configure(&config, &poller);
         engine.handle(Input::Wake, now, &mut outputs);
         let mut driver = Driver {
             options,

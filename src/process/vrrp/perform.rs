@@ -103,8 +103,7 @@ impl World {
                 Err(error) => error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}"),
             }
         }
-        self.vmacs.configure(&config.global);
-        self.filter_ports();
+        self.vmacs.configure(&config.global, clock::now());
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
         let wanted = config.instances.iter().filter(|instance| instance.promote_secondaries);
@@ -171,7 +170,12 @@ impl World {
 
     /// Makes the interfaces that instances are to have, before anything is sent or heard.
     pub fn begin_vmacs(&mut self, wanted: BTreeSet<WantedVmac>, now: Instant) {
-        self.vmacs.begin(wanted, now);
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filter = |ports| {
+            filter_ports(firewall, known, ports);
+        };
+        self.vmacs.begin(wanted, &mut filter, now);
+        self.read_firewall();
     }
 
     /// Keeps what sending needs to know of interfaces.
@@ -255,9 +259,12 @@ impl World {
         if let Some(wanted) = vmacs {
             self.vmacs.want(wanted, now);
         }
-        // After what is due, as the kernel takes its time. Groups are joined, and reported, in a later turn than this one.
-        if self.vmacs.turn(now) {
-            self.filter_ports();
+        // After what is due, as the kernel takes its time.
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filtered = false;
+        self.vmacs.turn(&mut |ports| filtered |= filter_ports(firewall, known, ports), now);
+        if filtered {
+            self.read_firewall();
         }
         if !taken_over.is_empty() {
             let now = clock::now();
@@ -374,19 +381,6 @@ impl World {
         self.read_firewall();
     }
 
-    fn filter_ports(&mut self) {
-        let ports = self.vmacs.ports();
-        if ports == self.ports {
-            return;
-        }
-        let Some(firewall) = &mut self.firewall else { return };
-        match firewall.set_ports(&ports) {
-            Ok(()) => self.ports = ports,
-            Err(error) => error!("cannot tell nftables what virtual MACs must not send: {error}"),
-        }
-        self.read_firewall();
-    }
-
     fn announce(&mut self, announcements: &[Announce]) {
         if announcements.is_empty() {
             return;
@@ -490,6 +484,16 @@ fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
     firewall.remove()?;
     poller.add(&firewall, FIREWALL, false)?;
     Ok(firewall)
+}
+
+/// Whether the kernel was asked: then it may have refused.
+fn filter_ports(firewall: &mut Option<Firewall>, known: &mut BTreeSet<Port>, ports: BTreeSet<Port>) -> bool {
+    let Some(firewall) = firewall.as_mut().filter(|_| ports != *known) else { return false };
+    match firewall.set_ports(&ports) {
+        Ok(()) => *known = ports,
+        Err(error) => error!("cannot tell nftables what virtual MACs must not send: {error}"),
+    }
+    true
 }
 
 /// IFA_PROTO came with Linux 5.18; before it, addresses do not tell who put them there, and we do as Keepalived does:

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::settings::Settings;
 use crate::clock::Instant;
@@ -21,8 +21,14 @@ use crate::netlink::nft::Port;
 use crate::netlink::route::NetEvent;
 use crate::vrrp::io::{IfIndex, WantedVmac};
 
+/// Hears what the packet filter is to know.
+pub type Filter<'a> = &'a mut dyn FnMut(BTreeSet<Port>);
+
 /// Interfaces made in one turn of the loop: some milliseconds.
 const PER_TURN: usize = 8;
+
+/// More are told together.
+const TOLD_EACH: usize = 16;
 
 /// What the kernel refused, and what somebody else deletes again and again, is tried again after this.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -58,17 +64,22 @@ impl Vmacs {
         Vmacs { mark, ..Vmacs::default() }
     }
 
-    pub fn configure(&mut self, global: &Global) {
+    pub fn configure(&mut self, global: &Global, now: Instant) {
+        let silent = self.settings.is_igmp_silent();
         self.settings.local_igmp(global.disable_local_igmp);
+        if silent != self.settings.is_igmp_silent() {
+            self.work_at = Some(now);
+        }
     }
 
-    /// Makes all of them now, and deletes what a predecessor made and nobody wants any more.
-    pub fn begin(&mut self, wanted: BTreeSet<WantedVmac>, now: Instant) {
+    /// Makes all of them now, and deletes what a predecessor made and nobody wants any more. `filter` hears what the packet
+    /// filter is to know, before anything comes up that would send.
+    pub fn begin(&mut self, wanted: BTreeSet<WantedVmac>, filter: Filter<'_>, now: Instant) {
         self.wanted = by_name(wanted);
         if let Err(error) = self.remove_leftovers() {
             warn!("cannot look for virtual interfaces that an earlier run left behind: {error}");
         }
-        self.work(usize::MAX, now);
+        self.work(usize::MAX, filter, now);
     }
 
     /// The complete set from now on.
@@ -116,18 +127,16 @@ impl Vmacs {
         self.work_at
     }
 
-    /// Makes what is missing, if it is time. True if the filter's ports may be others now.
-    pub fn turn(&mut self, now: Instant) -> bool {
-        let due = self.work_at.is_some_and(|at| at <= now);
-        if due {
+    /// Makes what is missing, if it is time.
+    pub fn turn(&mut self, filter: Filter<'_>, now: Instant) {
+        if self.work_at.is_some_and(|at| at <= now) {
             self.work_at = None;
-            self.work(PER_TURN, now);
+            self.work(PER_TURN, filter, now);
         }
-        due
     }
 
     /// What the packet filter is to know.
-    pub fn ports(&self) -> BTreeSet<Port> {
+    fn ports(&self) -> BTreeSet<Port> {
         let macvlans = self.there.values().filter(|it| matches!(it.wanted.kind, VmacKind::Macvlan { .. }));
         // Without reports there is nothing to filter.
         let silent = self.settings.is_igmp_silent();
@@ -156,17 +165,18 @@ impl Vmacs {
         self.wanted.values().filter(other).cloned().collect()
     }
 
-    fn work(&mut self, most: usize, now: Instant) {
+    fn work(&mut self, most: usize, filter: Filter<'_>, now: Instant) {
         for wanted in self.misaddressed() {
             self.readdress(&wanted);
         }
         let missing: Vec<WantedVmac> = self.missing(now).take(most).cloned().collect();
         if !missing.is_empty()
-            && let Err(error) = self.make(&missing, now)
+            && let Err(error) = self.make(&missing, filter, now)
         {
             error!("cannot make virtual interfaces, trying again soon: {error}");
             self.work_at = Some(now + AGAIN);
         }
+        filter(self.ports());
         self.settle_settings();
         if self.missing(now).next().is_some() {
             self.work_at = Some(now);
@@ -182,7 +192,7 @@ impl Vmacs {
         self.links.as_mut().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
     }
 
-    fn make(&mut self, missing: &[WantedVmac], now: Instant) -> std::io::Result<()> {
+    fn make(&mut self, missing: &[WantedVmac], filter: Filter<'_>, now: Instant) -> std::io::Result<()> {
         for wanted in missing {
             self.made_at.insert(wanted.name.clone(), now);
         }
@@ -221,19 +231,33 @@ impl Vmacs {
         standing.retain(|wanted| refused.iter().all(|it| it.name != wanted.name));
         refused.extend(links.set_up(&standing, &mark)?);
         standing.iter().for_each(|wanted| settings::set_up(wanted));
-        refused.extend(links.bring_up(&standing)?);
         standing.retain(|wanted| refused.iter().all(|it| it.name != wanted.name));
-        for refusal in &refused {
+        for wanted in &standing {
+            if let Ok(index) = if_nametoindex(wanted.name.as_str()) {
+                let without = WantedVmac { own: None, ..(*wanted).clone() };
+                self.there.insert(wanted.name.clone(), There { wanted: without, index });
+            }
+        }
+        filter(self.ports());
+        let not_up = self.links()?.bring_up(&standing)?;
+        for refusal in &not_up {
+            self.there.remove(&refusal.name);
+        }
+        for refusal in refused.iter().chain(&not_up) {
             self.tell(refusal);
         }
+        standing.retain(|wanted| self.there.contains_key(&wanted.name));
         for wanted in &standing {
-            let Ok(index) = if_nametoindex(wanted.name.as_str()) else { continue };
             let verb = if adopted.iter().any(|it| it.name == wanted.name) { "taken over" } else { "made" };
-            info!("interface {} {verb} for a virtual router", wanted.name);
+            match standing.len() {
+                0..=TOLD_EACH => info!("interface {} {verb} for a virtual router", wanted.name),
+                _ => debug!("interface {} {verb} for a virtual router", wanted.name),
+            }
             self.told.retain(|text| !text.starts_with(&wanted.name));
-            let without = WantedVmac { own: None, ..(*wanted).clone() };
-            self.there.insert(wanted.name.clone(), There { wanted: without, index });
             self.readdress(wanted);
+        }
+        if standing.len() > TOLD_EACH {
+            info!("{} interfaces made or taken over for virtual routers", standing.len());
         }
         Ok(())
     }
