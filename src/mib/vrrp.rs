@@ -154,8 +154,8 @@ static INSTANCE: Table<InstanceRow> = Table {
             name: "vrrpInstancePrimaryInterface",
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
-            help: "`interface`; no instance without one.",
-            get: |row| optional_text(row.config.interface.as_ref()),
+            help: "`interface`, or the one that `use_vmac` made on it; no instance without one.",
+            get: |row| row.config.shown_interface().map(Value::text),
             set: None,
         },
         Column {

@@ -31,3 +31,4 @@ mod rows;
 pub mod track;
 #[cfg(test)]
 mod track_tests;
+mod vmac;

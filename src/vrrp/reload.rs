@@ -157,7 +157,7 @@ impl Engine {
         if !master || router.config.garp.refresh.is_zero() {
             router.refresh_at = None;
         }
-        if !master || router.config.garp.extra_interval.is_zero() || !router.config.garp.extra_all {
+        if !master || router.extra_interval().is_none() {
             router.extra_at = None;
         }
         for (at, held) in leaving {
@@ -175,8 +175,8 @@ impl Engine {
             if router.refresh_at.is_none() && !garp.refresh.is_zero() {
                 router.refresh_at = Some(now + garp.refresh);
             }
-            if router.extra_at.is_none() && garp.extra_all && !garp.extra_interval.is_zero() {
-                router.extra_at = Some(now + garp.extra_interval);
+            if router.extra_at.is_none() {
+                router.extra_at = router.extra_interval().map(|interval| now + interval);
             }
             if router.blocks() {
                 self.block(slot, true, out);
@@ -225,6 +225,6 @@ fn same_router(old: &Instance, new: &Instance) -> bool {
         (Unicast { .. }, Unicast { .. }) => true,
         _ => false,
     };
-    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone());
+    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone(), it.vmacs.clone(), it.vrf.clone());
     transport && key(old) == key(new)
 }

@@ -32,6 +32,12 @@ pub struct Router {
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
+    /// Where adverts leave and are heard: [`Self::link`], or the instance's own interface on it.
+    pub port: Option<IfIndex>,
+    /// With `vmac_xmit_base`, the interface that hears what others send from the virtual MAC: the kernel gives it that alone.
+    pub twin: Option<IfIndex>,
+    /// Whom the base heard last, and when: the twin hears the same once more.
+    pub heard_below: Option<(IpAddr, Instant)>,
     /// Advertised addresses, sorted.
     pub listed: Vec<IpAddr>,
     /// Virtual addresses, then excluded ones: position is index plus one.
@@ -177,6 +183,8 @@ pub enum Fault {
     /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
     AhNotBuilt,
     Tracked(String),
+    /// What has the name of the instance's own interface is not that.
+    Foreign(String),
     /// An interface that an address, a route or a rule is on.
     Carried(String),
     Tracker(Culprit),
@@ -191,6 +199,7 @@ impl Fault {
             | Fault::InterfaceDown(_)
             | Fault::NoMulticast(_)
             | Fault::Tracked(_)
+            | Fault::Foreign(_)
             | Fault::Carried(_) => Reason::InterfaceDown,
             Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
@@ -209,6 +218,9 @@ impl fmt::Display for Fault {
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
             Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
+            Fault::Foreign(name) => {
+                write!(f, "interface {name} is not the one that use_vmac needs: remove or rename it")
+            }
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
             Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
             Fault::Tracker(culprit) => write!(f, "{culprit}"),
@@ -220,6 +232,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct View {
     pub link: Option<IfIndex>,
+    pub port: Option<IfIndex>,
+    pub twin: Option<IfIndex>,
     pub primary: Option<IpAddr>,
     pub priority: Priority,
     pub faults: Faults,
@@ -233,6 +247,9 @@ impl Router {
             machine: Machine::new(Settings::from(config), config.priority),
             base: config.priority,
             link: None,
+            port: None,
+            twin: None,
+            heard_below: None,
             listed: listed(config),
             held,
             installed: 0,
@@ -297,10 +314,12 @@ impl Router {
             }
         }
         let index = link.map(|link| link.index);
-        let primary = self.find_primary(host, index, ours);
+        let port = self.examine_vmac(host, index, &mut faults);
+        let home = self.source_interface(index, port);
+        let primary = self.find_primary(host, home, ours);
         let source_missing = match config.source {
-            Some(source) => config.track_source && !host.has_source(index, source),
-            None => primary.is_none() && index.is_some(),
+            Some(source) => config.track_source && !host.has_source(home, source),
+            None => primary.is_none() && home.is_some(),
         };
         if source_missing {
             faults.push(Fault::SourceMissing);
@@ -338,7 +357,7 @@ impl Router {
             Some(_) => Priority::MIN,
             None => priority::effective(self.base, weights),
         };
-        View { link: index, primary, priority, faults, waits }
+        View { link: index, port, twin: self.find_twin(host, index), primary, priority, faults, waits }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {

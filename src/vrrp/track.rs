@@ -118,7 +118,9 @@ pub fn carried(config: &Instance) -> Vec<&str> {
     let rules = config.rules.iter().filter(|rule| !rule.no_track).flat_map(|rule| [&rule.input, &rule.output]);
     let rules = rules.filter_map(Option::as_deref);
     let all = addresses.map(|address| address.interface.as_str()).chain(routes).chain(rules);
-    let mut carried: Vec<&str> = all.filter(|name| config.interface.as_deref() != Some(*name)).collect();
+    // Interfaces of its own are up when those below are.
+    let below = |name| config.vmacs.all().find(|vmac| vmac.name == name).map_or(name, |vmac| vmac.base.as_str());
+    let mut carried: Vec<&str> = all.map(below).filter(|name| config.interface.as_deref() != Some(*name)).collect();
     carried.sort_unstable();
     carried.dedup();
     carried

@@ -13,6 +13,7 @@ mod routes;
 mod sync_groups;
 mod table;
 mod trackers;
+mod vmac;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -382,7 +382,7 @@ pub static VMAC_UNICAST: Scenario = Scenario {
         (".12.35.1 ", "V3_NOACCEPT"),
     ],
     sysor: recorded!("05-vmac-unicast", "sysor.txt"),
-    not_yet: VMAC_UNICAST_NOT_YET,
+    not_yet: &[],
 };
 
 const VMAC_UNICAST_DIFFERENCES: &[Difference] = &[
@@ -462,15 +462,6 @@ const VMAC_UNICAST_REWRITES: &[Rewrite] = &[
         why: "a SET of 255 is in force when it is answered",
     },
 ];
-const VMAC_UNICAST_NOT_YET: &[NotYet] = &[
-    object(".2.3.1.10.1", VMACS),
-    object(".2.3.1.10.2", VMACS),
-    object(".2.6.1.8.1", VMACS),
-    object(".2.6.1.8.2", VMACS),
-];
-
-const VMACS: &str = "VMACs are not built yet: the instance is on its interface";
-
 /// 07-v3-rfc6527.
 pub static V3_RFC6527: Scenario = Scenario {
     configuration: recorded!("07-v3-rfc6527", "keepalived.conf"),

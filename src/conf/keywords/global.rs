@@ -1,6 +1,6 @@
 //! The top level and `global_defs`.
 
-use super::Effect::{Built, NotBuilt};
+use super::Effect::{Built, NotBuilt, Nothing};
 use super::Entry::*;
 use super::Kind::*;
 use super::Missing::{Fatal, Warn};
@@ -31,7 +31,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
     row(&["/"], "net_namespace", &[], Words(&[one("name", Str)]), Warn, Once, Built, "current namespace", "Run the whole daemon inside a named network namespace; turns on the pid directory; fixed across reloads"),
     row(&["/"], "net_namespace_ipvs", &[], Words(&[opt("name", Str)]), Warn, Once, Built, "same as daemon", "Program IPVS in another network namespace; empty name means the default namespace"),
-    row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, NotBuilt, "off", "Permit ipset use inside a namespace on kernels older than 3.13"),
+    row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, Nothing, "off", "Permit ipset use inside a namespace on kernels older than 3.13; keepwatch uses no ipsets"),
     row(&["/"], "use_pid_dir", &[], Flag, Warn, Once, Built, "off", "Put pid files in the keepalived run subdirectory without the instance suffix"),
     row(&["/"], "instance", &[], Words(&[one("name", Str)]), Warn, Once, Built, "none", "Name this daemon instance: suffix for pid files and syslog ident; fixed across reloads"),
     row(&["/"], "child_wait_time", &[], Words(&[one("secs", Int(0, 4294967295))]), Fatal, Once, NotBuilt, "5", "Seconds the parent waits for children to stop before it kills them"),
@@ -84,7 +84,7 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "min_auto_priority_delay", &[], Words(&[one("usecs", Int(1, 10000000))]), Warn, Once, NotBuilt, "1000000", "Scheduling lateness that triggers an automatic priority raise"),
     row(&["global_defs"], "dynamic_interfaces", &[], Words(&[opt("allow", Word(&["allow_if_changes"]))]), Warn, Once, Built, "off", "Accept interfaces that do not exist yet; optionally let them come back as another type"),
     row(&["global_defs"], "default_interface", &[], Words(&[one("iface", IfName)]), Warn, Once, Built, "eth0", "Interface for static entries without dev"),
-    row(&["global_defs"], "disable_local_igmp", &[], Flag, Warn, Once, NotBuilt, "off", "Stop IGMP reports for 224.0.0.0/24 through the kernel sysctl"),
+    row(&["global_defs"], "disable_local_igmp", &[], Flag, Warn, Once, Built, "off", "Stop IGMP reports for 224.0.0.0/24 through the kernel sysctl"),
     row(&["global_defs"], "v3_checksum_as_v2", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Leave the IPv4 pseudo header out of VRRPv3 checksums by default"),
     row(&["global_defs"], "lvs_timeouts", &[], Options(&[], TIMEOUT_OPTIONS), Warn, Once, Built, "kernel values", "IPVS connection timeouts"),
     row(&["global_defs"], "lvs_flush", &[], Flag, Warn, Once, Built, "off", "Empty the IPVS table at start"),
@@ -106,12 +106,12 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "vrrp_lower_prio_no_advert", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off (on in strict mode)", "Do not answer a weaker master with an immediate advert"),
     row(&["global_defs"], "vrrp_higher_prio_send_advert", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Send one advert before yielding to a stronger master"),
     row(&["global_defs"], "vrrp_version", &[], Words(&[one("version", Word(&["2", "3"]))]), Fatal, Once, Built, "2 (IPv6 instances: 3)", "Default VRRP protocol version"),
-    row(&["global_defs"], "vrrp_iptables", &[], Words(&[opt("in", Name(30)), opt("out", Name(30))]), Warn, Once, NotBuilt, "INPUT OUTPUT when no arg", "Use iptables (or nftables where built without it) for no_accept and VMAC filtering"),
-    row(&["global_defs"], "vrrp_ipsets", &[], Words(&[any("name", Name(30))]), Warn, Once, NotBuilt, "keepalived... when iptables used; no arg = none", "ipset names for the iptables rules; missing names derived from earlier ones"),
+    row(&["global_defs"], "vrrp_iptables", &[], Words(&[opt("in", Name(30)), opt("out", Name(30))]), Warn, Once, Nothing, "INPUT OUTPUT when no arg", "Use iptables for no_accept and VMAC filtering; keepwatch does both by nftables always"),
+    row(&["global_defs"], "vrrp_ipsets", &[], Words(&[any("name", Name(30))]), Warn, Once, Nothing, "keepalived... when iptables used; no arg = none", "ipset names for the iptables rules, which keepwatch has none of"),
     row(&["global_defs"], "nftables", &[], Words(&[opt("table", Name(30))]), Warn, Once, Built, "keepalived, when needed", "Use nftables, in this table, for no_accept and VMAC filtering"),
     row(&["global_defs"], "nftables_priority", &[], Words(&[one("prio", Int(-2147483648, 2147483647))]), Fatal, Once, Built, "-1", "Priority of the base chains"),
     row(&["global_defs"], "nftables_counters", &[], Flag, Warn, Once, Built, "off", "Add counters to the generated rules"),
-    row(&["global_defs"], "nftables_ifindex", &[], Flag, Warn, Once, NotBuilt, "on unless dont_track_primary", "Key link-local sets by ifindex instead of name"),
+    row(&["global_defs"], "nftables_ifindex", &[], Flag, Warn, Once, Built, "on unless dont_track_primary", "Key link-local sets by ifindex instead of name (keepwatch always does, and follows renumbering)"),
     row(&["global_defs"], "nftables_ipvs", &[], Words(&[opt("table", Name(30))]), Warn, Once, NotBuilt, "off; keepalived_ipvs", "Mark virtual server group traffic with nftables so one fwmark service serves the group"),
     row(&["global_defs"], "nftables_ipvs_priority", &[], Words(&[one("prio", Int(-2147483648, 2147483647))]), Fatal, Once, NotBuilt, "-1", "Priority of the IPVS marking chain"),
     row(&["global_defs"], "nftables_ipvs_start_fwmark", &[], Words(&[one("mark", Int(1, 4294967295))]), Fatal, Once, NotBuilt, "1000", "First mark handed out to groups"),
@@ -174,8 +174,8 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "vrrp_startup_delay", &[], Words(&[one("secs", Dec(6, 1000, 4294967295))]), Fatal, Once, Built, "0", "Hold VRRP instances this long after start"),
     row(&["global_defs"], "vrrp_delay_after_boot", &[], Words(&[one("secs", Dec(6, 1000, 4294967295))]), Fatal, Once, Built, "0", "Hold VRRP instances until this uptime; the longer of the two delays applies"),
     row(&["global_defs"], "log_unknown_vrids", &[], Flag, Warn, Once, Built, "off", "Log adverts for VRIDs not configured on that interface"),
-    row(&["global_defs"], "vmac_prefix", &[], Words(&[one("prefix", Str)]), Fatal, Once, NotBuilt, "vrrp", "Prefix of generated VMAC interface names"),
-    row(&["global_defs"], "vmac_addr_prefix", &[], Words(&[one("prefix", Str)]), Fatal, Once, NotBuilt, "vmac_prefix", "Prefix of VMACs made for VIPs on other interfaces"),
+    row(&["global_defs"], "vmac_prefix", &[], Words(&[one("prefix", Str)]), Fatal, Once, Built, "vrrp", "Prefix of generated VMAC interface names"),
+    row(&["global_defs"], "vmac_addr_prefix", &[], Words(&[one("prefix", Str)]), Fatal, Once, Built, "vmac_prefix", "Prefix of VMACs made for VIPs on other interfaces"),
     row(&["global_defs"], "random_seed", &[], Words(&[one("seed", Int(0, 4294967295))]), Fatal, Once, Built, "time", "Meant to make ${_RANDOM} repeatable; measured to have no effect in 2.2.7 and 2.4.3"),
     row(&["global_defs"], "reload_check_config", &[], Words(&[opt("log", Path)]), Warn, Once, NotBuilt, "off; no arg = /dev/null", "Validate the new files in a helper process before reloading"),
     row(&["global_defs"], "reload_time_file", &[], Words(&[one("path", AbsPath)]), Warn, Once, NotBuilt, "none", "File whose first line schedules a reload"),

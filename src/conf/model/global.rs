@@ -34,10 +34,12 @@ pub struct Global {
     pub garp_groups: Vec<GarpGroup>,
     /// `interface_up_down_delays`.
     pub interface_delays: Vec<InterfaceDelays>,
-    /// The nftables table that `no_accept` uses (`nftables NAME`; default `keepalived`) and its base chain priority.
+    /// The nftables table that `no_accept` and the filter for VMACs use (`nftables NAME`; default `keepalived`) and its base chain priority.
     pub nftables_table: String,
     pub nftables_priority: i32,
     pub nftables_counters: bool,
+    /// No IGMP reports for 224.0.0.0/24, by `net.ipv4.igmp_link_local_mcast_reports`.
+    pub disable_local_igmp: bool,
     /// `vrrp_rx_bufs_policy`/`vrrp_netlink_*_rcv_bufs` in bytes; `None` leaves the kernel's default.
     pub netlink_command_buffer: Option<u32>,
     pub netlink_monitor_buffer: Option<u32>,

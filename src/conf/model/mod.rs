@@ -9,6 +9,7 @@ mod global;
 mod route;
 mod settings;
 mod track;
+mod vmac;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use global::*;
 pub use route::*;
 pub use settings::*;
 pub use track::*;
+pub use vmac::*;
 pub use vrrp::*;
 
 /// Everything that a `keepalived.conf` says, as far as keepwatch gives it an effect.

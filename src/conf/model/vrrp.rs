@@ -56,6 +56,10 @@ pub struct Instance {
     pub vrid: Vrid,
     /// `None` only for unicast instances with a source address.
     pub interface: Option<String>,
+    /// `use_vmac`, `use_ipvlan` and what goes with them.
+    pub vmacs: super::Vmacs,
+    /// `vrf`: of a unicast instance that has no interface.
+    pub vrf: Option<String>,
     pub initial_state: InitialState,
     pub priority: Priority,
     /// `advert_int`: whole seconds for version 2, hundredths of a second for version 3.
@@ -110,6 +114,13 @@ pub struct Instance {
     /// Interface of `lvs_sync_daemon` when it names this instance.
     pub lvs_sync_interface: Option<String>,
     pub smtp_alert: bool,
+}
+
+impl Instance {
+    /// The interface that Keepalived names in its MIB and dumps: the instance's own, where it has made one.
+    pub fn shown_interface(&self) -> Option<&str> {
+        self.vmacs.own.as_ref().map(|own| own.name.as_str()).or(self.interface.as_deref())
+    }
 }
 
 /// What a better router does when it hears a weaker master.

@@ -12,6 +12,7 @@ mod perform;
 mod sibling;
 mod sockets;
 mod times;
+mod vmacs;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -186,6 +187,19 @@ impl Driver {
         for event in news.drain(..) {
             engine.handle(input(event), now, &mut outputs);
         }
+        world.configure(&config, &poller);
+        world.begin_vmacs(engine.wanted_vmacs(), now);
+        loop {
+            match monitor.read(&mut news)? {
+                Status::More => {}
+                Status::Overrun => monitor.dump(&mut news)?,
+                Status::Drained => break,
+            }
+        }
+        for event in news.drain(..) {
+            world.note(&event);
+            engine.handle(input(event), now, &mut outputs);
+        }
         let (mut sibling, mut outbox) = (Sibling::default(), Outbox::new(generation));
         let mut bfd = Bfd::new(clock::wall().0 ^ now.nanos() ^ u64::from(std::process::id()) << 32, options.no_bfd);
         bfd.set_wall(now, clock::wall());
@@ -221,7 +235,6 @@ impl Driver {
             resynced_at: Instant::ZERO,
             leaving: None,
         };
-        driver.world.configure(&config, &driver.poller);
         driver.perform(now);
         driver.ready(generation);
         Ok(driver)
@@ -272,7 +285,7 @@ impl Driver {
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
-                self.world.close();
+                self.world.close(self.options.dont_release_vrrp);
                 info!("VRRP has stopped");
                 return exit::OK;
             }

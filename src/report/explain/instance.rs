@@ -303,6 +303,16 @@ impl Case<'_> {
             };
             return Some(hint + weight);
         }
+        let own = self.config.vmacs.own.as_ref().filter(|own| fault.contains(&format!("interface {} ", own.name)));
+        if let Some(own) = own {
+            return Some(if fault.ends_with("does not exist") {
+                format!("keepwatchd makes it on {} and again when it was removed; its log says why it cannot", own.base)
+            } else if fault.ends_with("is down") {
+                format!("somebody else took it down: `ip link set {} up`", own.name)
+            } else {
+                format!("`ip -d link show {}` shows what it is; keepwatchd makes its own when that is gone", own.name)
+            });
+        }
         let interface = self.config.interface.as_deref().unwrap_or("the interface");
         let family = match self.config.family {
             crate::conf::model::Family::V4 => "IPv4",

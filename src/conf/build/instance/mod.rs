@@ -7,6 +7,7 @@ mod addresses;
 mod between;
 mod timing;
 mod transport;
+mod vmac;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::lex::Word;
 use crate::conf::model::{
     Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, OldUnicastChecksum, Preempt, Priority,
-    TrackedInterface, Transport, Version, Vrid,
+    TrackedInterface, Transport, Version, Vmacs, Vrid,
 };
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
@@ -51,6 +52,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults, gro
         }
     }
     between::between(builder, &built);
+    vmac::place(builder, nodes, &mut built, defaults);
     built.into_iter().map(|(instance, _)| instance).collect()
 }
 
@@ -136,7 +138,9 @@ impl<'a> Draft<'a> {
             family: self.family,
             version: self.version,
             vrid: vrid?,
+            vrf: self.vrf(builder, interface.as_deref(), &transport),
             interface,
+            vmacs: Vmacs::default(),
             initial_state,
             priority,
             advert_interval,
