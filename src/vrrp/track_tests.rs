@@ -44,7 +44,7 @@ fn trackers() -> Trackers {
             location: location.clone(),
             name: name.clone(),
             path: "it".to_owned(),
-            parameters: String::new(),
+            parameters: vec![],
             parameter_match: crate::conf::model::ParameterMatch::None,
             full_command: false,
             weight: 0,
@@ -59,7 +59,7 @@ fn trackers() -> Trackers {
 }
 
 fn file(location: &Location, name: &str) -> TrackFile {
-    TrackFile { location: location.clone(), name: name.to_owned(), path: "/it".to_owned(), weight: 1, reverse: false }
+    TrackFile { location: location.clone(), name: name.to_owned(), path: "/it".to_owned(), weight: 1, reverse: false, init: None }
 }
 
 fn track(kind: TrackerKind, weight: i32) -> Track {

@@ -64,13 +64,13 @@ fn tracking(mut row: InstanceRow, kind: TrackerKind, weight: i32, finding: Findi
             init_fail: false,
         }),
         TrackerKind::File => {
-            TrackerConfig::File(TrackFile { location, name, path: "/it".to_owned(), weight: 1, reverse: false })
+            TrackerConfig::File(TrackFile { location, name, path: "/it".to_owned(), weight: 1, reverse: false, init: None })
         }
         TrackerKind::Process => TrackerConfig::Process(TrackProcess {
             location,
             name,
             path: "itd".to_owned(),
-            parameters: String::new(),
+            parameters: vec![],
             parameter_match: ParameterMatch::None,
             full_command: false,
             weight: 0,
