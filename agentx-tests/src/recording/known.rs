@@ -25,10 +25,6 @@ const fn event(title: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Event(title), why }
 }
 
-const fn stream(title: &'static str, stream: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Stream(title, stream), why }
-}
-
 const fn request(begin: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Request(begin), why }
 }
@@ -263,8 +259,6 @@ const SYNC_TRACKING_REWRITES: &[Rewrite] = &[
     },
 ];
 const SYNC_TRACKING_NOT_YET: &[NotYet] = &[];
-
-const BFD: &str = "BFD is not built yet, and gives no weight";
 
 /// 04-routes-rules.
 pub static ROUTES_RULES: Scenario = Scenario {
