@@ -78,12 +78,7 @@ pub enum Edge {
     },
     /// Looking at a tracker came to something else than before. Numbers in a file that change all the time are told now and
     /// then only.
-    Tracker {
-        kind: TrackerKind,
-        name: String,
-        finding: Finding,
-        at: WallTime,
-    },
+    Tracker { kind: TrackerKind, name: String, finding: Finding, at: WallTime },
     /// A packet for an instance broke the protocol. Rate limited: see `unreported`.
     BadPacket {
         instance: InstanceName,

@@ -20,9 +20,7 @@ use super::router::{Held, LOG_PAUSE, Router};
 use super::track::Findings;
 use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{
-    Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version,
-};
+use crate::conf::model::{Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.

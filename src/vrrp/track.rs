@@ -153,14 +153,18 @@ impl fmt::Display for Culprit {
         match (kind, reverse) {
             (TrackerKind::Script, false) => write!(f, "script {name} fails"),
             (TrackerKind::Script, true) => write!(f, "script {name} succeeds, which it must not"),
-            (TrackerKind::File, true) if *weight == 0 => write!(f, "the number in file {name} is 0, which it must not be"),
+            (TrackerKind::File, true) if *weight == 0 => {
+                write!(f, "the number in file {name} is 0, which it must not be")
+            }
             (TrackerKind::File, false) if *weight == 0 => write!(f, "the number in file {name} is {count}, not 0"),
             (TrackerKind::File, _) => {
                 let sign = if *reverse { "-" } else { "" };
                 write!(f, "the number in file {name}, {count}, times its weight {sign}{weight} is below {LEAST}")
             }
             (TrackerKind::Process, false) => write!(f, "process {name} misses its quorum, {count} running"),
-            (TrackerKind::Process, true) => write!(f, "process {name} has its quorum, which it must not, {count} running"),
+            (TrackerKind::Process, true) => {
+                write!(f, "process {name} has its quorum, which it must not, {count} running")
+            }
             (TrackerKind::Bfd, false) => write!(f, "BFD session {name} is down"),
             (TrackerKind::Bfd, true) => write!(f, "BFD session {name} is up, which it must not be"),
         }

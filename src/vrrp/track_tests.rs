@@ -13,8 +13,8 @@ use super::io::{Input, Output};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Finding, Reason, Row, RowKey, State, TrackerRuns};
 use crate::conf::model::{
-    Config, Instance, InterfaceDelays, Location, Notify, SyncGroup, Track, TrackBfd, TrackCommand, TrackFile, TrackProcess,
-    TrackScript, TrackedInterface, TrackerKind, Trackers,
+    Config, Instance, InterfaceDelays, Location, Notify, SyncGroup, Track, TrackBfd, TrackCommand, TrackFile,
+    TrackProcess, TrackScript, TrackedInterface, TrackerKind, Trackers,
 };
 
 const VIP2: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 100));
@@ -59,7 +59,14 @@ fn trackers() -> Trackers {
 }
 
 fn file(location: &Location, name: &str) -> TrackFile {
-    TrackFile { location: location.clone(), name: name.to_owned(), path: "/it".to_owned(), weight: 1, reverse: false, init: None }
+    TrackFile {
+        location: location.clone(),
+        name: name.to_owned(),
+        path: "/it".to_owned(),
+        weight: 1,
+        reverse: false,
+        init: None,
+    }
 }
 
 fn track(kind: TrackerKind, weight: i32) -> Track {
@@ -416,8 +423,7 @@ fn the_interface_of_an_address_is_tracked_unless_the_line_says_no_track() {
 fn the_interface_of_an_address_is_a_fault_whatever_weight_a_line_gives_it() {
     let mut elsewhere = instance("VI_1", 51, VIP);
     elsewhere.addresses.push(address(VIP2, "eth1"));
-    elsewhere.tracked_interfaces =
-        vec![TrackedInterface { interface: "eth1".into(), weight: 10, reverse: false }];
+    elsewhere.tracked_interfaces = vec![TrackedInterface { interface: "eth1".into(), weight: 10, reverse: false }];
     let (mut bench, _) = Bench::started(&config(vec![elsewhere]));
     assert_eq!(effective(&bench, "VI_1"), 100);
     bench.say(Input::Link(link(ETH1, false)), 100);

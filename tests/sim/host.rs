@@ -257,7 +257,11 @@ impl Host {
                 Some(_) => 1,
                 None => (i64::from(row.base_priority.get()) + outcome.weights).clamp(1, 254),
             };
-            assert_eq!(i64::from(row.effective_priority.get()), wanted, "host {number}: priority of {name}: {outcome:?}");
+            assert_eq!(
+                i64::from(row.effective_priority.get()),
+                wanted,
+                "host {number}: priority of {name}: {outcome:?}"
+            );
             let own = row.faults.iter().filter(|fault| !fault.contains("eth0") && !fault.contains("source")).count();
             assert_eq!(own, outcome.faults, "host {number}: faults of {name}: {:?}", row.faults);
             let down = matches!(row.state, State::Fault | State::Init);

@@ -71,7 +71,13 @@ pub fn tracks(random: &mut Random) -> Vec<Track> {
 pub fn finding(kind: TrackerKind, random: &mut Random) -> Finding {
     let good = random.permille(600);
     match kind {
-        TrackerKind::Script | TrackerKind::Bfd => if good { Finding::Good } else { Finding::Bad },
+        TrackerKind::Script | TrackerKind::Bfd => {
+            if good {
+                Finding::Good
+            } else {
+                Finding::Bad
+            }
+        }
         TrackerKind::Process => Finding::Count { count: i64::from(good), good },
         TrackerKind::File if good => well(kind),
         TrackerKind::File => Finding::Count { count: random.pick(&[1, 7, -7, 60, -300, i64::MIN, i64::MAX]), good },
@@ -105,7 +111,8 @@ pub fn outcome(instance: &Instance, group: Option<&SyncGroup>, found: &Findings,
         outcome.add(weight, false, eth1);
     }
     for kind in KINDS {
-        let line = |tracks: &[Track]| tracks.iter().find(|it| it.kind == kind).map(|it| (i64::from(it.weight), it.reverse));
+        let line =
+            |tracks: &[Track]| tracks.iter().find(|it| it.kind == kind).map(|it| (i64::from(it.weight), it.reverse));
         let (own, shared) = (line(&instance.tracks), group.and_then(|group| line(&group.tracks)));
         let weights = both(own.map(|it| it.0), shared.map(|it| it.0));
         for weight in weights {

@@ -428,13 +428,16 @@ impl Case<'_> {
 
     /// What takes from the priority now, `interface eth1 is down and takes 60`.
     fn takers(&self) -> Vec<String> {
-        let takers = self.tracked.iter().filter(|it| it.adds < 0).map(|it| {
-            format!("{} {} {} and takes {}", it.kind, it.name, is(it), it.adds.unsigned_abs())
-        });
+        let takers = self
+            .tracked
+            .iter()
+            .filter(|it| it.adds < 0)
+            .map(|it| format!("{} {} {} and takes {}", it.kind, it.name, is(it), it.adds.unsigned_abs()));
         // A positive weight takes nothing, but is missing.
         let adds = |it: &&TrackedReport| it.weight > 0 && !it.reverse && it.kind != "file";
         let missing = self.tracked.iter().filter(adds).filter(|it| it.adds == 0 && it.up.is_some());
-        let missing = missing.map(|it| format!("{} {} {} and does not add its {}", it.kind, it.name, is(it), it.weight));
+        let missing =
+            missing.map(|it| format!("{} {} {} and does not add its {}", it.kind, it.name, is(it), it.weight));
         let takers: Vec<_> = takers.chain(missing).collect();
         match takers.is_empty() && self.row.effective_priority < self.row.base_priority {
             true => vec!["an operator stood it down, or a change is under way".to_owned()],
