@@ -192,8 +192,9 @@ fn wants_runner(config: &Config, engines: &[Source]) -> bool {
 
 /// Whether there is something that the runner looks at for vrrp.
 fn tracks(config: &Config, engines: &[Source]) -> bool {
-    let Trackers { scripts, files, processes, bfds: _ } = &config.trackers;
-    engines.contains(&Source::Vrrp) && !(scripts.is_empty() && files.is_empty() && processes.is_empty())
+    let Trackers { scripts, files, other_files, processes, bfds: _ } = &config.trackers;
+    let none = scripts.is_empty() && files.is_empty() && other_files.is_empty() && processes.is_empty();
+    engines.contains(&Source::Vrrp) && !none
 }
 
 /// The first 48 bits of the SHA-256: a number that Prometheus keeps exactly.

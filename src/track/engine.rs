@@ -14,7 +14,7 @@ use crate::bus::msg::ConfigGeneration;
 use crate::bus::rows::{Finding, TrackerRuns};
 use crate::bus::run::{Ended, FromRunner};
 use crate::clock::Instant;
-use crate::conf::model::{Config, FileInit, ScriptEntry, ScriptId, TrackCommand, TrackScript, TrackerKind};
+use crate::conf::model::{Config, FileInit, ScriptEntry, ScriptId, TrackCommand, TrackFile, TrackScript, TrackerKind};
 use crate::level::Level;
 
 /// Counts of runs alone are told so often at most.
@@ -51,7 +51,8 @@ pub enum Output {
     Log(Level, String),
 }
 
-/// A file to be read now and whenever it changes; [`Engine::read`] says what it holds.
+/// A file to be read now and whenever it changes; [`Engine::read`] says what it holds. Of those that are there only to be
+/// initialised that is nobody's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
     pub name: String,
@@ -145,24 +146,27 @@ impl Engine {
     fn configure_files(&mut self, config: &Config, out: &mut Vec<Output>) {
         let mut before = std::mem::take(&mut self.files);
         let at_start = !self.configured && !self.restarted;
+        let configured = self.configured;
+        // As in Keepalived: a reload creates what is missing, and overwrites nothing.
+        let init = |tracker: &TrackFile| match tracker.init {
+            Some(init) if at_start => Some(init),
+            Some(init) if configured => Some(FileInit { overwrite: false, ..init }),
+            _ => None,
+        };
         let mut watched = Vec::new();
+        let others = config.trackers.other_files.iter().filter(|tracker| init(tracker).is_some());
+        for tracker in config.trackers.files.iter().chain(others) {
+            watched.push(Watched { name: tracker.name.clone(), path: tracker.path.clone(), init: init(tracker) });
+        }
         for tracker in &config.trackers.files {
-            let name = tracker.name.clone();
-            // As in Keepalived: a reload creates what is missing, and overwrites nothing.
-            let init = match &tracker.init {
-                Some(init) if at_start => Some(*init),
-                Some(init) if self.configured => Some(FileInit { overwrite: false, ..*init }),
-                _ => None,
-            };
-            watched.push(Watched { name: name.clone(), path: tracker.path.clone(), init });
-            let file = match before.remove(&name) {
+            let file = match before.remove(&tracker.name) {
                 Some(mut file) => {
                     file.reconfigure(tracker.clone());
                     file
                 }
                 None => File::new(tracker.clone()),
             };
-            self.files.insert(name, file);
+            self.files.insert(tracker.name.clone(), file);
         }
         if !watched.is_empty() || !before.is_empty() {
             out.push(Output::Files(watched));

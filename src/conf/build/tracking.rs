@@ -45,7 +45,12 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     }
     let used = |kind: TrackerKind, name: &str| used.contains(&(kind, name.to_owned()));
     trackers.scripts.retain(|script| used(TrackerKind::Script, &script.name));
-    trackers.files.retain(|file| used(TrackerKind::File, &file.name));
+    // FILE_CHECK may read those, and whoever writes them expects them to be there.
+    let (tracked, others) =
+        std::mem::take(&mut trackers.files).into_iter().partition(|file| used(TrackerKind::File, &file.name));
+    trackers.files = tracked;
+    trackers.other_files = others;
+    trackers.other_files.retain(|file| file.init.is_some());
     config.trackers = trackers;
 }
 

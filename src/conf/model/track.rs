@@ -30,6 +30,8 @@ pub struct Track {
 pub struct Trackers {
     pub scripts: Vec<TrackScript>,
     pub files: Vec<TrackFile>,
+    /// Files that VRRP does not track, and that have an `init_file` all the same. They have no rows.
+    pub other_files: Vec<TrackFile>,
     pub processes: Vec<TrackProcess>,
     pub bfds: Vec<TrackBfd>,
 }

@@ -28,6 +28,12 @@ const SCAN: Duration = Duration::from_secs(1);
 /// The same with events. They miss what changes its own command line, and processes whose first thread has ended.
 const MAKE_SURE: Duration = Duration::from_secs(60);
 
+/// Between two readings because the kernel has dropped events: a storm of forks does not keep us reading.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How often the log says that it has.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// How long the kernel may take to answer; it does so within the request, or never.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -113,7 +119,16 @@ impl Processes {
             crate::sys::poll::set_nonblocking(&writer.as_fd().try_clone_to_owned()?)?;
             crate::sys::poll::set_nonblocking(&reader.as_fd().try_clone_to_owned()?)?;
             std::thread::Builder::new().name("processes".to_owned()).spawn(move || {
-                Counter { shared, waker: reader, events, census: Census::default(), told: BTreeMap::new() }.run()
+                Counter {
+                    shared,
+                    waker: reader,
+                    events,
+                    census: Census::default(),
+                    told: BTreeMap::new(),
+                    drops: 0,
+                    drops_told_at: None,
+                }
+                .run()
             })?;
             Ok(writer)
         });
@@ -174,6 +189,9 @@ struct Counter {
     events: Option<ProcessEvents>,
     census: Census,
     told: BTreeMap<String, u32>,
+    /// How often the kernel dropped events, since that was logged.
+    drops: u64,
+    drops_told_at: Option<Instant>,
 }
 
 impl Counter {
@@ -181,6 +199,7 @@ impl Counter {
         // Without anything to count, it sleeps until there is.
         let mut listening = false;
         let mut scan_at: Option<Instant> = None;
+        let mut scanned_at = Instant::ZERO;
         loop {
             let now = clock::now();
             if let Some(patterns) = self.take_patterns() {
@@ -196,11 +215,13 @@ impl Counter {
                 scan_at = wanted.then_some(now);
             }
             if listening && self.hear() {
-                scan_at = Some(now);
+                self.lost(now);
+                scan_at = scan_at.map(|at| at.min(scanned_at + AGAIN));
                 listening = self.events.is_some();
             }
             if scan_at.is_some_and(|at| at <= now) {
                 self.scan();
+                scanned_at = now;
                 scan_at = Some(clock::now() + if listening { MAKE_SURE } else { SCAN });
             }
             self.tell();
@@ -249,6 +270,15 @@ impl Counter {
             }
         }
         lost
+    }
+
+    fn lost(&mut self, now: Instant) {
+        self.drops += 1;
+        if self.drops_told_at.is_none_or(|at| now.since(at) >= TOLD_EVERY) {
+            let times = std::mem::take(&mut self.drops);
+            warn!("the kernel dropped process events ({times} times), /proc is read; see process_monitor_rcv_bufs");
+            self.drops_told_at = Some(now);
+        }
     }
 
     /// Looks at everybody. What happens meanwhile waits in the socket and is noted afterwards.
@@ -380,6 +410,69 @@ fn answered(events: &mut ProcessEvents) -> Result<(), String> {
                 let ms = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
                 let _ = poll(&mut fds, ms);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Stdio};
+
+    use super::*;
+    use crate::conf::model::{Location, ParameterMatch, TrackProcess};
+
+    fn pattern(path: &str) -> BTreeMap<String, Pattern> {
+        let config = TrackProcess {
+            location: Location::default(),
+            name: "p".to_owned(),
+            path: path.to_owned(),
+            parameters: vec![],
+            parameter_match: ParameterMatch::None,
+            full_command: true,
+            weight: 0,
+            reverse: false,
+            quorum: 1,
+            quorum_max: None,
+            fork_delay_us: 0,
+            terminate_delay_us: 0,
+        };
+        BTreeMap::from([("p".to_owned(), Pattern::new(&config))])
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn start(program: &Path) -> Child {
+        std::process::Command::new(program).arg("600").stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// In a container, or without the right to be told.
+    #[tokio::test]
+    async fn without_the_kernels_word_processes_are_counted_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("counted");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut processes = Processes::new(None);
+        processes.count(pattern(program.to_str().unwrap()));
+        assert_eq!(processes.next().await["p"], 0);
+        let (one, two) = (start(&program), start(&program));
+        while processes.next().await["p"] != 2 {}
+        end(one);
+        end(two);
+        while processes.next().await["p"] != 0 {}
+        processes.count(BTreeMap::new());
+    }
+
+    #[test]
+    fn a_name_may_hold_anything_and_a_zombie_is_nobody() {
+        assert_eq!(alive(b"7 (sleep) S 1 7"), Some(b"sleep".as_slice()));
+        assert_eq!(alive(b"7 (a) (b) c) R 1 7"), Some(b"a) (b) c".as_slice()));
+        assert_eq!(alive(b"7 (sleep) Z 1 7"), None);
+        for broken in [b"".as_slice(), b"7", b"7 (", b"7 (x)", b") ("] {
+            assert_eq!(alive(broken), None);
         }
     }
 }

@@ -60,7 +60,8 @@ impl Errands {
     /// found of its trackers before is returned.
     pub fn configuration(&mut self, config: ConfigGeneration) -> Vec<Input<'static>> {
         self.next.push_back(config);
-        let early = std::mem::take(&mut self.early).into_iter().filter(|(_, (of, ..))| *of == config);
+        let early: Vec<_> = self.early.extract_if(.., |_, (of, ..)| *of <= config).collect();
+        let early = early.into_iter().filter(|(_, (of, ..))| *of == config);
         early.map(|((kind, name), (_, finding, runs))| Input::Found { kind, name, finding, runs }).collect()
     }
 
@@ -271,5 +272,30 @@ mod tests {
             })
             .collect();
         assert_eq!(all, [(1, 1), (2, 2), (3, 3), (3, 4)]);
+    }
+
+    fn found(config: ConfigGeneration, name: &str) -> FromRunner {
+        let (kind, finding, runs) = (TrackerKind::Script, Finding::Good, TrackerRuns::default());
+        FromRunner::Found { config, kind, name: name.to_owned(), finding, runs }
+    }
+
+    fn names(inputs: Vec<Input<'static>>) -> Vec<String> {
+        let name = |input| if let Input::Found { name, .. } = input { Some(name) } else { None };
+        inputs.into_iter().filter_map(name).collect()
+    }
+
+    #[test]
+    fn what_is_found_of_a_configuration_to_come_is_there_when_it_comes() {
+        let (ours, runner) = Seqpacket::pair().unwrap();
+        let poller = Poller::new().unwrap();
+        let mut errands = Errands::new(2);
+        errands.meet(ours, 7, &poller);
+        for (config, name) in [(1, "before"), (2, "now"), (3, "next"), (4, "later")] {
+            runner.send(&frame::encode(&found(config, name)).unwrap(), &[]).unwrap();
+        }
+        let mut buffer = vec![0; frame::FRAME_MAX];
+        assert_eq!(names(errands.read(&poller, &mut buffer)), ["now"]);
+        assert_eq!(names(errands.configuration(3)), ["next"]);
+        assert_eq!(names(errands.configuration(4)), ["later"], "two reloads may follow each other");
     }
 }
