@@ -40,6 +40,7 @@ fn trackers() -> Trackers {
     Trackers {
         scripts: vec![script("it"), script("other")],
         files: vec![file(&location, &name)],
+        other_files: Vec::new(),
         processes: vec![TrackProcess {
             location: location.clone(),
             name: name.clone(),

@@ -39,6 +39,7 @@ pub fn trackers() -> Trackers {
             reverse: false,
             init: None,
         }],
+        other_files: Vec::new(),
         processes: vec![TrackProcess {
             location: location.clone(),
             name: name.clone(),

@@ -60,7 +60,9 @@ impl Errands {
     /// found of its trackers before is returned.
     pub fn configuration(&mut self, config: ConfigGeneration) -> Vec<Input<'static>> {
         self.next.push_back(config);
-        let early: Vec<_> = self.early.extract_if(.., |_, (of, ..)| *of <= config).collect();
+        let known = std::mem::take(&mut self.early).into_iter();
+        let (early, later): (BTreeMap<_, _>, _) = known.partition(|(_, (of, ..))| *of <= config);
+        self.early = later;
         let early = early.into_iter().filter(|(_, (of, ..))| *of == config);
         early.map(|((kind, name), (_, finding, runs))| Input::Found { kind, name, finding, runs }).collect()
     }
