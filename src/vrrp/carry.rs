@@ -13,7 +13,7 @@ use super::router::{Held, LOG_PAUSE, Takeover};
 use crate::bus::msg::{Edge, NewMaster};
 use crate::bus::rows::{MasterReason, Reason, RowKey, State};
 use crate::clock::Instant;
-use crate::conf::model::{Address, Family, InitialState, InstanceName};
+use crate::conf::model::{Address, Auth, Family, InitialState, InstanceName};
 
 /// Pause before the kernel is asked again; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(1);
@@ -80,6 +80,10 @@ impl Engine {
             return;
         }
         let ttl = router.ttl();
+        let key = match &router.config.auth {
+            Some(Auth::Ah(key)) => Some(*key),
+            Some(Auth::Pass(_)) | None => None,
+        };
         let send = |(destination, payload): &(IpAddr, Arc<[u8]>)| {
             Output::Send(Send {
                 interface,
@@ -87,11 +91,14 @@ impl Engine {
                 destination: *destination,
                 ttl,
                 payload: payload.clone(),
+                whole: key.is_some(),
                 due: None,
             })
         };
         let before = out.len();
-        if priority == 0 {
+        if let Some(key) = key {
+            out.extend(router.protect(priority, &key).iter().map(send));
+        } else if priority == 0 {
             out.extend(router.encode(0).iter().map(send));
         } else {
             out.extend(router.frames().iter().map(send));

@@ -20,8 +20,9 @@ use super::router::{Held, LOG_PAUSE, Router};
 use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
+    Auth, Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
 };
+use crate::wire::ah::Protected;
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -177,7 +178,8 @@ impl Engine {
         }
         self.due = now;
         match input {
-            Input::Datagram(datagram) => self.receive(&datagram, now, out),
+            Input::Datagram(datagram) => self.receive(&datagram, None, now, out),
+            Input::Protected { interface, packet } => self.receive_protected(interface, packet, now, out),
             Input::Link(link) => self.put_link(link, now, out),
             Input::LinkGone(index) => {
                 if let Some(link) = self.host.remove_link(index) {
@@ -396,14 +398,20 @@ impl Engine {
         router.armed = deadline;
     }
 
-    /// An advert came in.
-    fn receive(&mut self, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
+    /// An advert came in, inside an authentication header or bare.
+    pub(super) fn receive(
+        &mut self,
+        datagram: &Datagram<'_>,
+        protected: Option<&Protected<'_>>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let Ok(header) = vrrp::peek(datagram.payload) else {
             self.counters.truncated += 1;
             self.count_router(out);
             return;
         };
-        let Some(slot) = self.addressee(datagram, header.vrid) else {
+        let Some(slot) = self.addressee(datagram, header.vrid, protected.is_some()) else {
             self.counters.vrid_errors += 1;
             self.count_router(out);
             if self.global.log_unknown_vrids && now >= self.quiet_until {
@@ -423,7 +431,9 @@ impl Engine {
             return;
         }
         let (followed, held) = (machine.master(), machine.held());
-        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
+        let proof = protected.map(|packet| self.prove(slot, packet));
+        let Some(router) = self.router(slot) else { return };
+        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram, proof);
         let advert = match verdict {
             Ok(advert) => advert,
             Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
@@ -460,11 +470,14 @@ impl Engine {
         }
     }
 
-    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ.
-    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8) -> Option<Slot> {
+    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ. With `auth_type
+    /// AH` an instance hears what is `protected`, and nothing else.
+    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8, protected: bool) -> Option<Slot> {
         let family = Family::of(datagram.source);
         let candidates = |interface| self.dispatch.get(&(interface, family, vrid)).into_iter().flatten().copied();
-        let mut here = candidates(Some(datagram.interface)).chain(candidates(None));
+        let hears =
+            |slot: &Slot| self.router(*slot).is_some_and(|it| matches!(it.config.auth, Some(Auth::Ah(_))) == protected);
+        let mut here = candidates(Some(datagram.interface)).chain(candidates(None)).filter(hears);
         if datagram.destination.is_multicast() {
             return here.find(|slot| {
                 let transport = self.router(*slot).map(|router| &router.config.transport);
@@ -675,6 +688,14 @@ impl Engine {
                 continue;
             }
             dispatch.entry((router.link, config.family, config.vrid.get())).or_default().push(slot);
+            if matches!(config.auth, Some(Auth::Ah(_))) {
+                let group = match config.transport {
+                    Transport::Multicast { group } => Some(group),
+                    Transport::Unicast { .. } => None,
+                };
+                listening.insert(Listen::Protected { interface: router.link, group });
+                continue;
+            }
             listening.insert(match (&config.transport, router.link) {
                 (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
                 (Transport::Multicast { .. }, None) => continue,

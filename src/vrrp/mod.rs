@@ -1,7 +1,7 @@
 //! VRRP (RFC 3768, RFC 9568): machines and the engine decide without I/O; the driver in `process::vrrp` does.
 //!
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
-//! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
+//! adverts it may hear and `protect.rs` what `auth_type AH` makes of that, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
 //! of bad packets, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
 
@@ -19,6 +19,7 @@ mod host;
 pub mod io;
 pub mod machine;
 pub mod priority;
+mod protect;
 mod refuse;
 mod reload;
 mod router;

@@ -13,11 +13,12 @@ use super::host::Host;
 use super::io::{IfIndex, Link};
 use super::machine::{Machine, OWNER, Settings};
 use super::priority::{self, Effect};
+use super::protect::Sequence;
 use crate::bus::msg::RouterId;
 use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
-use crate::wire::vrrp::Outgoing;
+use crate::wire::vrrp::{Claim, Outgoing};
 
 /// Repeated packet errors of one kind are told this far apart, in the log and as edges; all of them are counted.
 pub const LOG_PAUSE: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ pub struct Router {
     /// Place in the file, from 1.
     pub index: u32,
     pub machine: Machine,
+    /// Of `auth_type AH`.
+    pub sequence: Sequence,
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
@@ -162,8 +165,8 @@ pub enum Fault {
     NoMulticast(String),
     SourceMissing,
     NoPeers,
-    /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
-    AhNotBuilt,
+    /// `auth_hmac`: its peers do not hear what is not signed. Unheard, it would be a second master.
+    HmacNotBuilt,
     Tracked(String),
 }
 
@@ -177,7 +180,7 @@ impl Fault {
             }
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
-            Fault::AhNotBuilt => Reason::Startup,
+            Fault::HmacNotBuilt => Reason::Startup,
         }
     }
 }
@@ -190,7 +193,7 @@ impl fmt::Display for Fault {
             Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
-            Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
+            Fault::HmacNotBuilt => f.write_str("auth_hmac is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
         }
     }
@@ -210,6 +213,7 @@ impl Router {
         let held = config.addresses.iter().chain(&config.excluded).cloned().map(Held::new).collect();
         Router {
             machine: Machine::new(Settings::from(config), config.priority),
+            sequence: Sequence::default(),
             base: config.priority,
             link: None,
             listed: listed(config),
@@ -280,8 +284,8 @@ impl Router {
         {
             faults.push(Fault::NoPeers);
         }
-        if matches!(config.auth, Some(Auth::Ah(_))) {
-            faults.push(Fault::AhNotBuilt);
+        if config.hmac {
+            faults.push(Fault::HmacNotBuilt);
         }
         let mut weights = 0;
         for tracked in priority::counting(&self.config.tracked_interfaces, &self.shared) {
@@ -323,16 +327,17 @@ impl Router {
     pub fn encode(&self, priority: u8) -> SmallVec<[(IpAddr, Arc<[u8]>); 1]> {
         let Some(source) = self.machine.primary() else { return SmallVec::new() };
         let addresses: Vec<IpAddr> = self.config.addresses.iter().map(|address| address.address).collect();
-        let password = match &self.config.auth {
-            Some(Auth::Pass(password)) => Some(*password),
-            Some(Auth::Ah(_)) | None => None,
+        let claim = match &self.config.auth {
+            Some(Auth::Pass(password)) => Claim::Password(*password),
+            Some(Auth::Ah(_)) => Claim::Header,
+            None => Claim::Nothing,
         };
         let out = Outgoing {
             version: self.config.version,
             vrid: self.config.vrid.get(),
             priority,
             interval: self.config.advert_interval,
-            password,
+            claim,
             addresses: &addresses,
         };
         let frame = |to: IpAddr| (to, Arc::from(out.encode(admit::cover(&self.config, source, to))));

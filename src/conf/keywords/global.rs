@@ -1,6 +1,6 @@
 //! The top level and `global_defs`.
 
-use super::Effect::{Built, NotBuilt};
+use super::Effect::{Built, NotBuilt, Nothing};
 use super::Entry::*;
 use super::Kind::*;
 use super::Missing::{Fatal, Warn};
@@ -31,7 +31,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
     row(&["/"], "net_namespace", &[], Words(&[one("name", Str)]), Warn, Once, Built, "current namespace", "Run the whole daemon inside a named network namespace; turns on the pid directory; fixed across reloads"),
     row(&["/"], "net_namespace_ipvs", &[], Words(&[opt("name", Str)]), Warn, Once, Built, "same as daemon", "Program IPVS in another network namespace; empty name means the default namespace"),
-    row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, NotBuilt, "off", "Permit ipset use inside a namespace on kernels older than 3.13"),
+    row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, Nothing, "off", "Permit ipset use inside a namespace on kernels older than 3.13, which no system that runs this has"),
     row(&["/"], "use_pid_dir", &[], Flag, Warn, Once, Built, "off", "Put pid files in the keepalived run subdirectory without the instance suffix"),
     row(&["/"], "instance", &[], Words(&[one("name", Str)]), Warn, Once, Built, "none", "Name this daemon instance: suffix for pid files and syslog ident; fixed across reloads"),
     row(&["/"], "child_wait_time", &[], Words(&[one("secs", Int(0, 4294967295))]), Fatal, Once, NotBuilt, "5", "Seconds the parent waits for children to stop before it kills them"),
@@ -63,8 +63,8 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "vrrp_process_name", &[], Words(&[one("name", Name(15))]), Fatal, Once, NotBuilt, "program name", "Process name of the VRRP child"),
     row(&["global_defs"], "checker_process_name", &[DeprecatedQuietly("lvs_process_name")], Words(&[one("name", Name(15))]), Fatal, Once, NotBuilt, "program name", "Process name of the checker child"),
     row(&["global_defs"], "bfd_process_name", &[], Words(&[one("name", Name(15))]), Fatal, Once, NotBuilt, "program name", "Process name of the BFD child"),
-    row(&["global_defs"], "use_symlink_paths", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Execute scripts through their symlinked path rather than the resolved one"),
-    row(&["global_defs"], "set_supplementary_groups", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Give scripts the supplementary groups of their user"),
+    row(&["global_defs"], "use_symlink_paths", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Execute scripts through their symlinked path rather than the resolved one"),
+    row(&["global_defs"], "set_supplementary_groups", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Give scripts the supplementary groups of their user"),
     row(&["global_defs"], "router_id", &[], Words(&[one("id", Str)]), Warn, Once, Built, "local host name", "Free text naming this machine in mails and MIB"),
     row(&["global_defs"], "notification_email_from", &[], Words(&[one("addr", Email)]), Warn, Once, Built, "user@hostname when smtp_server set", "From header of alert mail"),
     row(&["global_defs"], "notification_email", &[], Entries(&[], EachWord("addr", Email)), Warn, Many, Built, "none", "Recipients of alert mail; several per line allowed"),
@@ -84,7 +84,7 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "min_auto_priority_delay", &[], Words(&[one("usecs", Int(1, 10000000))]), Warn, Once, NotBuilt, "1000000", "Scheduling lateness that triggers an automatic priority raise"),
     row(&["global_defs"], "dynamic_interfaces", &[], Words(&[opt("allow", Word(&["allow_if_changes"]))]), Warn, Once, Built, "off", "Accept interfaces that do not exist yet; optionally let them come back as another type"),
     row(&["global_defs"], "default_interface", &[], Words(&[one("iface", IfName)]), Warn, Once, Built, "eth0", "Interface for static entries without dev"),
-    row(&["global_defs"], "disable_local_igmp", &[], Flag, Warn, Once, NotBuilt, "off", "Stop IGMP reports for 224.0.0.0/24 through the kernel sysctl"),
+    row(&["global_defs"], "disable_local_igmp", &[], Flag, Warn, Once, Built, "off", "Stop IGMP reports for 224.0.0.0/24 through the kernel sysctl"),
     row(&["global_defs"], "v3_checksum_as_v2", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Leave the IPv4 pseudo header out of VRRPv3 checksums by default"),
     row(&["global_defs"], "lvs_timeouts", &[], Options(&[], TIMEOUT_OPTIONS), Warn, Once, Built, "kernel values", "IPVS connection timeouts"),
     row(&["global_defs"], "lvs_flush", &[], Flag, Warn, Once, Built, "off", "Empty the IPVS table at start"),
@@ -157,18 +157,18 @@ pub static ROWS: &[Row] = &[
     row(&["global_defs"], "script_user", &[], Words(&[one("user", User), opt("group", Group)]), Warn, Once, Built, "keepalived_script if it exists, else daemon user", "Default identity of all scripts"),
     row(&["global_defs"], "enable_script_security", &[], Flag, Warn, Once, Built, "off", "Refuse root scripts whose path is writable by others; default user must be keepalived_script"),
     row(&["global_defs"], "vrrp_netlink_cmd_rcv_bufs", &[], Words(&[one("bytes", Int(0, 4294967295))]), Warn, Once, Built, "kernel default", "Receive buffer of the VRRP netlink command socket"),
-    row(&["global_defs"], "vrrp_netlink_cmd_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Allow exceeding rmem_max for that socket"),
+    row(&["global_defs"], "vrrp_netlink_cmd_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, Nothing, "off", "Allow exceeding rmem_max for that socket: always done here where the kernel allows it"),
     row(&["global_defs"], "vrrp_netlink_monitor_rcv_bufs", &[], Words(&[one("bytes", Int(0, 4294967295))]), Warn, Once, Built, "kernel default", "Receive buffer of the VRRP netlink monitor socket"),
-    row(&["global_defs"], "vrrp_netlink_monitor_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Allow exceeding rmem_max for that socket"),
+    row(&["global_defs"], "vrrp_netlink_monitor_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, Nothing, "off", "Allow exceeding rmem_max for that socket: always done here where the kernel allows it"),
     row(&["global_defs"], "lvs_netlink_cmd_rcv_bufs", &[], Words(&[one("bytes", Int(0, 4294967295))]), Warn, Once, Built, "kernel default", "Receive buffer of the checker netlink command socket"),
-    row(&["global_defs"], "lvs_netlink_cmd_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Allow exceeding rmem_max for that socket"),
+    row(&["global_defs"], "lvs_netlink_cmd_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, Nothing, "off", "Allow exceeding rmem_max for that socket: always done here where the kernel allows it"),
     row(&["global_defs"], "lvs_netlink_monitor_rcv_bufs", &[], Words(&[one("bytes", Int(0, 4294967295))]), Warn, Once, Built, "kernel default", "Receive buffer of the checker netlink monitor socket"),
-    row(&["global_defs"], "lvs_netlink_monitor_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Allow exceeding rmem_max for that socket"),
+    row(&["global_defs"], "lvs_netlink_monitor_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, Nothing, "off", "Allow exceeding rmem_max for that socket: always done here where the kernel allows it"),
     row(&["global_defs"], "process_monitor_rcv_bufs", &[], Words(&[one("bytes", Int(0, 4294967295))]), Warn, Once, NotBuilt, "kernel default", "Receive buffer of the process event socket"),
     row(&["global_defs"], "process_monitor_rcv_bufs_force", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Allow exceeding rmem_max for that socket"),
     row(&["global_defs"], "vrrp_rx_bufs_policy", &[], Words(&[one("policy", NumberOrWord(&["MTU", "ADVERT"]))]), Warn, Once, Built, "system default", "How VRRP socket receive buffers are sized"),
     row(&["global_defs"], "vrrp_rx_bufs_multiplier", &[], Words(&[one("n", Int(1, 4294967295))]), Warn, Once, Built, "3", "Multiplier for the MTU/ADVERT policies"),
-    row(&["global_defs"], "rs_init_notifies", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "off", "Run notify_up for real servers that start up"),
+    row(&["global_defs"], "rs_init_notifies", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Run notify_up for real servers that start up"),
     row(&["global_defs"], "no_checker_emails", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "off", "Mail only when a real server is added or removed"),
     row(&["global_defs"], "umask", &[], Words(&[some("mask", Str)]), Fatal, Once, NotBuilt, "0177", "File creation mask; the command line option wins"),
     row(&["global_defs"], "vrrp_startup_delay", &[], Words(&[one("secs", Dec(6, 1000, 4294967295))]), Fatal, Once, Built, "0", "Hold VRRP instances this long after start"),

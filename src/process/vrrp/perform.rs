@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
+use super::igmp::Silence;
 use super::sockets::Sockets;
 use super::times::Times;
 use super::{ADDRESSES, FIREWALL};
@@ -37,7 +38,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// Everything outside the engine that it can change, and what is needed to do so.
 pub struct World {
     sockets: Sockets,
-    senders: BTreeMap<Family, Sender>,
+    senders: BTreeMap<Road, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
     /// Opened when an instance has `no_accept`.
@@ -54,12 +55,40 @@ pub struct World {
     /// Interfaces that are to have promote_secondaries; those on which we set it, and what it was.
     promote: BTreeSet<String>,
     promoted: BTreeMap<String, String>,
+    silence: Option<Silence>,
     retry_at: Option<Instant>,
     /// When to open sockets again that could not be opened.
     listen_at: Option<Instant>,
     /// What was in force when this process started, for settings that cannot change.
     started_with: Global,
     complained: BTreeMap<Option<IfIndex>, Instant>,
+}
+
+/// A socket that adverts leave by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Road {
+    V4,
+    V6,
+    /// Whole IPv4 packets.
+    Protected,
+}
+
+impl Road {
+    fn of(send: &Send) -> Road {
+        match Family::of(send.destination) {
+            Family::V4 if send.whole => Road::Protected,
+            Family::V4 => Road::V4,
+            Family::V6 => Road::V6,
+        }
+    }
+
+    fn open(self) -> io::Result<Sender> {
+        match self {
+            Road::V4 => Sender::open(false),
+            Road::V6 => Sender::open(true),
+            Road::Protected => Sender::open_whole(),
+        }
+    }
 }
 
 impl World {
@@ -81,6 +110,7 @@ impl World {
             buffer_of_instances: None,
             promote: BTreeSet::new(),
             promoted: BTreeMap::new(),
+            silence: global.disable_local_igmp.then(Silence::begin).flatten(),
             retry_at: None,
             listen_at: None,
             started_with: global.clone(),
@@ -267,9 +297,9 @@ impl World {
 
     fn send(&mut self, sends: &[Send], times: &mut Times, now: Instant) {
         let mut errors = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let of_family = || sends.iter().filter(|send| Family::of(send.destination) == family);
-            let batch: Vec<Outgoing<'_>> = of_family()
+        for road in [Road::Protected, Road::V4, Road::V6] {
+            let of_road = || sends.iter().filter(|send| Road::of(send) == road);
+            let batch: Vec<Outgoing<'_>> = of_road()
                 .map(|send| Outgoing {
                     interface: send.interface,
                     source: send.source,
@@ -281,9 +311,9 @@ impl World {
             if batch.is_empty() {
                 continue;
             }
-            let sender = match self.senders.entry(family) {
+            let sender = match self.senders.entry(road) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => match Sender::open(family == Family::V6) {
+                std::collections::btree_map::Entry::Vacant(entry) => match road.open() {
                     Ok(sender) => entry.insert(sender),
                     Err(error) => {
                         error!("cannot open a socket to send adverts: {error}");
@@ -294,7 +324,7 @@ impl World {
             errors.clear();
             sender.send(&batch, &mut errors);
             let left_at = clock::now();
-            for (index, send) in of_family().enumerate() {
+            for (index, send) in of_road().enumerate() {
                 // Errors are in the order of the batch.
                 if let Some(due) = send.due
                     && errors.binary_search_by_key(&index, |(at, _)| *at).is_err()
@@ -421,6 +451,7 @@ impl World {
                     != (&new.nftables_table, new.nftables_priority, new.nftables_counters),
                 "nftables and its settings",
             ),
+            (old.disable_local_igmp != new.disable_local_igmp, "disable_local_igmp"),
         ];
         for (_, what) in waits.iter().filter(|(changed, _)| *changed) {
             warn!("{what}: the change takes effect at the next start");
@@ -438,6 +469,9 @@ impl World {
             && let Err(error) = firewall.remove()
         {
             warn!("cannot remove our nftables rules: {error}");
+        }
+        if let Some(silence) = self.silence.take() {
+            silence.end();
         }
         for (name, before) in std::mem::take(&mut self.promoted) {
             let _ = std::fs::write(promote_path(&name), before);
