@@ -8,7 +8,7 @@ use super::announce::Lane;
 use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Master, Transition};
+use super::machine::{Action, Actions, Burst, DEMOTED, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE, Takeover};
 use crate::bus::msg::{Edge, NewMaster};
 use crate::bus::rows::{MasterReason, Reason, RowKey, State};
@@ -42,6 +42,7 @@ impl Engine {
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
                 Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
+                Action::SecondOwner(address) => self.second_owner(slot, address, out),
                 Action::PreemptDelayed(delay) => self.preempt_delayed(slot, delay, now, out),
             }
         }
@@ -58,6 +59,19 @@ impl Engine {
         let Master { address, priority } = other;
         let text = format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}");
         out.push(info(name, text));
+    }
+
+    /// Two would push each other aside for ever. It is an owner again when the file is read anew, or a SET makes it one.
+    fn second_owner(&mut self, slot: Slot, address: IpAddr, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        router.demoted = true;
+        router.stale();
+        let name = router.config.name.clone();
+        let text = format!(
+            "({name}) CONFIGURATION ERROR: {address} has priority 255, too, and an address has one owner: going on with {DEMOTED}"
+        );
+        out.push(Output::Log(Log { level: Level::Error, instance: Some(name.clone()), text }));
+        out.push(Output::Changed(RowKey::Instance(name)));
     }
 
     /// A stronger and a weaker master may take turns: likewise.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::admit::{self, Rejected};
 use super::host::Host;
 use super::io::{IfIndex, Link};
-use super::machine::{Machine, OWNER, Settings};
+use super::machine::{DEMOTED, Machine, OWNER, Settings};
 use super::priority::{self, Effect};
 use super::protect::Sequence;
 use crate::bus::msg::RouterId;
@@ -48,6 +48,8 @@ pub struct Router {
     pub other_master: Option<OtherMaster>,
     /// An operator lets other routers go first, since then.
     pub stood_down: Option<WallTime>,
+    /// An owner that heard another one: see [`DEMOTED`].
+    pub demoted: bool,
     /// A takeover that is not complete.
     pub takeover: Option<Takeover>,
     /// Priority or intervals changed then, and the machine's deadline with them: nothing was due before that moment.
@@ -224,6 +226,7 @@ impl Router {
             last_advert: None,
             other_master: None,
             stood_down: None,
+            demoted: false,
             takeover: None,
             changed_at: Instant::ZERO,
             since,
@@ -297,6 +300,7 @@ impl Router {
         }
         let priority = match self.stood_down {
             Some(_) => Priority::MIN,
+            None if self.demoted && self.base.get() == OWNER => DEMOTED,
             None => priority::effective(self.base, weights),
         };
         View { link: index, primary, priority, faults }

@@ -293,7 +293,6 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         }
         "vrrp_startup_delay" => set(&mut global.startup_delay_ns, node.micros().map(|micros| micros * 1000)),
         "vrrp_delay_after_boot" => set(&mut global.delay_after_boot_ns, node.micros().map(|micros| micros * 1000)),
-        "disable_local_igmp" => global.disable_local_igmp = true,
         "log_unknown_vrids" => global.log_unknown_vrids = true,
         "vrrp_netlink_cmd_rcv_bufs" => set_some(&mut global.netlink_command_buffer, number()),
         "vrrp_netlink_monitor_rcv_bufs" => set_some(&mut global.netlink_monitor_buffer, number()),

@@ -28,8 +28,6 @@ pub struct Global {
     pub startup_delay_ns: u64,
     pub delay_after_boot_ns: u64,
     pub log_unknown_vrids: bool,
-    /// `disable_local_igmp`: this namespace reports no membership of groups in 224.0.0.0/24.
-    pub disable_local_igmp: bool,
     pub realtime: RealTime,
     pub garp_groups: Vec<GarpGroup>,
     /// The nftables table that `no_accept` uses (`nftables NAME`; default `keepalived`) and its base chain priority.

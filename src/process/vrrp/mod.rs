@@ -7,7 +7,6 @@
 //! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
 
 mod errands;
-mod igmp;
 mod perform;
 mod sibling;
 mod sockets;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::igmp::Silence;
 use super::sockets::Sockets;
 use super::times::Times;
 use super::{ADDRESSES, FIREWALL};
@@ -55,7 +54,6 @@ pub struct World {
     /// Interfaces that are to have promote_secondaries; those on which we set it, and what it was.
     promote: BTreeSet<String>,
     promoted: BTreeMap<String, String>,
-    silence: Option<Silence>,
     retry_at: Option<Instant>,
     /// When to open sockets again that could not be opened.
     listen_at: Option<Instant>,
@@ -110,7 +108,6 @@ impl World {
             buffer_of_instances: None,
             promote: BTreeSet::new(),
             promoted: BTreeMap::new(),
-            silence: global.disable_local_igmp.then(Silence::begin).flatten(),
             retry_at: None,
             listen_at: None,
             started_with: global.clone(),
@@ -451,7 +448,6 @@ impl World {
                     != (&new.nftables_table, new.nftables_priority, new.nftables_counters),
                 "nftables and its settings",
             ),
-            (old.disable_local_igmp != new.disable_local_igmp, "disable_local_igmp"),
         ];
         for (_, what) in waits.iter().filter(|(changed, _)| *changed) {
             warn!("{what}: the change takes effect at the next start");
@@ -469,9 +465,6 @@ impl World {
             && let Err(error) = firewall.remove()
         {
             warn!("cannot remove our nftables rules: {error}");
-        }
-        if let Some(silence) = self.silence.take() {
-            silence.end();
         }
         for (name, before) in std::mem::take(&mut self.promoted) {
             let _ = std::fs::write(promote_path(&name), before);

@@ -180,3 +180,23 @@ fn the_checksum_of_version_3_over_ipv4_leaves_the_pseudo_header_out_when_told_to
         assert_eq!(bare, v3_checksum_as_v2);
     }
 }
+
+#[test]
+fn an_owner_that_hears_another_one_says_so_and_goes_on_with_254_until_the_file_is_read_again() {
+    let owner = Instance { priority: priority(255), ..instance("VI_1", 51, VIP) };
+    let all = config(vec![owner]);
+    let (mut bench, _) = Bench::started(&all);
+    assert_eq!(bench.row("VI_1").state, State::Master);
+    let out = bench.say(from_peer(&advert(51, 255)), 100);
+    assert!(logs(&out)[0].contains("CONFIGURATION ERROR"), "{out:?}");
+    let row = bench.row("VI_1");
+    assert_eq!((row.state, row.effective_priority, row.base_priority), (State::Backup, priority(254), priority(255)));
+    let (out, _) = bench.until_master();
+    assert_eq!(sent(&out), [254]);
+    let later = bench.engine.deadline().expect("it advertises");
+    bench.say_at(Input::Link(link(ETH1, false)), later);
+    assert_eq!(bench.row("VI_1").effective_priority, priority(254), "whatever else happens");
+    let out = bench.apply(&all, 20_000);
+    assert!(edges(&out).is_empty());
+    assert_eq!(bench.row("VI_1").effective_priority, priority(255));
+}
