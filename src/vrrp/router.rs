@@ -10,14 +10,15 @@ use smallvec::SmallVec;
 
 use super::admit::{self, Rejected};
 use super::host::Host;
-use super::io::{IfIndex, Link};
+use super::io::IfIndex;
 use super::machine::{DEMOTED, Machine, OWNER, Settings};
-use super::priority::{self, Effect};
+use super::priority;
 use super::protect::Sequence;
+use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
 use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
+use crate::conf::model::{Address, Auth, Instance, Priority, Track, TrackedInterface, Transport};
 use crate::wire::vrrp::{Claim, Outgoing};
 
 /// Repeated packet errors of one kind are told this far apart, in the log and as edges; all of them are counted.
@@ -83,8 +84,15 @@ pub struct Router {
     pub hold_quiet_until: Instant,
     /// Place of its sync group among the engine's.
     pub group: Option<usize>,
-    /// What that group tracks, for every member.
+    /// Interfaces that it tracks by itself, [`track::lines`].
+    pub lines: Vec<TrackedInterface>,
+    /// What its group tracks, for every member.
     pub shared: Vec<TrackedInterface>,
+    pub shared_tracks: Vec<Track>,
+    /// Something without a weight was not looked at yet: an instance that is not up does not come up.
+    pub waits: bool,
+    /// It was told to start, which is not to say that it could.
+    pub launched: bool,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -170,6 +178,9 @@ pub enum Fault {
     /// `auth_hmac`: its peers do not hear what is not signed. Unheard, it would be a second master.
     HmacNotBuilt,
     Tracked(String),
+    /// An interface that an address, a route or a rule is on.
+    Carried(String),
+    Tracker(Culprit),
 }
 
 pub type Faults = SmallVec<[Fault; 1]>;
@@ -177,9 +188,12 @@ pub type Faults = SmallVec<[Fault; 1]>;
 impl Fault {
     pub fn reason(&self) -> Reason {
         match self {
-            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_) => {
-                Reason::InterfaceDown
-            }
+            Fault::InterfaceMissing(_)
+            | Fault::InterfaceDown(_)
+            | Fault::NoMulticast(_)
+            | Fault::Tracked(_)
+            | Fault::Carried(_) => Reason::InterfaceDown,
+            Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
             Fault::HmacNotBuilt => Reason::Startup,
@@ -197,6 +211,8 @@ impl fmt::Display for Fault {
             Fault::NoPeers => f.write_str("no unicast peers"),
             Fault::HmacNotBuilt => f.write_str("auth_hmac is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
+            Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
+            Fault::Tracker(culprit) => write!(f, "{culprit}"),
         }
     }
 }
@@ -208,6 +224,7 @@ pub struct View {
     pub primary: Option<IpAddr>,
     pub priority: Priority,
     pub faults: Faults,
+    pub waits: bool,
 }
 
 impl Router {
@@ -246,7 +263,11 @@ impl Router {
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
             group: None,
+            lines: track::lines(config),
             shared: Vec::new(),
+            shared_tracks: Vec::new(),
+            waits: false,
+            launched: false,
             frames: SmallVec::new(),
             config: config.clone(),
             index,
@@ -259,8 +280,9 @@ impl Router {
         [self.machine.deadline(), burst, self.refresh_at, self.extra_at, self.retry_at].into_iter().flatten().min()
     }
 
-    /// What holds, given the host. `ours` tells virtual addresses, which are nobody's primary address.
-    pub fn examine(&self, host: &Host, ours: impl Fn(IpAddr) -> bool) -> View {
+    /// What holds, given the host and what was found of trackers. `ours` tells virtual addresses, which are nobody's
+    /// primary address.
+    pub fn examine(&self, host: &Host, found: &Findings, ours: impl Fn(IpAddr) -> bool) -> View {
         let config = &self.config;
         let mut faults = Faults::new();
         let link = config.interface.as_deref().and_then(|name| host.named(name));
@@ -268,7 +290,9 @@ impl Router {
             let multicast = matches!(config.transport, Transport::Multicast { .. });
             match link {
                 None => faults.push(Fault::InterfaceMissing(name.clone())),
-                Some(link) if !link.up() && config.track_primary => faults.push(Fault::InterfaceDown(name.clone())),
+                Some(_) if !host.is_up(name) && config.track_primary => {
+                    faults.push(Fault::InterfaceDown(name.clone()));
+                }
                 Some(link) if multicast && !link.multicast => faults.push(Fault::NoMulticast(name.clone())),
                 Some(_) => {}
             }
@@ -291,11 +315,24 @@ impl Router {
             faults.push(Fault::HmacNotBuilt);
         }
         let mut weights = 0;
-        for tracked in priority::counting(&self.config.tracked_interfaces, &self.shared) {
-            match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {
-                Effect::Nothing => {}
+        for tracked in track::counting(&self.lines, &self.shared) {
+            match track::of_interface(tracked, host.is_up(&tracked.interface)) {
+                Effect::Nothing | Effect::Wait => {}
+                Effect::Fault if track::carried(config).contains(&tracked.interface.as_str()) => {
+                    faults.push(Fault::Carried(tracked.interface.clone()));
+                }
                 Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),
-                Effect::Add(weight) => weights += i32::from(weight),
+                Effect::Add(weight) => weights += weight,
+            }
+        }
+        let mut waits = false;
+        for track in track::counting(&config.tracks, &self.shared_tracks) {
+            let finding = found.finding(track);
+            match track::of_finding(track, finding) {
+                Effect::Nothing => {}
+                Effect::Wait => waits = true,
+                Effect::Fault => faults.push(Fault::Tracker(Culprit { track: track.clone(), finding })),
+                Effect::Add(weight) => weights = weight.saturating_add(weights),
             }
         }
         let priority = match self.stood_down {
@@ -303,7 +340,7 @@ impl Router {
             None if self.demoted && self.base.get() == OWNER => DEMOTED,
             None => priority::effective(self.base, weights),
         };
-        View { link: index, primary, priority, faults }
+        View { link: index, primary, priority, faults, waits }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {

@@ -16,7 +16,7 @@ use keepwatch::vrrp::engine::{Engine, EngineOptions};
 use keepwatch::vrrp::io::{Datagram, HostAddress, Input, Link, Output};
 use keepwatch::wire::oid::Oid;
 use keepwatch::wire::value::{Value, VarBind};
-use keepwatch::wire::vrrp::{Cover, Outgoing};
+use keepwatch::wire::vrrp::{Claim, Cover, Outgoing};
 
 use super::{AnyHost, Memory, conf};
 
@@ -110,7 +110,8 @@ fn walked(lab: &Lab) -> Vec<String> {
         Version::V3 => Cover::Pseudo { source, destination },
     };
     let addresses = [vip.parse().unwrap()];
-    let advert = Outgoing { version, vrid, priority: 200, interval: every, password: None, addresses: &addresses };
+    let advert =
+        Outgoing { version, vrid, priority: 200, interval: every, claim: Claim::Nothing, addresses: &addresses };
     let payload = advert.encode(cover);
     let mut heard = (0..times).map(|n| BEGAN + Duration::from_secs(1) + every * n).peekable();
     let end = BEGAN + Duration::from_millis(15_990);

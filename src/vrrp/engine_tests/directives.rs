@@ -37,7 +37,7 @@ fn announcements(config: &Config, for_ms: u64) -> Vec<(u64, u32)> {
 #[test]
 fn a_garp_group_paces_its_interfaces_together() {
     let mut together = config(vec![on_both()]);
-    assert_eq!(announcements(&together, 900), [(0, ETH0), (0, ETH1), (0, ETH0), (0, ETH1)]);
+    assert_eq!(announcements(&together, 900), [(0, ETH0), (0, ETH0), (0, ETH1), (0, ETH1)]);
     together.global.garp_groups = vec![GarpGroup {
         garp_interval_ns: Some(100_000_000),
         gna_interval_ns: None,
@@ -45,7 +45,7 @@ fn a_garp_group_paces_its_interfaces_together() {
     }];
     assert_eq!(announcements(&together, 900), [(0, ETH0), (100, ETH1), (200, ETH0), (300, ETH1)]);
     together.global.garp_groups[0].interfaces.pop();
-    assert_eq!(announcements(&together, 900), [(0, ETH0), (0, ETH1), (0, ETH1), (100, ETH0)], "one is by itself");
+    assert_eq!(announcements(&together, 900), [(0, ETH1), (0, ETH1), (0, ETH0), (100, ETH0)], "one is by itself");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_master_announces_its_addresses_again_and_again_when_told_to() {
     let mut refreshed = once.clone();
     refreshed.garp.refresh = Duration::from_secs(10);
     refreshed.garp.refresh_repeat = 2;
-    let burst = |ms| [(ms, ETH0), (ms, ETH1), (ms, ETH0), (ms, ETH1)];
+    let burst = |ms| [(ms, ETH0), (ms, ETH0), (ms, ETH1), (ms, ETH1)];
     assert_eq!(told(&refreshed), [burst(10_000), burst(20_000)].concat());
     let mut extra = once.clone();
     extra.garp.extra_interval = Duration::from_secs(8);
