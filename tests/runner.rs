@@ -202,7 +202,7 @@ impl Drop for Runner {
 
 fn entry(uid: u32, words: &[&str]) -> ScriptEntry {
     let words = words.iter().map(|&word| word.to_owned()).collect();
-    ScriptEntry { words, uid, gid: uid, location: Location::default() }
+    ScriptEntry { words, uid, gid: uid, all_groups: false, location: Location::default() }
 }
 
 fn sealed(config: &Config) -> OwnedFd {

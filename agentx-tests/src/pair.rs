@@ -14,8 +14,8 @@ pub struct Flavour {
     pub version: u8,
     pub ipv6: bool,
     pub unicast: bool,
-    /// Version 2 only.
-    pub password: bool,
+    /// `auth_type`; version 2 only.
+    pub authentication: Option<&'static str>,
     pub interval: Duration,
     pub vmac: VirtualMac,
 }
@@ -36,7 +36,7 @@ impl Flavour {
         version: 2,
         ipv6: false,
         unicast: false,
-        password: true,
+        authentication: Some("PASS"),
         interval: Duration::from_secs(1),
         vmac: VirtualMac::Nobody,
     };
@@ -44,7 +44,7 @@ impl Flavour {
         version: 3,
         ipv6: false,
         unicast: false,
-        password: false,
+        authentication: None,
         interval: Duration::from_millis(100),
         vmac: VirtualMac::Nobody,
     };
@@ -53,6 +53,8 @@ impl Flavour {
     pub const VMAC: Flavour = Flavour { vmac: VirtualMac::Both, ..Flavour::V3 };
     pub const VMAC_IPV6: Flavour = Flavour { vmac: VirtualMac::Both, ..Flavour::IPV6 };
     pub const UNICAST: Flavour = Flavour { unicast: true, ..Flavour::V2 };
+    pub const AH: Flavour = Flavour { authentication: Some("AH"), ..Flavour::V2 };
+    pub const UNICAST_AH: Flavour = Flavour { unicast: true, ..Flavour::AH };
     pub const UNICAST_V3: Flavour = Flavour { unicast: true, ..Flavour::V3 };
     pub const UNICAST_IPV6: Flavour = Flavour { unicast: true, ..Flavour::IPV6 };
 
@@ -77,8 +79,10 @@ impl Flavour {
         let peer = 3 - number;
         let version = format!("version {}", self.version);
         let interval = format!("advert_int {}", self.interval.as_secs_f64());
-        let authentication =
-            if self.password { "authentication {\n auth_type PASS\n auth_pass s3cret\n }" } else { "" };
+        let authentication = self
+            .authentication
+            .map(|kind| format!("authentication {{\n auth_type {kind}\n auth_pass s3cret\n }}"))
+            .unwrap_or_default();
         let network = if self.ipv6 { "fd00:1::" } else { "10.0.0." };
         let unicast = format!("unicast_src_ip {network}{number}\n unicast_peer {{\n {network}{peer}\n }}");
         let unicast = if self.unicast { unicast.as_str() } else { "" };

@@ -184,6 +184,15 @@ impl Engine {
         }
     }
 
+    /// `rs_init_notifies`: servers that are up from the start are told like those that come up.
+    pub(super) fn notify_of_first_servers(&self, slot: Slot, out: &mut Vec<Output>) {
+        let Some(service) = self.service(slot).filter(|_| self.global.lvs.init_notifies) else { return };
+        for (at, server) in service.servers.iter().enumerate().filter(|(_, server)| server.alive) {
+            let script = server.config.notify_up.as_ref().map(|script| script.id);
+            out.extend(script.map(|script| Output::Notify { script, lane: lane(slot, Some(at)) }));
+        }
+    }
+
     /// A server joins or leaves the pool. Its quorum must be weighed after.
     pub(super) fn server_changed(&mut self, slot: Slot, at: usize, reason: &str, now: Instant, out: &mut Vec<Output>) {
         let wall = self.wall(now);

@@ -354,6 +354,7 @@ impl Engine {
     /// A virtual server starts: its first quorum is told, its checkers get their first deadlines.
     pub(super) fn start_service(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         self.watch_others(slot);
+        self.notify_of_first_servers(slot, out);
         self.first_quorum(slot, now, out);
         self.suspend_or_resume(slot, now, out);
         self.start_probes(slot, now);

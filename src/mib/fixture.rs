@@ -64,6 +64,7 @@ pub(crate) fn instance(name: &str) -> Instance {
         accept: true,
         strict: false,
         auth: Some(Auth::Pass(*b"blibli\0\0")),
+        hmac: false,
         source: None,
         transport: Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 18).into() },
         track_primary: false,

@@ -33,7 +33,7 @@ fn script(name: &str, id: u32) -> TrackScript {
 }
 
 fn entry(program: &str) -> ScriptEntry {
-    ScriptEntry { words: vec![program.to_owned()], uid: 0, gid: 0, location: Location::default() }
+    ScriptEntry { words: vec![program.to_owned()], uid: 0, gid: 0, all_groups: false, location: Location::default() }
 }
 
 fn scripts(all: impl IntoIterator<Item = TrackScript>) -> Config {

@@ -8,12 +8,12 @@ use super::announce::Lane;
 use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Master, Transition};
+use super::machine::{Action, Actions, Burst, DEMOTED, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE, Takeover};
 use crate::bus::msg::{Edge, NewMaster};
 use crate::bus::rows::{MasterReason, Reason, RowKey, State};
 use crate::clock::Instant;
-use crate::conf::model::{Address, Family, InitialState, InstanceName};
+use crate::conf::model::{Address, Auth, Family, InitialState, InstanceName};
 
 /// Pause before the kernel is asked again; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ impl Engine {
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
                 Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
+                Action::SecondOwner(address) => self.second_owner(slot, address, out),
                 Action::PreemptDelayed(delay) => self.preempt_delayed(slot, delay, now, out),
             }
         }
@@ -59,6 +60,19 @@ impl Engine {
         let Master { address, priority } = other;
         let text = format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}");
         out.push(info(name, text));
+    }
+
+    /// Two would push each other aside for ever. It is an owner again when the file is read anew, or a SET makes it one.
+    fn second_owner(&mut self, slot: Slot, address: IpAddr, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        router.demoted = true;
+        router.stale();
+        let name = router.config.name.clone();
+        let text = format!(
+            "({name}) CONFIGURATION ERROR: {address} has priority 255, too, and an address has one owner: going on with {DEMOTED}"
+        );
+        out.push(Output::Log(Log { level: Level::Error, instance: Some(name.clone()), text }));
+        out.push(Output::Changed(RowKey::Instance(name)));
     }
 
     /// A stronger and a weaker master may take turns: likewise.
@@ -85,6 +99,10 @@ impl Engine {
             return;
         }
         let ttl = router.ttl();
+        let key = match &router.config.auth {
+            Some(Auth::Ah(key)) => Some(*key),
+            Some(Auth::Pass(_)) | None => None,
+        };
         let send = |(destination, payload): &(IpAddr, Arc<[u8]>)| {
             Output::Send(Send {
                 interface,
@@ -92,11 +110,14 @@ impl Engine {
                 destination: *destination,
                 ttl,
                 payload: payload.clone(),
+                whole: key.is_some(),
                 due: None,
             })
         };
         let before = out.len();
-        if priority == 0 {
+        if let Some(key) = key {
+            out.extend(router.protect(priority, &key).iter().map(send));
+        } else if priority == 0 {
             out.extend(router.encode(0).iter().map(send));
         } else {
             out.extend(router.frames().iter().map(send));

@@ -30,6 +30,7 @@ impl Engine {
         let undo = match command {
             Command::SetPriority { instance, priority } => {
                 let old = std::mem::replace(&mut router.base, priority);
+                router.demoted = false;
                 out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
                 // An owner cannot let others go first.
                 if priority.get() == OWNER && self.stands_down(slot) {

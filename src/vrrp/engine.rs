@@ -20,7 +20,8 @@ use super::router::{Held, LOG_PAUSE, Router};
 use super::track::Findings;
 use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
+use crate::conf::model::{Auth, Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
+use crate::wire::ah::Protected;
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -188,7 +189,8 @@ impl Engine {
         }
         self.due = now;
         match input {
-            Input::Datagram(datagram) => self.receive(&datagram, now, out),
+            Input::Datagram(datagram) => self.receive(&datagram, None, now, out),
+            Input::Protected { interface, packet } => self.receive_protected(interface, packet, now, out),
             Input::Link(link) => self.put_link(link, now, out),
             Input::LinkGone(index) => {
                 if let Some(link) = self.host.remove_link(index) {
@@ -410,14 +412,20 @@ impl Engine {
         router.armed = deadline;
     }
 
-    /// An advert came in.
-    fn receive(&mut self, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
+    /// An advert came in, inside an authentication header or bare.
+    pub(super) fn receive(
+        &mut self,
+        datagram: &Datagram<'_>,
+        protected: Option<&Protected<'_>>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let Ok(header) = vrrp::peek(datagram.payload) else {
             self.counters.truncated += 1;
             self.count_router(out);
             return;
         };
-        let Some(slot) = self.addressee(datagram, header.vrid) else {
+        let Some(slot) = self.addressee(datagram, header.vrid, protected.is_some()) else {
             self.counters.vrid_errors += 1;
             self.count_router(out);
             if self.global.log_unknown_vrids && now >= self.quiet_until {
@@ -440,7 +448,9 @@ impl Engine {
             return;
         }
         let (followed, held) = (machine.master(), machine.held());
-        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
+        let proof = protected.map(|packet| self.prove(slot, packet));
+        let Some(router) = self.router(slot) else { return };
+        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram, proof);
         let advert = match verdict {
             Ok(advert) => advert,
             Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
@@ -477,11 +487,14 @@ impl Engine {
         }
     }
 
-    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ.
-    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8) -> Option<Slot> {
+    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ. With `auth_type
+    /// AH` an instance hears what is `protected`, and nothing else.
+    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8, protected: bool) -> Option<Slot> {
         let family = Family::of(datagram.source);
         let candidates = |interface| self.dispatch.get(&(interface, family, vrid)).into_iter().flatten().copied();
-        let mut here = candidates(Some(datagram.interface)).chain(candidates(None));
+        let hears =
+            |slot: &Slot| self.router(*slot).is_some_and(|it| matches!(it.config.auth, Some(Auth::Ah(_))) == protected);
+        let mut here = candidates(Some(datagram.interface)).chain(candidates(None)).filter(hears);
         if datagram.destination.is_multicast() {
             return here.find(|slot| {
                 let transport = self.router(*slot).map(|router| &router.config.transport);
@@ -706,11 +719,23 @@ impl Engine {
             }
             // What comes in by a VRF's socket names the interface in that VRF, which may be any.
             let at = router.port.filter(|_| config.vrf.is_none());
+            let protected = matches!(config.auth, Some(Auth::Ah(_)));
             if let (Some(interface), Transport::Multicast { group }) = (router.twin, &config.transport) {
                 dispatch.entry((Some(interface), config.family, config.vrid.get())).or_default().push(slot);
-                listening.insert(Listen::Multicast { interface, group: *group });
+                listening.insert(match protected {
+                    true => Listen::Protected { interface: Some(interface), group: Some(*group) },
+                    false => Listen::Multicast { interface, group: *group },
+                });
             }
             dispatch.entry((at, config.family, config.vrid.get())).or_default().push(slot);
+            if protected {
+                let group = match config.transport {
+                    Transport::Multicast { group } => Some(group),
+                    Transport::Unicast { .. } => None,
+                };
+                listening.insert(Listen::Protected { interface: router.port, group });
+                continue;
+            }
             listening.insert(match (&config.transport, router.port) {
                 (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
                 (Transport::Multicast { .. }, None) => continue,

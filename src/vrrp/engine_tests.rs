@@ -12,8 +12,10 @@ use crate::conf::model::{
     Address, AddressFlags, Auth, Config, Family, Garp, InitialState, Instance, InstanceName, Location, Notify,
     OldUnicastChecksum, Peer, Preempt, Priority, TrackedInterface, Transport, Version,
 };
-use crate::wire::vrrp::{Cover, Outgoing};
+use crate::wire::vrrp::{Claim, Cover, Outgoing};
 
+mod directives;
+mod protect;
 mod rfc;
 mod stand_down;
 mod times;
@@ -72,6 +74,7 @@ pub(super) fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
         accept: true,
         strict: false,
         auth: None,
+        hmac: false,
         source: None,
         transport: Transport::Multicast { group: GROUP },
         track_primary: true,
@@ -291,7 +294,8 @@ pub(super) fn advert_of(
     password: Option<[u8; 8]>,
     cover: Cover,
 ) -> Vec<u8> {
-    Outgoing { version, vrid, priority, interval: Duration::from_secs(1), password, addresses }.encode(cover)
+    let claim = password.map_or(Claim::Nothing, Claim::Password);
+    Outgoing { version, vrid, priority, interval: Duration::from_secs(1), claim, addresses }.encode(cover)
 }
 
 pub(super) fn from_peer(payload: &[u8]) -> Input<'_> {
@@ -424,22 +428,6 @@ fn a_wrong_password_is_counted_and_the_right_one_heard() {
         panic!("a master advertises")
     };
     assert_eq!(send.payload[send.payload.len() - 8..], secret);
-}
-
-#[test]
-fn an_instance_with_ah_authentication_stays_in_fault_and_says_so_once() {
-    let mut with_ah = instance("VI_1", 51, VIP);
-    with_ah.auth = Some(Auth::Ah(*b"secret\0\0"));
-    let (mut bench, out) = Bench::started(&config(vec![with_ah]));
-    assert_eq!(edges(&out), [(State::Init, State::Fault, Reason::Startup)]);
-    assert_eq!(bench.row("VI_1").faults, ["AH authentication is not built"]);
-    let told = |out: &[Output]| logs(out).iter().filter(|text| text.contains("AH authentication")).count();
-    assert_eq!(told(&out), 1);
-    let flap = [bench.say(Input::Link(link(ETH0, false)), 10), bench.say(Input::Link(link(ETH0, true)), 20)].concat();
-    assert_eq!((edges(&flap), told(&flap)), (vec![], 0));
-    assert_eq!(bench.engine.deadline(), None, "nothing makes it master");
-    let out = bench.apply(&config(vec![instance("VI_1", 51, VIP)]), 30);
-    assert_eq!(edges(&out).len(), 1, "until the file says otherwise");
 }
 
 #[test]

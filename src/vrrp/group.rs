@@ -390,7 +390,9 @@ impl Part {
             Action::Send { .. } => Part::Adverts,
             Action::Report(_) => Part::Transitions,
             Action::Install | Action::Remove => Part::Addresses,
-            Action::Announce(_) | Action::HeardWeaker(_) | Action::PreemptDelayed(_) => Part::Rest,
+            Action::Announce(_) | Action::HeardWeaker(_) | Action::SecondOwner(_) | Action::PreemptDelayed(_) => {
+                Part::Rest
+            }
         }
     }
 }

@@ -77,6 +77,11 @@ pub struct AddressKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
     Datagram(Datagram<'a>),
+    /// A whole IPv4 packet of protocol 51, from a [`Listen::Protected`] socket.
+    Protected {
+        interface: IfIndex,
+        packet: &'a [u8],
+    },
     /// An interface appeared or changed; also sent for each one at start, before the first `Wake`.
     Link(Link),
     LinkGone(IfIndex),
@@ -122,6 +127,8 @@ pub struct Send {
     pub ttl: u8,
     /// Shared with the engine, which encodes an advert once for as long as nothing in it changes.
     pub payload: Arc<[u8]>,
+    /// The payload is a whole IPv4 packet with an authentication header, which covers the IPv4 header, too.
+    pub whole: bool,
     /// When the advert was due. Of those that go to several destinations only the last has it.
     pub due: Option<Instant>,
 }
@@ -153,6 +160,8 @@ pub enum Listen {
     Multicast { interface: IfIndex, group: IpAddr },
     /// Receive protocol 112 sent to this host itself; `interface` `None` is any.
     Unicast { interface: Option<IfIndex>, family: Family },
+    /// Receive protocol 51 over IPv4: sent to `group`, which is joined on `interface`, or to this host itself.
+    Protected { interface: Option<IfIndex>, group: Option<IpAddr> },
 }
 
 /// An interface that an instance has made for itself (`use_vmac`, `use_ipvlan`).

@@ -133,6 +133,7 @@ impl Engine {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.index = index;
         router.base = new.priority;
+        router.demoted = false;
         router.machine.configure(Settings::from(new));
         router.machine.release();
         router.changed_at = now;

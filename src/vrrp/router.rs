@@ -11,14 +11,15 @@ use smallvec::SmallVec;
 use super::admit::{self, Rejected};
 use super::host::Host;
 use super::io::IfIndex;
-use super::machine::{Machine, OWNER, Settings};
+use super::machine::{DEMOTED, Machine, OWNER, Settings};
 use super::priority;
+use super::protect::Sequence;
 use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
 use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, Track, TrackedInterface, Transport};
-use crate::wire::vrrp::Outgoing;
+use crate::wire::vrrp::{Claim, Outgoing};
 
 /// Repeated packet errors of one kind are told this far apart, in the log and as edges; all of them are counted.
 pub const LOG_PAUSE: Duration = Duration::from_secs(10);
@@ -29,6 +30,8 @@ pub struct Router {
     /// Place in the file, from 1.
     pub index: u32,
     pub machine: Machine,
+    /// Of `auth_type AH`.
+    pub sequence: Sequence,
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
@@ -52,6 +55,8 @@ pub struct Router {
     pub other_master: Option<OtherMaster>,
     /// An operator lets other routers go first, since then.
     pub stood_down: Option<WallTime>,
+    /// An owner that heard another one: see [`DEMOTED`].
+    pub demoted: bool,
     /// A takeover that is not complete.
     pub takeover: Option<Takeover>,
     /// Priority or intervals changed then, and the machine's deadline with them: nothing was due before that moment.
@@ -180,8 +185,8 @@ pub enum Fault {
     NoMulticast(String),
     SourceMissing,
     NoPeers,
-    /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
-    AhNotBuilt,
+    /// `auth_hmac`: its peers do not hear what is not signed. Unheard, it would be a second master.
+    HmacNotBuilt,
     Tracked(String),
     /// What has the name of the instance's own interface is not that.
     Foreign(String),
@@ -204,7 +209,7 @@ impl Fault {
             Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
-            Fault::AhNotBuilt => Reason::Startup,
+            Fault::HmacNotBuilt => Reason::Startup,
         }
     }
 }
@@ -217,10 +222,10 @@ impl fmt::Display for Fault {
             Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
-            Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
             Fault::Foreign(name) => {
                 write!(f, "interface {name} is not the one that use_vmac needs: remove or rename it")
             }
+            Fault::HmacNotBuilt => f.write_str("auth_hmac is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
             Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
             Fault::Tracker(culprit) => write!(f, "{culprit}"),
@@ -245,6 +250,7 @@ impl Router {
         let held = config.addresses.iter().chain(&config.excluded).cloned().map(Held::new).collect();
         Router {
             machine: Machine::new(Settings::from(config), config.priority),
+            sequence: Sequence::default(),
             base: config.priority,
             link: None,
             port: None,
@@ -258,6 +264,7 @@ impl Router {
             last_advert: None,
             other_master: None,
             stood_down: None,
+            demoted: false,
             takeover: None,
             changed_at: Instant::ZERO,
             since,
@@ -329,8 +336,8 @@ impl Router {
         {
             faults.push(Fault::NoPeers);
         }
-        if matches!(config.auth, Some(Auth::Ah(_))) {
-            faults.push(Fault::AhNotBuilt);
+        if config.hmac {
+            faults.push(Fault::HmacNotBuilt);
         }
         let mut weights = 0;
         for tracked in track::counting(&self.interfaces, &self.shared) {
@@ -355,6 +362,7 @@ impl Router {
         }
         let priority = match self.stood_down {
             Some(_) => Priority::MIN,
+            None if self.demoted && self.base.get() == OWNER => DEMOTED,
             None => priority::effective(self.base, weights),
         };
         View { link: index, port, twin: self.find_twin(host, index), primary, priority, faults, waits }
@@ -385,16 +393,17 @@ impl Router {
     pub fn encode(&self, priority: u8) -> SmallVec<[(IpAddr, Arc<[u8]>); 1]> {
         let Some(source) = self.machine.primary() else { return SmallVec::new() };
         let addresses: Vec<IpAddr> = self.config.addresses.iter().map(|address| address.address).collect();
-        let password = match &self.config.auth {
-            Some(Auth::Pass(password)) => Some(*password),
-            Some(Auth::Ah(_)) | None => None,
+        let claim = match &self.config.auth {
+            Some(Auth::Pass(password)) => Claim::Password(*password),
+            Some(Auth::Ah(_)) => Claim::Header,
+            None => Claim::Nothing,
         };
         let out = Outgoing {
             version: self.config.version,
             vrid: self.config.vrid.get(),
             priority,
             interval: self.config.advert_interval,
-            password,
+            claim,
             addresses: &addresses,
         };
         let frame = |to: IpAddr| (to, Arc::from(out.encode(admit::cover(&self.config, source, to))));

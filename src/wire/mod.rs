@@ -3,6 +3,7 @@
 //! No input panics, and nothing is allocated by a length that the bytes claim.
 
 pub mod agentx;
+pub mod ah;
 pub mod arp;
 pub mod bfd;
 pub mod checksum;

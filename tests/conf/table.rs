@@ -44,6 +44,8 @@ fn a_directive_that_is_said_to_have_an_effect_changes_the_configuration() {
         "no_virtual_ipaddress",
         "script_user",
         "enable_script_security",
+        "use_symlink_paths",
+        "set_supplementary_groups",
         "iproute_etc_dir",
         "iproute_usr_dir",
     ];

@@ -453,7 +453,7 @@ impl Host {
                 self.digest = self.digest.rotate_left(7) ^ fingerprint(&output);
             }
             match output {
-                Output::Send(Send { interface, source, destination, ttl, payload, due }) => {
+                Output::Send(Send { interface, source, destination, ttl, payload, due, whole: _ }) => {
                     assert!(due.is_none_or(|due| due <= self.local(time)), "an advert left before its time");
                     assert_eq!(interface, Some(ETH0));
                     if self.up[0] {

@@ -45,6 +45,7 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         accept: true,
         strict: false,
         auth: None,
+        hmac: false,
         source: None,
         transport: Transport::Multicast { group },
         track_primary: true,

@@ -423,6 +423,22 @@ fn mail_tells_of_checkers_servers_and_quorum_as_configured() {
 }
 
 #[test]
+fn servers_that_are_up_from_the_start_are_told_with_rs_init_notifies() {
+    let notified = |it: RealServer| RealServer { notify_up: script(it.weight), ..it };
+    let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![misc(1, true)]))];
+    let vs = VirtualServer { quorum_up: script(3), ..service(1, servers) };
+    for (init_notifies, first) in [(true, vec![1, 3]), (false, vec![3])] {
+        let mut config = config(vec![vs.clone()]);
+        config.global.lvs.init_notifies = init_notifies;
+        let mut world = World::new(&config);
+        assert_eq!(world.scripts(), first);
+        world.forget();
+        world.end(2, 0, Outcome::Passed);
+        assert_eq!(world.scripts(), [2]);
+    }
+}
+
+#[test]
 fn at_stop_each_server_is_told_down_and_each_quorum_shut_down_and_omega_runs_the_notifiers() {
     let notified = |it: RealServer| RealServer { notify_down: script(it.weight), ..it };
     let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![]))];

@@ -58,7 +58,6 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     let not_built = parse::not_built(nodes).into_iter();
     config.not_built =
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
-    instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
     routing::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);

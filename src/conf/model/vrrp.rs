@@ -76,6 +76,8 @@ pub struct Instance {
     pub strict: bool,
     /// VRRPv2 only.
     pub auth: Option<Auth>,
+    /// `auth_hmac` with a key to sign with: recognised, not built.
+    pub hmac: bool,
     /// `mcast_src_ip` or `unicast_src_ip`.
     pub source: Option<IpAddr>,
     pub transport: Transport,
@@ -137,7 +139,7 @@ pub enum Preempt {
 pub enum Auth {
     /// `auth_type PASS`: eight bytes, zero-padded, in clear.
     Pass([u8; 8]),
-    /// `auth_type AH`: recognised, not built.
+    /// `auth_type AH`: key of the Authentication Header around each advert, likewise.
     Ah([u8; 8]),
 }
 

@@ -38,7 +38,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// Everything outside the engine that it can change, and what is needed to do so.
 pub struct World {
     sockets: Sockets,
-    senders: BTreeMap<Family, Sender>,
+    senders: BTreeMap<Road, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
     /// Opened when an instance has `no_accept`.
@@ -64,6 +64,33 @@ pub struct World {
     /// What was in force when this process started, for settings that cannot change.
     started_with: Global,
     complained: BTreeMap<Option<IfIndex>, Instant>,
+}
+
+/// A socket that adverts leave by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Road {
+    V4,
+    V6,
+    /// Whole IPv4 packets.
+    Protected,
+}
+
+impl Road {
+    fn of(send: &Send) -> Road {
+        match Family::of(send.destination) {
+            Family::V4 if send.whole => Road::Protected,
+            Family::V4 => Road::V4,
+            Family::V6 => Road::V6,
+        }
+    }
+
+    fn open(self) -> io::Result<Sender> {
+        match self {
+            Road::V4 => Sender::open(false),
+            Road::V6 => Sender::open(true),
+            Road::Protected => Sender::open_whole(),
+        }
+    }
 }
 
 impl World {
@@ -298,9 +325,9 @@ impl World {
 
     fn send(&mut self, sends: &[Send], times: &mut Times, now: Instant) {
         let mut errors = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let of_family = || sends.iter().filter(|send| Family::of(send.destination) == family);
-            let batch: Vec<Outgoing<'_>> = of_family()
+        for road in [Road::Protected, Road::V4, Road::V6] {
+            let of_road = || sends.iter().filter(|send| Road::of(send) == road);
+            let batch: Vec<Outgoing<'_>> = of_road()
                 .map(|send| Outgoing {
                     interface: send.interface,
                     source: send.source,
@@ -312,9 +339,9 @@ impl World {
             if batch.is_empty() {
                 continue;
             }
-            let sender = match self.senders.entry(family) {
+            let sender = match self.senders.entry(road) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => match Sender::open(family == Family::V6) {
+                std::collections::btree_map::Entry::Vacant(entry) => match road.open() {
                     Ok(sender) => entry.insert(sender),
                     Err(error) => {
                         error!("cannot open a socket to send adverts: {error}");
@@ -325,7 +352,7 @@ impl World {
             errors.clear();
             sender.send(&batch, &mut errors);
             let left_at = clock::now();
-            for (index, send) in of_family().enumerate() {
+            for (index, send) in of_road().enumerate() {
                 // Errors are in the order of the batch.
                 if let Some(due) = send.due
                     && errors.binary_search_by_key(&index, |(at, _)| *at).is_err()

@@ -171,7 +171,7 @@ fn the_master_down_interval_is_the_one_in_use() {
         vrid: 51,
         priority: 200,
         interval: Duration::from_millis(100),
-        password: None,
+        claim: crate::wire::vrrp::Claim::Nothing,
         addresses: &[VIP],
     };
     bench.say(from_peer(&quick.encode(Cover::Pseudo { source: PEER, destination: GROUP })), 10);

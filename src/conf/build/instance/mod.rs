@@ -18,8 +18,8 @@ use super::{Builder, notify};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::lex::Word;
 use crate::conf::model::{
-    Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, OldUnicastChecksum, Preempt, Priority,
-    TrackedInterface, Transport, Version, Vmacs, Vrid,
+    Auth, Family, InitialState, Instance, InstanceName, OldUnicastChecksum, Preempt, Priority, TrackedInterface,
+    Transport, Version, Vmacs, Vrid,
 };
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
@@ -107,7 +107,8 @@ impl<'a> Draft<'a> {
             priority = Some(OWNER);
         }
         let priority = priority.or(Priority::new(100))?;
-        let auth = self.authentication(builder);
+        let hmac = self.hmac(builder);
+        let auth = self.authentication(builder, hmac);
         let mut initial_state = match (state, priority) {
             (Some(state), _) => state,
             (None, OWNER) => InitialState::Master,
@@ -151,6 +152,7 @@ impl<'a> Draft<'a> {
             accept: self.accept(builder),
             strict: self.strict,
             auth,
+            hmac,
             source,
             transport,
             track_primary: !flag("dont_track_primary"),
@@ -313,7 +315,21 @@ impl<'a> Draft<'a> {
         state
     }
 
-    fn authentication(&self, builder: &mut Builder<'_>) -> Option<Auth> {
+    /// Whether an `auth_hmac` block asks for signed adverts. Without a key to sign with it is as if it were not there, as
+    /// Keepalived has it.
+    fn hmac(&self, builder: &mut Builder<'_>) -> bool {
+        let Some(block) = self.node.child("auth_hmac") else { return false };
+        let id = block.children("active_key").filter_map(Node::int).next_back();
+        let signs = block.children("key").any(|key| key.int().is_some() && key.int() == id);
+        if !signs {
+            let message = "auth_hmac has no effect: active_key names no key";
+            let hint = "define `key ID VALUE` and name it with `active_key ID`";
+            builder.report(Diagnostic::warning("auth-hmac", block.keyword.span, message).hint(hint));
+        }
+        signs
+    }
+
+    fn authentication(&self, builder: &mut Builder<'_>, hmac: bool) -> Option<Auth> {
         let block = self.node.child("authentication")?;
         let at = block.keyword.span;
         let drop = |builder: &mut Builder<'_>, message: &str, hint: &str| {
@@ -325,6 +341,10 @@ impl<'a> Draft<'a> {
         }
         if self.strict {
             drop(builder, "strict mode has no authentication: the block is ignored", "delete the block");
+            return None;
+        }
+        if hmac {
+            drop(builder, "auth_hmac takes the place of this block: it is ignored", "delete one of the blocks");
             return None;
         }
         let kind = block.child("auth_type")?;
@@ -553,18 +573,6 @@ fn protocol(builder: &mut Builder<'_>, node: &Node, family: Family, strict: bool
             .hint("write `version 3`, or delete the line"),
     );
     None
-}
-
-/// AH is read and checked like PASS, and not sent yet.
-pub fn ah_is_not_built(builder: &Builder<'_>, nodes: &[Node], config: &mut Config) {
-    let kinds = nodes.iter().filter(|node| node.name() == "vrrp_instance");
-    let mut kinds = kinds.filter_map(|node| node.child("authentication")?.child("auth_type"));
-    if let Some(kind) = kinds.find(|kind| kind.text() == Some("AH")) {
-        config.not_built.push(NotBuilt {
-            directive: "vrrp_instance/authentication/auth_type AH".to_owned(),
-            location: builder.location(kind.keyword.span),
-        });
-    }
 }
 
 fn number(node: &Node, word: &str) -> Option<u32> {
