@@ -14,14 +14,13 @@ use super::admit;
 use super::announce::Announcer;
 use super::group::Group;
 use super::host::Host;
-use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
+use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output, WantedVmac};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
-use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
+use super::track::Findings;
+use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{
-    Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
-};
+use crate::conf::model::{Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -36,6 +35,9 @@ pub(super) type Slot = u32;
 
 /// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Stands for interfaces with delays, among the timers.
+pub(super) const LINKS: Slot = Slot::MAX - 1;
 
 /// Positions from here on are those of orphans, in questions to the kernel and its answers.
 pub(super) const ORPHANS: u32 = 1 << 31;
@@ -53,7 +55,7 @@ pub struct Engine {
     pub(super) global: Global,
     pub(super) trackers: Trackers,
     /// What was found of those.
-    pub(super) found: HashMap<(TrackerKind, String), (Finding, TrackerRuns)>,
+    pub(super) found: Findings,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
@@ -71,12 +73,17 @@ pub struct Engine {
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
     pub(super) timers: BTreeSet<(Instant, Slot)>,
+    /// When an interface with a delay counts as something else: it stands in `timers`.
+    pub(super) links_at: Option<Instant>,
     pub(super) announcer: Announcer,
     pub(super) counters: RouterCounters,
     pub(super) counted: Cell<bool>,
     pub(super) listening: BTreeSet<Listen>,
     /// Interfaces appeared or went: `dispatch` and `listening` must be made again.
     pub(super) sockets_stale: bool,
+    /// The interfaces that were asked for last, and whether others may be wanted by now.
+    pub(super) vmacs: BTreeSet<WantedVmac>,
+    pub(super) vmacs_stale: bool,
     /// Blocked traffic.
     pub(super) blocks: BTreeSet<Block>,
     /// Where in the outputs the new set belongs, if it changed.
@@ -121,7 +128,7 @@ impl Engine {
         let mut engine = Engine {
             global: config.global.clone(),
             trackers: config.trackers.clone(),
-            found: HashMap::new(),
+            found: Findings::default(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
@@ -137,11 +144,14 @@ impl Engine {
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
+            links_at: None,
             announcer: Announcer::default(),
             counters: RouterCounters::default(),
             counted: Cell::new(false),
             listening: BTreeSet::new(),
             sockets_stale: true,
+            vmacs: BTreeSet::new(),
+            vmacs_stale: true,
             blocks: BTreeSet::new(),
             block_at: None,
             phase: Phase::Waiting,
@@ -151,6 +161,7 @@ impl Engine {
             epoch: 0,
             quiet_until: Instant::ZERO,
         };
+        engine.set_delays(&config.global, &config.instances, now);
         engine.set_wall(now, wall);
         let since = engine.wall(now);
         for (position, instance) in config.instances.iter().enumerate() {
@@ -200,25 +211,13 @@ impl Engine {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
-            Input::Found { kind, name, finding, runs } => self.found(kind, name, finding, runs, out),
+            Input::Found { kind, name, finding, runs } => self.found(kind, &name, finding, runs, now, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
-    }
-
-    fn found(&mut self, kind: TrackerKind, name: String, finding: Finding, runs: TrackerRuns, out: &mut Vec<Output>) {
-        if self.trackers.weight(kind, &name).is_none() {
-            return;
-        }
-        let before = self.found.insert((kind, name.clone()), (finding, runs));
-        let key = RowKey::Tracker(kind, name);
-        out.push(match before {
-            Some((before, _)) if before == finding => Output::Counted(key),
-            _ => Output::Changed(key),
-        });
     }
 
     fn clear_counters(&mut self, out: &mut Vec<Output>) {
@@ -297,9 +296,11 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
+            let tracked = router.interfaces.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
-            let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
+            let vmacs = config.vmacs.all().map(|vmac| &vmac.name).chain(&config.vrf);
+            let named: BTreeSet<&String> = config.interface.iter().chain(vmacs).chain(tracked).chain(held).collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);
             }
@@ -313,6 +314,7 @@ impl Engine {
         }
         self.index = index;
         self.sockets_stale = true;
+        self.vmacs_stale = true;
     }
 
     /// The first `Wake`: what is known of the host now is all of it.
@@ -332,13 +334,21 @@ impl Engine {
         }
     }
 
-    /// Starts a machine, or lets it wait for the startup delay.
+    /// Starts a machine, or lets it wait for the startup delay or for what it tracks.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
         let event = match self.fault_of(slot) {
             Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        let waits = start_at <= now && matches!(event, Event::Start { .. }) && self.awaits(slot);
+        let Some(router) = self.router_mut(slot) else { return };
+        router.launched = true;
+        if waits {
+            router.machine.wait();
+            self.arm(slot);
+            return;
+        }
         if start_at <= now && matches!(event, Event::Start { .. }) {
             self.launch_group(slot, now, out);
         }
@@ -356,6 +366,10 @@ impl Engine {
             due.push(slot);
         }
         for slot in due {
+            if slot == LINKS {
+                self.settle_links(now, out);
+                continue;
+            }
             if slot == STATICS {
                 self.statics_retry = None;
                 self.install_statics(out);
@@ -416,6 +430,9 @@ impl Engine {
             }
             return;
         };
+        if self.router_mut(slot).is_some_and(|it| it.heard_twice(datagram.interface, datagram.source, now)) {
+            return;
+        }
         let Some(router) = self.router(slot) else { return };
         let machine = &router.machine;
         let own = machine.primary() == Some(datagram.source);
@@ -493,6 +510,8 @@ impl Engine {
         let index = link.index;
         let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
+        self.vmacs_stale |= before.as_ref().is_none_or(|before| before.index != index || before.name != name);
+        self.look_at_link(index, now);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
                 self.lost_link(before.index, now, out);
@@ -510,7 +529,7 @@ impl Engine {
     }
 
     /// Instances that name this interface look at it again.
-    fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
@@ -533,6 +552,7 @@ impl Engine {
     /// Its addresses went with it.
     fn lost_link(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Output>) {
         self.sockets_stale = true;
+        self.vmacs_stale = true;
         for slot in self.each_slot() {
             let Some(router) = self.router_mut(slot) else { continue };
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
@@ -546,7 +566,7 @@ impl Engine {
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
             }
-            if router.link == Some(index) {
+            if [router.link, router.port, router.twin].contains(&Some(index)) {
                 self.refresh(slot, now, out);
             }
         }
@@ -574,6 +594,7 @@ impl Engine {
             let link = self.host.link(address.interface);
             concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
             concerned.extend(&self.index.floating);
+            self.vmacs_stale |= address.address.is_ipv6();
         }
         concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
         for slot in concerned {
@@ -583,7 +604,7 @@ impl Engine {
 
     /// Whether an address moves between routers, so that it is nobody's primary address. A static one does not, and an
     /// owner's is an interface's real one, which adverts of the instances beside it are sent from (RFC 3768 section 4.2).
-    fn is_virtual(&self, address: IpAddr) -> bool {
+    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
         let mut holders = self.index.holders.get(&address).into_iter().flatten();
         holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
     }
@@ -595,12 +616,12 @@ impl Engine {
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        let view = router.examine(&self.host, |address| self.is_virtual(address));
+        let view = router.examine(&self.host, &self.found, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let name = router.config.name.clone();
         let mut changed = false;
-        if router.link != view.link {
-            router.link = view.link;
+        if (router.link, router.port, router.twin) != (view.link, view.port, view.twin) {
+            (router.link, router.port, router.twin) = (view.link, view.port, view.twin);
             router.stale();
             self.sockets_stale = true;
             changed = true;
@@ -625,6 +646,7 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
+        let priority_changed = old != view.priority;
         let faulty = (!router.faults.is_empty(), !view.faults.is_empty());
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
@@ -633,8 +655,12 @@ impl Engine {
             router.faults = view.faults;
             changed = true;
         }
+        router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
+        if priority_changed {
+            self.tell_priority(slot, out);
+        }
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
@@ -643,18 +669,22 @@ impl Engine {
         }
         let event = match self.fault_of(slot) {
             Some(reason) if !in_fault => Some(Event::Fault(reason)),
-            None if in_fault => Some(Event::Recovered(Reason::InterfaceUp)),
+            None if in_fault && !self.awaits(slot) => Some(Event::Recovered(self.recovery(slot))),
             _ => None,
         };
-        // A machine that has not started looks at the faults when it does.
-        if let Some(event) = event.filter(|_| started) {
-            self.drive(slot, event, now, out);
+        match event {
+            Some(event) if started => self.drive(slot, event, now, out),
+            _ if !started => self.start_after_waiting(slot, now, out),
+            _ => {}
         }
         self.arm(slot);
     }
 
     /// What is said once per input, however many instances it concerned.
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Running {
+            self.settle_vmacs(out);
+        }
         if self.sockets_stale && self.phase == Phase::Running {
             self.sockets_stale = false;
             self.remake_sockets(out);
@@ -671,11 +701,17 @@ impl Engine {
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
             let config = &router.config;
-            if config.interface.is_some() && router.link.is_none() {
+            if (config.interface.is_some() || config.vrf.is_some()) && router.port.is_none() {
                 continue;
             }
-            dispatch.entry((router.link, config.family, config.vrid.get())).or_default().push(slot);
-            listening.insert(match (&config.transport, router.link) {
+            // What comes in by a VRF's socket names the interface in that VRF, which may be any.
+            let at = router.port.filter(|_| config.vrf.is_none());
+            if let (Some(interface), Transport::Multicast { group }) = (router.twin, &config.transport) {
+                dispatch.entry((Some(interface), config.family, config.vrid.get())).or_default().push(slot);
+                listening.insert(Listen::Multicast { interface, group: *group });
+            }
+            dispatch.entry((at, config.family, config.vrid.get())).or_default().push(slot);
+            listening.insert(match (&config.transport, router.port) {
                 (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
                 (Transport::Multicast { .. }, None) => continue,
                 (Transport::Unicast { .. }, interface) => Listen::Unicast { interface, family: config.family },

@@ -4,12 +4,14 @@
 //! in [`held`]; what VRRP tracks besides interfaces is in [`tracking`].
 
 mod address;
+mod bfd;
 mod check;
 mod global;
 mod group;
 mod held;
 mod instance;
 mod lvs;
+mod notify;
 mod routing;
 mod scripts;
 mod trackers;
@@ -61,6 +63,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     routing::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
+    notify::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
     tracking::references(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }

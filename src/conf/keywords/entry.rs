@@ -24,7 +24,7 @@ pub static ROWS: &[Row] = &[
     row(&["<addr-entry>"], "no_track", &[], Flag, Warn, Once, Built, "off", "Do not react to removal of the address"),
     row(&["<addr-entry>"], "preferred_lft", &[], Words(&[one("secs", Lifetime)]), Warn, Once, Built, "IPv6 /128: 0 (deprecated); other IPv6: forever", "Preferred lifetime"),
     row(&["<addr-entry>"], "track_group", &[], Words(&[one("name", Str)]), Warn, Once, NotBuilt, "none", "Static only: instances that follow this address"),
-    row(&["<addr-entry>"], "use_vmac", &[], Flag, Warn, Once, NotBuilt, "off", "VIP only: put the address on a VMAC of its interface"),
+    row(&["<addr-entry>"], "use_vmac", &[], Flag, Warn, Once, Built, "off", "VIP only: put the address on a VMAC of its interface"),
     row(&["<route-entry>"], "<type>", &[], Words(&[one("type", Str)]), Fatal, Once, NotBuilt, "unicast", "Optional route type before the destination"),
     row(&["<route-entry>"], "<destination>", &[Alias("to")], Words(&[one("prefix", Prefix)]), Fatal, Once, NotBuilt, "none (required)", "Destination"),
     row(&["<route-entry>"], "inet6", &[], Flag, Warn, Once, NotBuilt, "from addresses", "Force IPv6"),
