@@ -3,7 +3,7 @@
 use keepwatch::bus::msg::{Feed, Source};
 use keepwatch::bus::rows::{Row, RowKey};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, ParameterMatch, Snmp, Track, TrackCommand, TrackerKind};
+use keepwatch::conf::model::{Config, FileInit, ParameterMatch, Snmp, Track, TrackCommand, TrackFile, TrackerKind};
 use keepwatch::mib::ROOT;
 use keepwatch::mib::table::Look;
 use keepwatch::mib::tree::Tree;
@@ -302,7 +302,7 @@ fn a_process_is_what_keepalived_makes_of_its_lines() {
     assert_eq!(delays("fork_delay 2\ndelay 1.5"), (1_500_000, 1_500_000));
     let compared = |lines: &str| {
         let it = process(lines);
-        (it.path, it.parameters, it.parameter_match, it.full_command)
+        (it.path, it.parameters.join(" "), it.parameter_match, it.full_command)
     };
     let of = |path: &str, parameters: &[&str], way, full| {
         (path.to_owned(), parameters.iter().map(ToString::to_string).collect::<Vec<_>>(), way, full)
@@ -315,6 +315,24 @@ fn a_process_is_what_keepalived_makes_of_its_lines() {
         compared("process sleep a\nparam_match partial\nparam_match initial"),
         of("sleep", &["a"], ParameterMatch::Initial, true)
     );
+}
+
+#[test]
+fn init_file_is_kept_with_the_files_that_vrrp_tracks_and_those_that_it_does_not() {
+    let init = |line: &str, tracked: &str| {
+        let config = config(&format!("track_file level {{\nfile /run/level\n{line}\n}}"), tracked);
+        let of = |files: Vec<TrackFile>| files.into_iter().map(|it| it.init).collect::<Vec<_>>();
+        (of(config.trackers.files), of(config.trackers.other_files))
+    };
+    let some = |value, overwrite| Some(FileInit { value, overwrite });
+    let tracked = |line| init(line, "track_file {\nlevel\n}").0;
+    assert_eq!(tracked(""), [None]);
+    assert_eq!(tracked("init_file"), [some(0, false)]);
+    assert_eq!(tracked("init_file 5"), [some(5, false)]);
+    assert_eq!(tracked("init_file -5 overwrite"), [some(-5, true)]);
+    assert_eq!(tracked("init_file overwrite"), [some(0, true)]);
+    assert_eq!(init("init_file 5", ""), (vec![], vec![some(5, false)]));
+    assert_eq!(init("", ""), (vec![], vec![]));
 }
 
 /// The recording's configuration, with everything on the host that it names.
