@@ -3,7 +3,7 @@
 //! Read [`io`] first: it is everything that goes in and comes out. [`machine`] is one election, [`admit`] says which
 //! adverts it may hear, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `routes.rs` keeps routes and rules on the host, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -17,9 +17,13 @@ mod group;
 mod group_tests;
 mod host;
 pub mod io;
+pub mod line;
 pub mod machine;
 pub mod priority;
 mod refuse;
 mod reload;
 mod router;
+mod routes;
+#[cfg(test)]
+mod routes_tests;
 mod rows;

@@ -13,6 +13,7 @@ use super::host::Host;
 use super::io::{IfIndex, Link};
 use super::machine::{Machine, OWNER, Settings};
 use super::priority::{self, Effect};
+use super::routes::Lines;
 use crate::bus::msg::RouterId;
 use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
 use crate::clock::{Instant, WallTime};
@@ -37,6 +38,12 @@ pub struct Router {
     pub held: Vec<Held>,
     /// How many of `held` are installed.
     pub installed: u32,
+    /// Routes and rules.
+    pub lines: Lines,
+    /// Interfaces that these, and static ones of its track groups, need.
+    pub watched: Vec<String>,
+    /// Static ones of its track groups that were removed and that the kernel does not take back.
+    pub lost: Vec<String>,
     pub faults: Faults,
     pub counters: Counters,
     /// When the last advert was accepted.
@@ -165,6 +172,10 @@ pub enum Fault {
     /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
     AhNotBuilt,
     Tracked(String),
+    /// A route or a rule depends on it.
+    Watched(String),
+    /// A static route or rule that it follows.
+    Lost(String),
 }
 
 pub type Faults = SmallVec<[Fault; 1]>;
@@ -172,7 +183,8 @@ pub type Faults = SmallVec<[Fault; 1]>;
 impl Fault {
     pub fn reason(&self) -> Reason {
         match self {
-            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_) => {
+            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_)
+            | Fault::Watched(_) | Fault::Lost(_) => {
                 Reason::InterfaceDown
             }
             Fault::SourceMissing => Reason::SourceMissing,
@@ -192,6 +204,8 @@ impl fmt::Display for Fault {
             Fault::NoPeers => f.write_str("no unicast peers"),
             Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
+            Fault::Watched(name) => write!(f, "interface {name}, which a route or a rule needs, is not up"),
+            Fault::Lost(line) => write!(f, "static {line} was removed and cannot be put back"),
         }
     }
 }
@@ -215,6 +229,9 @@ impl Router {
             listed: listed(config),
             held,
             installed: 0,
+            lines: Lines::new(&config.routes, &config.rules),
+            watched: Vec::new(),
+            lost: Vec::new(),
             faults: Faults::new(),
             counters: Counters::default(),
             last_advert: None,
@@ -249,7 +266,8 @@ impl Router {
     /// When something is due here.
     pub fn deadline(&self) -> Option<Instant> {
         let burst = self.second_burst.map(|(at, _)| at);
-        [self.machine.deadline(), burst, self.refresh_at, self.extra_at, self.retry_at].into_iter().flatten().min()
+        let waits = [self.refresh_at, self.extra_at, self.retry_at, self.lines.retry_at];
+        [self.machine.deadline(), burst].into_iter().chain(waits).flatten().min()
     }
 
     /// What holds, given the host. `ours` tells virtual addresses, which are nobody's primary address.
@@ -283,6 +301,9 @@ impl Router {
         if matches!(config.auth, Some(Auth::Ah(_))) {
             faults.push(Fault::AhNotBuilt);
         }
+        let down = |name: &&String| !host.named(name).is_some_and(Link::up);
+        faults.extend(self.watched.iter().filter(down).cloned().map(Fault::Watched));
+        faults.extend(self.lost.iter().cloned().map(Fault::Lost));
         let mut weights = 0;
         for tracked in priority::counting(&self.config.tracked_interfaces, &self.shared) {
             match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {

@@ -405,6 +405,7 @@ fn link(name: &str, index: u32) -> Link {
         multicast: true,
         mac: Some([2, 0, 0, 0, 5, index as u8]),
         mtu: 1500,
+        vrf: None,
     }
 }
 

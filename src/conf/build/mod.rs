@@ -13,6 +13,7 @@ mod lvs;
 mod routing;
 mod scripts;
 mod trackers;
+mod track_group;
 mod tracking;
 
 use super::Options;
@@ -59,6 +60,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
     routing::build(&mut builder, nodes, &mut config);
+    track_group::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
