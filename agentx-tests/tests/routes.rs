@@ -25,7 +25,7 @@ fn configuration(priority: u8, more: &str) -> String {
 
 /// Our routes and rules, sorted; `proto` and what `ip` says of links is left out.
 fn lines(node: &Node) -> Vec<String> {
-    let routes = node.ip(&["route", "show", "table", "all", "proto", "keepalived"]);
+    let routes = node.ip(&["-4", "route", "show", "table", "all", "proto", "keepalived"]);
     let six = node.ip(&["-6", "route", "show", "table", "all", "proto", "keepalived"]);
     let rules = node.ip(&["rule", "show"]);
     let rules = rules.lines().filter(|line| line.contains("keepalived")).collect::<Vec<_>>().join("\n");

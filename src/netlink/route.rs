@@ -430,8 +430,6 @@ enum What {
         payload: Payload,
         /// NLM_F_* beside those of every request.
         flags: u16,
-        /// What may be left of it is removed first.
-        before: Option<Payload>,
     },
 }
 
@@ -473,9 +471,8 @@ impl Addresses {
         let count = self.window.min(self.queue.len());
         let mut sequences = Vec::with_capacity(count);
         for request in self.queue.iter().take(count) {
-            let before = self.socket.next_sequence();
             let sequence = self.socket.next_sequence();
-            request.append(&mut batch, before, sequence);
+            request.append(&mut batch, sequence);
             sequences.push(sequence);
         }
         match self.socket.send(&batch) {
@@ -595,32 +592,24 @@ impl Request {
 
     fn line(change: &LineChange) -> Request {
         let LineChange { key, line, install, afresh } = change;
-        let (kind, payload, flags, before) = match (line, install) {
-            (KernelLine::Route(route), true) => (
-                libc::RTM_NEWROUTE,
-                routes::install(route),
-                NLM_F_CREATE | routes::placement(&route.config),
-                afresh.then(|| routes::remove(route)),
-            ),
-            (KernelLine::Route(route), false) => (libc::RTM_DELROUTE, routes::remove(route), 0, None),
-            // Without NLM_F_EXCL the kernel keeps as many equal rules as it is given.
-            (KernelLine::Rule(rule), true) => {
-                (libc::RTM_NEWRULE, rules::payload(rule), NLM_F_CREATE | NLM_F_EXCL, None)
+        let (kind, payload, flags) = match (line, install) {
+            (KernelLine::Route(route), true) => {
+                let place = if *afresh { NLM_F_REPLACE } else { routes::placement(&route.config) };
+                (libc::RTM_NEWROUTE, routes::install(route), NLM_F_CREATE | place)
             }
-            (KernelLine::Rule(rule), false) => (libc::RTM_DELRULE, rules::payload(rule), 0, None),
+            (KernelLine::Route(route), false) => (libc::RTM_DELROUTE, routes::remove(route), 0),
+            // Without NLM_F_EXCL the kernel keeps as many equal rules as it is given.
+            (KernelLine::Rule(rule), true) => (libc::RTM_NEWRULE, rules::payload(rule), NLM_F_CREATE | NLM_F_EXCL),
+            (KernelLine::Rule(rule), false) => (libc::RTM_DELRULE, rules::payload(rule), 0),
         };
-        Request { what: What::Line { key: key.clone(), kind, payload, flags, before }, install: *install }
+        Request { what: What::Line { key: key.clone(), kind, payload, flags }, install: *install }
     }
 
-    /// `before` is the number of what may go ahead of the request; nobody waits for an answer to that.
-    fn append(&self, batch: &mut Vec<u8>, before: u32, sequence: u32) {
+    fn append(&self, batch: &mut Vec<u8>, sequence: u32) {
         let flags = NLM_F_REQUEST | NLM_F_ACK;
         let message = match &self.what {
             What::Address(_, message) => message.clone(),
-            What::Line { kind, payload, flags: own, before: old, .. } => {
-                if let Some(old) = old {
-                    socket::append_bytes(batch, libc::RTM_DELROUTE, &old.0, NLM_F_REQUEST, before);
-                }
+            What::Line { kind, payload, flags: own, .. } => {
                 return socket::append_bytes(batch, *kind, &payload.0, flags | own, sequence);
             }
         };

@@ -33,7 +33,8 @@ pub struct LineChange {
     pub key: LineKey,
     pub line: KernelLine,
     pub install: bool,
-    /// What may be left of it goes before it is installed: of a multipath route of IPv6 the kernel may have kept some hops.
+    /// It takes the place of what may be left of it (NLM_F_REPLACE): of a multipath route of IPv6 the kernel may have kept
+    /// some hops, each of which is a route to it.
     pub afresh: bool,
 }
 

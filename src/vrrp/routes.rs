@@ -628,8 +628,9 @@ impl Engine {
             let Some((lines, owner, _, asked)) = self.lines_mut(slot) else { continue };
             for (position, line) in lines.all_mut() {
                 let Some(at) = line.at.clone().filter(|_| line.wanted && line.config.tracked()) else { continue };
-                line.doubted = true;
                 let afresh = in_pieces(&at);
+                // Whether that one was there, the kernel does not say.
+                line.doubted = !afresh;
                 ask(line, owner, position, at, true, afresh, asked, out);
             }
         }

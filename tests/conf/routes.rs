@@ -449,7 +449,7 @@ fn walked(config: &Config) -> Vec<String> {
     lines
 }
 
-/// The four tables but for what is installed: the machines did not move here, and routes and rules are not installed yet.
+/// The four tables but for what is installed: the machines did not move here, and no kernel answered.
 fn is_compared(line: &str) -> bool {
     let of = |those: &[&str]| those.iter().any(|start| line.starts_with(start));
     of(&["6.1.", "7.1.", "8.1.", "11.1."]) && !of(&["6.1.10.", "7.1.14.", "8.1.7."])

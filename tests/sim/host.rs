@@ -535,22 +535,21 @@ impl Host {
                     echoes.push(answer(Some(19)));
                     return;
                 }
-                let addresses = || self.addresses.iter().any(|(at, address)| *at == index && address.is_ipv4());
-                if !self.up[number] || route.config.family == Family::V4 && !addresses() {
-                    // ENETDOWN, ENETUNREACH.
-                    echoes.push(answer(Some(if self.up[number] { 101 } else { 100 })));
+                if !self.up[number] {
+                    // ENETDOWN.
+                    echoes.push(answer(Some(100)));
                     return;
                 }
             }
         }
         let mut gone = None;
-        if (afresh || !install) && self.lines.remove(&news) {
+        if !install && self.lines.remove(&news) {
             gone = Some(Input::LineGone(news.clone()));
         }
         let error = match install {
             true => {
                 self.stolen_lines.remove(&news);
-                (!self.lines.insert(news)).then_some(17)
+                (!self.lines.insert(news) && !afresh).then_some(17)
             }
             false => None,
         };

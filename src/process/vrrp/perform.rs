@@ -14,7 +14,7 @@ use super::times::Times;
 use super::{ADDRESSES, FIREWALL, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
-use crate::conf::model::{Address, Config, Family, Global, ReceiveBuffers};
+use crate::conf::model::{Address, Config, Family, Global, Placement, ReceiveBuffers};
 use crate::netlink::nft::Firewall;
 use crate::netlink::lines::{Interest, LineMonitor};
 use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
@@ -24,7 +24,7 @@ use crate::sys::raw::{Outgoing, Sender};
 use crate::vrrp::engine::Engine;
 use crate::vrrp::io::{
     AddressChange, AddressKey, Announce, Block, IfIndex, Input, KernelLine, KernelRoute, Level, LineChange, LineKey,
-    Link, Listen, Log, Output, Send,
+    LineKind, Link, Listen, Log, Output, Send,
 };
 use crate::wire::{arp, ndisc};
 
@@ -158,6 +158,14 @@ impl World {
                 lines.push(Change::Line(LineChange { key, line, install: false, afresh: false }));
             }
         }
+        // Those that want to be alone would not be, beside themselves.
+        let alone = config.static_routes.iter().filter(|route| route.placement == Placement::Add);
+        let named = |name: &str| self.links.values().find(|link| link.name == name);
+        let alone = alone.filter_map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+        lines.extend(alone.map(|route| {
+            let key = LineKey { owner: None, kind: LineKind::Route, position: 0, question: 0 };
+            Change::Line(LineChange { key, line: KernelLine::Route(route), install: false, afresh: false })
+        }));
         if let Err(error) = self.addresses.submit_all(&lines) {
             warn!("cannot remove routes and rules that an earlier run may have left: {error}");
         }
