@@ -267,12 +267,12 @@ fn notify_commands_are_kept_as_the_mib_shows_them() {
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
     let loaded = load(&format!(
         "{}{}",
-        instance("    notify_stop /x\n    virtual_routes {\n10.0.0.0/8 dev eth0\n}"),
+        instance("    notify_stop /x"),
         instance("    notify_stop /x").replace("VI_1", "B").replace("51", "52")
     ));
     let listed: Vec<_> =
         loaded.config.not_built.iter().map(|each| (each.directive.as_str(), each.location.line)).collect();
-    assert_eq!(listed, [("vrrp_instance/notify_stop", 4), ("vrrp_instance/virtual_routes", 5)]);
+    assert_eq!(listed, [("vrrp_instance/notify_stop", 4)]);
 }
 
 #[test]
