@@ -100,7 +100,10 @@ const RULES: &[(&str, &str)] = &[
         "from 2001:db8:1::/64 table 100 ipproto udp sport 10-20 dport 20-30 uidrange 10-20 preference 500",
         "from 2001:db8:1::/64 table 100 ipproto udp sport 10-20 dport 20-30 uidrange 10-20 preference 500",
     ),
-    ("from 10.1.0.0/24 table 100 tunnel-id 4294967303 preference 77", "from 10.1.0.0/24 table 100 tun_id 4294967303 preference 77"),
+    (
+        "from 10.1.0.0/24 table 100 tunnel-id 4294967303 preference 77",
+        "from 10.1.0.0/24 table 100 tun_id 4294967303 preference 77",
+    ),
     ("from 10.1.0.0/24 l3mdev preference 500", "from 10.1.0.0/24 l3mdev preference 500"),
     ("table 100 preference 500 fwmark 5", "table 100 preference 500 fwmark 5"),
 ];
@@ -207,7 +210,8 @@ fn a_flood_of_other_routes_is_no_news() {
         interfaces();
         let config = load("static_routes {\n10.1.0.0/24 via 10.0.0.254 dev a0\n}\n");
         let mut monitor = LineMonitor::open(Interest::of(&config), Some(1)).unwrap();
-        let batch: String = (0..2000).map(|n| format!("route add 10.9.{}.{} dev a0 proto bird\n", n / 250, n % 250)).collect();
+        let batch: String =
+            (0..2000).map(|n| format!("route add 10.9.{}.{} dev a0 proto bird\n", n / 250, n % 250)).collect();
         feed("ip -batch -", &batch);
         let mut news = Vec::new();
         assert_eq!(monitor.read(&mut news).unwrap(), Status::Overrun, "a small buffer loses some");
@@ -229,7 +233,8 @@ fn kernel_lines(config: &Config) -> Vec<KernelLine> {
     monitor.dump(&mut Vec::new()).unwrap();
     let links: Vec<_> = monitor.links().cloned().collect();
     let named = |name: &str| links.iter().find(|link| link.name == name);
-    let routes = config.static_routes.iter().map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named).unwrap());
+    let routes =
+        config.static_routes.iter().map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named).unwrap());
     let routes = routes.map(KernelLine::Route);
     routes.chain(config.static_rules.iter().map(|rule| KernelLine::Rule(Arc::new(rule.clone())))).collect()
 }
@@ -263,7 +268,11 @@ fn load(text: &str) -> Config {
     std::fs::write(&path, text).unwrap();
     let loaded = conf::load(path.to_str().unwrap(), &Options::default(), &Disk, &LocalHost);
     let (config, told) = (loaded.config.clone(), loaded.render());
-    assert_eq!(config.static_routes.len() + config.static_rules.len(), text.matches("\n").count() - 2 * text.matches('{').count(), "{told}");
+    assert_eq!(
+        config.static_routes.len() + config.static_rules.len(),
+        text.matches("\n").count() - 2 * text.matches('{').count(),
+        "{told}"
+    );
     config
 }
 

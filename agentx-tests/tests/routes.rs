@@ -111,7 +111,10 @@ fn what_somebody_removes_comes_back_and_the_router_stays_master() {
     wait_for(r1, &all(), &daemon);
     let log = daemon.log();
     assert_eq!(log.matches("Entering MASTER STATE").count(), 1, "{log}");
-    assert!(log.contains("route 10.20.0.0/24 via 10.0.0.254 dev eth0 was removed by somebody else and is back"), "{log}");
+    assert!(
+        log.contains("route 10.20.0.0/24 via 10.0.0.254 dev eth0 was removed by somebody else and is back"),
+        "{log}"
+    );
     assert_eq!(daemon.stop(), 0);
 }
 

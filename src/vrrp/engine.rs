@@ -18,11 +18,10 @@ use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Liste
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use super::routes::{Line, Lines, Place, Which};
-use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
+use super::track::Findings;
+use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{
-    Config, Family, Global, InstanceName, TrackGroup, TrackerKind, Trackers, Transport, Version,
-};
+use crate::conf::model::{Config, Family, Global, InstanceName, TrackGroup, Trackers, Transport, Version};
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -38,8 +37,11 @@ pub(super) type Slot = u32;
 /// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
 
+/// Stands for interfaces with delays, among the timers.
+pub(super) const LINKS: Slot = Slot::MAX - 1;
+
 /// The same for static routes and rules.
-pub(super) const STATIC_LINES: Slot = Slot::MAX - 1;
+pub(super) const STATIC_LINES: Slot = Slot::MAX - 2;
 
 /// Positions from here on are those of orphans, in questions to the kernel and its answers.
 pub(super) const ORPHANS: u32 = 1 << 31;
@@ -57,7 +59,7 @@ pub struct Engine {
     pub(super) global: Global,
     pub(super) trackers: Trackers,
     /// What was found of those.
-    pub(super) found: HashMap<(TrackerKind, String), (Finding, TrackerRuns)>,
+    pub(super) found: Findings,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
@@ -86,6 +88,8 @@ pub struct Engine {
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
     pub(super) timers: BTreeSet<(Instant, Slot)>,
+    /// When an interface with a delay counts as something else: it stands in `timers`.
+    pub(super) links_at: Option<Instant>,
     pub(super) announcer: Announcer,
     pub(super) counters: RouterCounters,
     pub(super) counted: Cell<bool>,
@@ -136,7 +140,7 @@ impl Engine {
         let mut engine = Engine {
             global: config.global.clone(),
             trackers: config.trackers.clone(),
-            found: HashMap::new(),
+            found: Findings::default(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
@@ -158,6 +162,7 @@ impl Engine {
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
+            links_at: None,
             announcer: Announcer::default(),
             counters: RouterCounters::default(),
             counted: Cell::new(false),
@@ -172,6 +177,7 @@ impl Engine {
             epoch: 0,
             quiet_until: Instant::ZERO,
         };
+        engine.set_delays(&config.global, &config.instances, now);
         engine.set_wall(now, wall);
         let since = engine.wall(now);
         for (position, instance) in config.instances.iter().enumerate() {
@@ -228,25 +234,13 @@ impl Engine {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
-            Input::Found { kind, name, finding, runs } => self.found(kind, name, finding, runs, out),
+            Input::Found { kind, name, finding, runs } => self.found(kind, &name, finding, runs, now, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
-    }
-
-    fn found(&mut self, kind: TrackerKind, name: String, finding: Finding, runs: TrackerRuns, out: &mut Vec<Output>) {
-        if self.trackers.weight(kind, &name).is_none() {
-            return;
-        }
-        let before = self.found.insert((kind, name.clone()), (finding, runs));
-        let key = RowKey::Tracker(kind, name);
-        out.push(match before {
-            Some((before, _)) if before == finding => Output::Counted(key),
-            _ => Output::Changed(key),
-        });
     }
 
     fn clear_counters(&mut self, out: &mut Vec<Output>) {
@@ -326,9 +320,11 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
+            let tracked = router.lines.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
-            let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).chain(&router.watched).collect();
+            let named: BTreeSet<&String> =
+                config.interface.iter().chain(tracked).chain(held).chain(&router.watched).collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);
             }
@@ -362,13 +358,21 @@ impl Engine {
         }
     }
 
-    /// Starts a machine, or lets it wait for the startup delay.
+    /// Starts a machine, or lets it wait for the startup delay or for what it tracks.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
         let event = match self.fault_of(slot) {
             Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        let waits = start_at <= now && matches!(event, Event::Start { .. }) && self.awaits(slot);
+        let Some(router) = self.router_mut(slot) else { return };
+        router.launched = true;
+        if waits {
+            router.machine.wait();
+            self.arm(slot);
+            return;
+        }
         if start_at <= now && matches!(event, Event::Start { .. }) {
             self.launch_group(slot, now, out);
         }
@@ -386,6 +390,10 @@ impl Engine {
             due.push(slot);
         }
         for slot in due {
+            if slot == LINKS {
+                self.settle_links(now, out);
+                continue;
+            }
             if slot == STATICS {
                 self.statics_retry = None;
                 self.install_statics(out);
@@ -524,6 +532,7 @@ impl Engine {
         let index = link.index;
         let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
+        self.look_at_link(index, now);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
                 self.lost_link(before.index, now, out);
@@ -541,7 +550,7 @@ impl Engine {
     }
 
     /// Instances that name this interface look at it again.
-    fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
@@ -628,7 +637,7 @@ impl Engine {
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        let view = router.examine(&self.host, |address| self.is_virtual(address));
+        let view = router.examine(&self.host, &self.found, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let name = router.config.name.clone();
         let mut changed = false;
@@ -666,6 +675,7 @@ impl Engine {
             router.faults = view.faults;
             changed = true;
         }
+        router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
         if changed {
@@ -676,12 +686,13 @@ impl Engine {
         }
         let event = match self.fault_of(slot) {
             Some(reason) if !in_fault => Some(Event::Fault(reason)),
-            None if in_fault => Some(Event::Recovered(Reason::InterfaceUp)),
+            None if in_fault && !self.awaits(slot) => Some(Event::Recovered(self.recovery(slot))),
             _ => None,
         };
-        // A machine that has not started looks at the faults when it does.
-        if let Some(event) = event.filter(|_| started) {
-            self.drive(slot, event, now, out);
+        match event {
+            Some(event) if started => self.drive(slot, event, now, out),
+            _ if !started => self.start_after_waiting(slot, now, out),
+            _ => {}
         }
         self.arm(slot);
     }

@@ -153,7 +153,8 @@ impl RouteNews {
     /// Whether news of `other` may be news of this route. A multipath route of IPv6 is told of by hops, and an interface
     /// that was not asked for is the kernel's choice. That it may say yes too often costs a question to the kernel.
     pub fn may_be(&self, other: &RouteNews) -> bool {
-        let key = |it: &RouteNews| (it.family, it.table, it.kind, it.protocol, it.destination, it.from, it.tos, it.metric);
+        let key =
+            |it: &RouteNews| (it.family, it.table, it.kind, it.protocol, it.destination, it.from, it.tos, it.metric);
         let same_hop = |(a, b): (&(Option<IpAddr>, Option<IfIndex>), &(Option<IpAddr>, Option<IfIndex>))| {
             a.0 == b.0 && (a.1 == b.1 || a.1.is_none() || b.1.is_none())
         };

@@ -8,6 +8,7 @@ use super::engine::{Engine, Phase, STATIC_LINES, Slot, info};
 use super::io::Output;
 use super::machine::{Action, Actions, Event, Settings, Transition};
 use super::router::{Held, Router, listed, same_address};
+use super::track;
 use crate::bus::rows::{Reason, RowKey, State};
 use crate::clock::Instant;
 use crate::conf::model::{Address, Config, Instance, InstanceName};
@@ -26,6 +27,8 @@ impl Engine {
         self.due = now;
         self.global = new.global.clone();
         self.trackers = new.trackers.clone();
+        self.forget_findings();
+        self.set_delays(&new.global, &new.instances, now);
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {
@@ -106,7 +109,7 @@ impl Engine {
             self.timers.remove(&(at, slot));
         }
         self.lines_waiting.remove(&slot);
-        self.orphan_lines_of(router.lines, out);
+        self.orphan_lines_of(router.routing, out);
         for (at, held) in router.held.into_iter().enumerate() {
             self.announcer.cancel((slot, at as u32 + 1));
             self.orphan(held, out);
@@ -132,6 +135,7 @@ impl Engine {
         router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
+        router.lines = track::lines(new);
         router.stale();
 
         self.change_lines(slot, &new.routes, &new.rules, out);

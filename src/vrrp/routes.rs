@@ -71,15 +71,16 @@ impl Config {
 
     /// Whether both put the same thing on the host: where they stand and whether they are watched aside.
     fn same(&self, other: &Config) -> bool {
-        self.place() == other.place() && match (self, other) {
-            (Config::Route(a), Config::Route(b)) => {
-                **a == Route { location: a.location.clone(), no_track: a.no_track, ..Route::clone(b) }
+        self.place() == other.place()
+            && match (self, other) {
+                (Config::Route(a), Config::Route(b)) => {
+                    **a == Route { location: a.location.clone(), no_track: a.no_track, ..Route::clone(b) }
+                }
+                (Config::Rule(a), Config::Rule(b)) => {
+                    **a == Rule { location: a.location.clone(), no_track: a.no_track, ..Rule::clone(b) }
+                }
+                _ => false,
             }
-            (Config::Rule(a), Config::Rule(b)) => {
-                **a == Rule { location: a.location.clone(), no_track: a.no_track, ..Rule::clone(b) }
-            }
-            _ => false,
-        }
     }
 
     /// Whether it is put back. One that expires is not: nobody can tell that from its being removed.
@@ -90,7 +91,7 @@ impl Config {
         }
     }
 
-    /// Interfaces that are to be up for an instance that depends on it.
+    /// Interfaces that are to be up for an instance that follows it.
     fn watched(&self) -> impl Iterator<Item = &String> {
         let (no_track, names) = match self {
             Config::Route(route) => (route.no_track, [&route.interface, &None]),
@@ -261,11 +262,6 @@ impl Lines {
         (1..).zip(&mut self.routes).chain((1..).zip(&mut self.rules))
     }
 
-    /// Interfaces that are to be up for an instance that has these lines.
-    fn watched(&self) -> impl Iterator<Item = &String> {
-        self.all().flat_map(|line| line.config.watched())
-    }
-
     fn needed(&self) -> impl Iterator<Item = &String> {
         self.all().flat_map(|line| line.config.needed())
     }
@@ -324,7 +320,7 @@ impl Engine {
     pub(super) fn lines(&self, slot: Slot) -> Option<&Lines> {
         match slot {
             STATIC_LINES => Some(&self.static_lines),
-            _ => self.router(slot).map(|router| &router.lines),
+            _ => self.router(slot).map(|router| &router.routing),
         }
     }
 
@@ -334,7 +330,7 @@ impl Engine {
             STATIC_LINES => Some((&mut self.static_lines, None, &self.host, &mut self.asked)),
             _ => {
                 let router = self.slots.get_mut(slot as usize)?.as_deref_mut()?;
-                Some((&mut router.lines, Some(&router.config.name), &self.host, &mut self.asked))
+                Some((&mut router.routing, Some(&router.config.name), &self.host, &mut self.asked))
             }
         }
     }
@@ -345,7 +341,7 @@ impl Engine {
         all
     }
 
-    /// Makes the part of the index again that is about lines, and tells routers what they depend on.
+    /// Makes the part of the index again that is about lines, and tells routers what they follow.
     pub(super) fn reindex_lines(&mut self) {
         self.line_index.clear();
         self.line_sources.clear();
@@ -355,9 +351,11 @@ impl Engine {
             let needed: BTreeSet<String> = lines.needed().cloned().collect();
             let mut found = Vec::new();
             for kind in [LineKind::Route, LineKind::Rule] {
-                found.extend((1..).zip(lines.of(kind)).map(|(position, line)| {
-                    ((slot, kind, position), line.config.place(), line.config.source())
-                }));
+                found.extend(
+                    (1..)
+                        .zip(lines.of(kind))
+                        .map(|(position, line)| ((slot, kind, position), line.config.place(), line.config.source())),
+                );
             }
             for name in needed {
                 self.line_users.entry(name).or_default().push(slot);
@@ -372,10 +370,11 @@ impl Engine {
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
             let name = &router.config.name;
-            let mut watched: Vec<String> = router.lines.watched().cloned().collect();
-            watched.extend(self.followed(name).flat_map(|line| line.config.watched()).cloned());
+            let mut watched: Vec<String> =
+                self.followed(name).flat_map(|line| line.config.watched()).cloned().collect();
             for group in self.track_groups.iter().filter(|group| group.members.contains(name)) {
-                let addresses = group.addresses.iter().filter_map(|at| self.statics.get((*at as usize).checked_sub(1)?));
+                let addresses =
+                    group.addresses.iter().filter_map(|at| self.statics.get((*at as usize).checked_sub(1)?));
                 watched.extend(addresses.map(|held| held.address.interface.clone()));
             }
             watched.retain(|name| Some(name) != router.config.interface.as_ref());
@@ -673,7 +672,9 @@ impl Engine {
         let sources = self.line_sources.get(&gone.address).cloned().unwrap_or_default();
         for (slot, kind, position) in sources {
             let Some((lines, owner, host, asked)) = self.lines_mut(slot) else { continue };
-            let Some(line) = lines.at_mut(kind, position).filter(|line| line.wanted && line.at.is_some()) else { continue };
+            let Some(line) = lines.at_mut(kind, position).filter(|line| line.wanted && line.at.is_some()) else {
+                continue;
+            };
             let was = line.installed;
             if line.flushed() {
                 install(line, owner, position, host, asked, out);

@@ -117,7 +117,10 @@ fn a_refused_route_is_told_once_and_asked_for_again_later_and_the_router_stays_m
     let (out, at) = bench.until_master();
     let ms = at.nanos() / 1_000_000;
     let told = bench.judge(&out, Some(ENETUNREACH), ms);
-    assert_eq!(logs(&told), ["(VI_1) cannot add route 10.9.1.0/24 dev eth0: Network is unreachable (os error 101): no reason"]);
+    assert_eq!(
+        logs(&told),
+        ["(VI_1) cannot add route 10.9.1.0/24 dev eth0: Network is unreachable (os error 101): no reason"]
+    );
     let again = bench.say(Input::Wake, ms + 1000);
     assert_eq!(story(&again), ["+route 1"]);
     let told = bench.judge(&again, Some(ENETUNREACH), ms + 1000);
@@ -180,7 +183,7 @@ fn a_route_waits_for_its_interface_and_so_does_its_router() {
     let (mut bench, ms, _) = master(&with_lines(vec![route(1, "eth1")], vec![]));
     let down = bench.say(Input::Link(link(ETH1, false)), ms + 10);
     assert_eq!(bench.row("VI_1").state, State::Fault);
-    assert_eq!(bench.row("VI_1").faults, ["interface eth1, which a route or a rule needs, is not up"]);
+    assert_eq!(bench.row("VI_1").faults, ["interface eth1, which it has addresses, routes or rules on, is down"]);
     // The kernel has removed it with the interface.
     assert_eq!(story(&down), ["-address"]);
     bench.say(Input::Link(link(ETH1, true)), ms + 20);
@@ -206,7 +209,9 @@ fn a_route_without_its_interface_is_asked_for_when_that_comes_with_its_new_numbe
     assert!(!bench.installed(None, LineKind::Route, 1));
     let back = super::io::Link { index: 9, name: "eth1".into(), ..link(ETH1, true) };
     let out = bench.say(Input::Link(back), 20);
-    assert!(matches!(&changes(&out)[..], [LineChange { line: KernelLine::Route(route), .. }] if route.interface == Some(9)));
+    assert!(
+        matches!(&changes(&out)[..], [LineChange { line: KernelLine::Route(route), .. }] if route.interface == Some(9))
+    );
 }
 
 #[test]
@@ -324,5 +329,7 @@ fn members_of_a_track_group_fail_with_a_static_route_that_was_there_and_cannot_c
 fn rows_of_static_lines_have_no_owner() {
     let config = Config { static_rules: vec![rule(5)], ..config(vec![]) };
     let (bench, _) = Bench::started(&config);
-    assert!(matches!(bench.engine.row(&RowKey::Rule { owner: None, position: 1 }), Some(Row::Rule(row)) if row.owner_index == 0));
+    assert!(
+        matches!(bench.engine.row(&RowKey::Rule { owner: None, position: 1 }), Some(Row::Rule(row)) if row.owner_index == 0)
+    );
 }

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::line::LineKind;
 use super::router::{Held, Router};
 use super::routes::{Line, Lines};
+use super::track;
 use crate::bus::rows::{
     AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow, TrackerRuns,
 };
@@ -40,7 +41,7 @@ impl Engine {
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
             RowKey::Tracker(kind, name) => {
-                let found = self.found.get(&(*kind, name.clone())).copied();
+                let found = self.found.get(*kind, name);
                 Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name, found)?)))
             }
             RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
@@ -76,7 +77,7 @@ impl Engine {
     fn lines_named(&self, owner: Option<&InstanceName>) -> Option<(u32, &Lines)> {
         match owner {
             None => Some((0, &self.static_lines)),
-            Some(name) => self.router_named(name).map(|router| (router.index, &router.lines)),
+            Some(name) => self.router_named(name).map(|router| (router.index, &router.routing)),
         }
     }
 
@@ -95,7 +96,7 @@ impl Engine {
 
     /// Routes that name an interface: its number is in their rows.
     pub(super) fn routes_on(&self, interface: &str) -> Vec<RowKey> {
-        let routers = self.routers().map(|router| (Some(&router.config.name), &router.lines));
+        let routers = self.routers().map(|router| (Some(&router.config.name), &router.routing));
         let all = std::iter::once((None, &self.static_lines)).chain(routers);
         let keys = all.flat_map(|(owner, lines)| {
             let routes = lines.routes.iter().filter_map(Line::route);
@@ -121,7 +122,7 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
             .iter()
             .map(|tracked| RowKey::TrackedInterface { instance: name.clone(), interface: tracked.interface.clone() }),
     );
-    keys.extend(line_keys(Some(name), &router.lines));
+    keys.extend(line_keys(Some(name), &router.routing));
     keys
 }
 
@@ -130,7 +131,7 @@ fn tracker(
     trackers: &Trackers,
     kind: TrackerKind,
     name: &str,
-    found: Option<(Finding, TrackerRuns)>,
+    (finding, runs): (Finding, TrackerRuns),
 ) -> Option<TrackerRow> {
     fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
         (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
@@ -153,14 +154,10 @@ fn tracker(
             (index, TrackerConfig::Bfd(it))
         }
     };
-    let (finding, runs) = found.unwrap_or((Finding::Unknown, TrackerRuns::default()));
     Some(TrackerRow { index, config, finding, runs })
 }
 
-fn line_keys<'a>(
-    owner: Option<&'a InstanceName>,
-    lines: &Lines,
-) -> impl Iterator<Item = RowKey> + use<'a> {
+fn line_keys<'a>(owner: Option<&'a InstanceName>, lines: &Lines) -> impl Iterator<Item = RowKey> + use<'a> {
     let (routes, rules) = (lines.routes.len() as u32, lines.rules.len() as u32);
     let routes = (1..=routes).map(move |position| RowKey::Route { owner: owner.cloned(), position });
     let rules = (1..=rules).map(move |position| RowKey::Rule { owner: owner.cloned(), position });
@@ -220,6 +217,7 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
+        carried: track::carried(&router.config).into_iter().map(|name| (name.to_owned(), host.is_up(name))).collect(),
         counters: router.counters,
     }
 }

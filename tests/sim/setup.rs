@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use keepwatch::conf::model::{
-    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, Notify,
-    NextHop, OldUnicastChecksum, Preempt, Prefix, Priority, Route, Rule, RuleAction, SyncGroup, TrackedInterface, Transport, Version,
+    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, NextHop,
+    Notify, OldUnicastChecksum, Preempt, Prefix, Priority, Route, Rule, RuleAction, SyncGroup, TrackedInterface,
+    Transport, Version,
 };
 
 use crate::random::Random;
+use crate::trackers;
 
 /// What all hosts agree on.
 pub fn template(number: u8, random: &mut Random) -> Instance {
@@ -149,7 +151,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             location: Location::default(),
             name: format!("G_{number}"),
             tracking_weight: random.permille(300),
-            tracks: vec![],
+            tracks: trackers::tracks(random),
             tracked_interfaces: if random.permille(200) { vec![tracked] } else { vec![] },
             notify: Notify::default(),
             smtp_alert: false,
@@ -164,6 +166,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             }
             if !group.tracking_weight {
                 instance.tracked_interfaces.iter_mut().for_each(|tracked| tracked.weight = 0);
+                instance.tracks.retain(|track| track.weight == 0);
             }
         }
         config.sync_groups.push(group);
@@ -172,7 +175,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
 
 /// One host's configuration.
 pub fn configure(templates: &[Instance], groups: &[Vec<InstanceName>], random: &mut Random) -> Config {
-    let mut config = Config { instances: templates.to_vec(), ..Config::default() };
+    let mut config = Config { instances: templates.to_vec(), trackers: trackers::trackers(), ..Config::default() };
     config.global = Global { startup_delay_ns: random.pick(&[0, 0, 500_000_000]), ..Global::default() };
     for instance in &mut config.instances {
         personal(instance, random);
@@ -207,6 +210,7 @@ fn personal(instance: &mut Instance, random: &mut Random) {
         0 => vec![TrackedInterface { interface: "eth1".into(), weight: random.pick(&[-60, 0, 40]), reverse: false }],
         _ => vec![],
     };
+    instance.tracks = trackers::tracks(random);
 }
 
 /// What an operator may edit on one host without breaking the agreement with the others.

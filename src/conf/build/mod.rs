@@ -12,8 +12,8 @@ mod instance;
 mod lvs;
 mod routing;
 mod scripts;
-mod trackers;
 mod track_group;
+mod trackers;
 mod tracking;
 
 use super::Options;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conf::model::{Location, Rule, RuleAction};
-use crate::vrrp::io::RuleNews;
 use crate::netlink::rules;
+use crate::vrrp::io::RuleNews;
 
 fn route(destination: &str, length: u8) -> Route {
     Route::to(Location::default(), Prefix { address: destination.parse().unwrap(), length })

@@ -15,8 +15,8 @@ use super::{ADDRESSES, FIREWALL, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
 use crate::conf::model::{Address, Config, Family, Global, Placement, ReceiveBuffers};
-use crate::netlink::nft::Firewall;
 use crate::netlink::lines::{Interest, LineMonitor};
+use crate::netlink::nft::Firewall;
 use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
 use crate::sys::packet::Frames;
 use crate::sys::poll::{Poller, Token};
@@ -436,7 +436,14 @@ impl World {
         self.note_stall(clock::now());
         let inputs = answers.into_iter().map(|(key, install, error)| Input::AddressAnswer { key, install, error });
         let lines = self.addresses.take_line_answers().into_iter();
-        inputs.chain(lines.map(|it| Input::LineAnswer { key: it.key, install: it.install, error: it.error, text: it.text })).collect()
+        inputs
+            .chain(lines.map(|it| Input::LineAnswer {
+                key: it.key,
+                install: it.install,
+                error: it.error,
+                text: it.text,
+            }))
+            .collect()
     }
 
     /// Hears of routes and rules as far as the configuration has any.
