@@ -7,6 +7,8 @@ PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-pin
   keepalived smitools nftables ethtool util-linux
 # Servers that checkers meet in tests.
 PACKAGES += nginx-light openssl postfix unbound
+# A BFD peer.
+PACKAGES += frr
 # What asks an agent in tests.
 PACKAGES += prometheus-snmp-exporter
 # What history, dashboards and the status page are tested with.

@@ -10,6 +10,7 @@
 //! 5. Every queue has a bound, a policy when full, and a counter. Any child may die at any time.
 
 pub mod agentx;
+pub mod bfd;
 pub mod bus;
 pub mod check;
 pub mod clock;

@@ -33,9 +33,8 @@ impl Pair {
     /// Ours is the master at first, advertising `first`.
     #[track_caller]
     fn start(link: Link, ours: &str, first: u8, others: &str) -> Pair {
-        let daemon = |node: usize, program, text: &str| {
-            Daemon::start(&link.nodes[node], program, text, Options::default())
-        };
+        let daemon =
+            |node: usize, program, text: &str| Daemon::start(&link.nodes[node], program, text, Options::default());
         let other = daemon(1, Program::Keepalived, others);
         other.wait_until_it_listens();
         let ours = daemon(0, Program::Keepwatch, ours);
@@ -55,7 +54,8 @@ impl Pair {
             adverts.into_iter().find(|(at, advert)| *at > after && said(advert)).map(|(at, _)| at)
         });
         found.unwrap_or_else(|| {
-            let said: Vec<u8> = self.link.witness.adverts_from(port).iter().map(|(_, advert)| advert.priority).collect();
+            let said: Vec<u8> =
+                self.link.witness.adverts_from(port).iter().map(|(_, advert)| advert.priority).collect();
             panic!("R{} never said {priority}: {said:?}\n{}", router + 1, self.logs())
         })
     }
@@ -221,7 +221,8 @@ fn with_dont_track_primary_a_router_takes_over_when_the_other_end_of_a_direct_ca
     let node = link.nodes[0].clone();
     // As in the post: adverts go over a cable of their own, and the address is elsewhere.
     side(&link, 0);
-    let elsewhere = |more: &str| configuration("", 100, more).replace("192.168.122.200/24", "192.168.122.200/24 dev ens9");
+    let elsewhere =
+        |more: &str| configuration("", 100, more).replace("192.168.122.200/24", "192.168.122.200/24 dev ens9");
     let daemon = Daemon::start(&node, Program::Keepwatch, &elsewhere("dont_track_primary"), Options::default());
     daemon.wait_for_address(VIP, true, PATIENCE);
     link.lab.unplug(link.ports[0]);

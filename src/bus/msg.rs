@@ -78,12 +78,7 @@ pub enum Edge {
     },
     /// Looking at a tracker came to something else than before. Numbers in a file that change all the time are told now and
     /// then only.
-    Tracker {
-        kind: TrackerKind,
-        name: String,
-        finding: Finding,
-        at: WallTime,
-    },
+    Tracker { kind: TrackerKind, name: String, finding: Finding, at: WallTime },
     /// A packet for an instance broke the protocol. Rate limited: see `unreported`.
     BadPacket {
         instance: InstanceName,
@@ -249,8 +244,16 @@ impl Command {
     }
 }
 
-/// What the vrrp process tells the checks process: connection synchronisation follows an instance.
+/// What the vrrp process tells the checks process: connection synchronisation follows an instance, BFD_CHECK a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecks {
-    State { instance: InstanceName, state: super::rows::State },
+    State {
+        instance: InstanceName,
+        state: super::rows::State,
+    },
+    /// A BFD session.
+    Bfd {
+        session: String,
+        up: bool,
+    },
 }

@@ -52,6 +52,8 @@ pub(crate) fn instance(name: &str) -> Instance {
         version: Version::V2,
         vrid: Vrid::new(1).unwrap(),
         interface: Some("eth2".to_owned()),
+        vmacs: Default::default(),
+        vrf: None,
         initial_state: InitialState::Master,
         priority: Priority::new(150).unwrap(),
         advert_interval: Duration::from_secs(2),

@@ -611,7 +611,7 @@ impl Request {
         let message = match &self.what {
             What::Address(_, message) => message.clone(),
             What::Line { kind, payload, flags: own, .. } => {
-                return socket::append_bytes(batch, *kind, &payload.0, flags | own, sequence);
+                return socket::append_bytes(batch, *kind, flags | own, sequence, &payload.0);
             }
         };
         if self.install {

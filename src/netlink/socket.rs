@@ -164,8 +164,8 @@ pub fn append<T: NetlinkSerializable>(batch: &mut Vec<u8>, message: T, flags: u1
     }
 }
 
-/// The same for a message that is bytes already.
-pub fn append_bytes(batch: &mut Vec<u8>, kind: u16, payload: &[u8], flags: u16, sequence: u32) {
+/// The same for a message whose bytes are made already.
+pub fn append_bytes(batch: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, payload: &[u8]) {
     let length = u32::try_from(HEADER + payload.len()).unwrap_or(u32::MAX);
     batch.extend_from_slice(&length.to_ne_bytes());
     batch.extend_from_slice(&kind.to_ne_bytes());

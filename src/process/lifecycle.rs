@@ -50,6 +50,8 @@ pub enum ToChild {
     Daemon(Box<Daemon>),
     /// To the bridge with a file to fill, when there is one to write.
     Signal(UserSignal),
+    /// To the runner: run the script for this, which the configuration has.
+    Occasion(Occasion),
     /// Stop in good order.
     Stop,
 }
@@ -77,8 +79,19 @@ pub enum ToSupervisor {
     Textfile { number: u64 },
     /// The textfile of this number is whole.
     TextfileDone { number: u64 },
+    /// The script for this has ended, or cannot run; it was logged how.
+    OccasionOver(Occasion),
     /// An operator wants the configuration read again.
     Reload,
+}
+
+/// When the daemon itself has a script run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Occasion {
+    /// `startup_script`, before the engines start.
+    Startup,
+    /// `shutdown_script`, when they have gone.
+    Shutdown,
 }
 
 /// Signals that children act on, passed on by the supervisor.
@@ -117,6 +130,9 @@ pub struct Sheet {
     /// The first 48 bits of the SHA-256 of the configuration behind this sheet.
     pub hash: u64,
     pub warnings: u32,
+    /// How long `startup_script` and `shutdown_script` may take, seconds, if there are such.
+    pub startup_s: Option<u32>,
+    pub shutdown_s: Option<u32>,
 }
 
 /// How many messages may wait for a child that does not read.

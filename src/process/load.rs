@@ -19,7 +19,7 @@ use super::role::exit;
 use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
-use crate::conf::model::{Trackers, WebConfig};
+use crate::conf::model::{Config, Trackers, WebConfig};
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
@@ -157,7 +157,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     let sheet = Sheet {
         wants_vrrp: engines.contains(&Source::Vrrp),
         wants_checks: engines.contains(&Source::Checks),
-        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some() || tracks(config, &engines),
+        wants_runner: wants_runner(config, &engines),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
@@ -174,6 +174,8 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
             loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count(),
         )
         .unwrap_or(u32::MAX),
+        startup_s: config.global.startup.as_ref().map(|script| script.timeout_s),
+        shutdown_s: config.global.shutdown.as_ref().map(|script| script.timeout_s),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes.extend_from_slice(&encoded);
@@ -181,8 +183,15 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     memfd::seal(file.as_fd())
 }
 
+/// Whether there is something to run, to write or to look at.
+fn wants_runner(config: &Config, engines: &[Source]) -> bool {
+    let fifos = &config.global.fifos;
+    let writes = [&fifos.both, &fifos.vrrp, &fifos.checks].into_iter().any(Option::is_some);
+    !config.scripts.is_empty() || config.global.mail.server.is_some() || writes || tracks(config, engines)
+}
+
 /// Whether there is something that the runner looks at for vrrp.
-fn tracks(config: &crate::conf::model::Config, engines: &[Source]) -> bool {
+fn tracks(config: &Config, engines: &[Source]) -> bool {
     let Trackers { scripts, files, processes, bfds: _ } = &config.trackers;
     engines.contains(&Source::Vrrp) && !(scripts.is_empty() && files.is_empty() && processes.is_empty())
 }

@@ -164,8 +164,10 @@ impl Options {
     /// The engine processes that run with this configuration. `-P` and `-C` leave only one of them, unless both are given.
     pub fn engines(&self, config: &Config) -> Vec<Source> {
         let vrrp = !config.instances.is_empty() || !config.static_addresses.is_empty();
+        // They live there, whoever tracks them.
+        let bfd = !config.bfd.is_empty() && !self.no_bfd;
         let mut engines = vec![];
-        if (vrrp || self.all) && (!self.check || self.vrrp) {
+        if ((vrrp || self.all) && (!self.check || self.vrrp)) || bfd {
             engines.push(Source::Vrrp);
         }
         let checks = config.has_virtual_servers || config.global.lvs.sync_daemon.is_some();
@@ -205,7 +207,6 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
-            (self.no_bfd, "--no_bfd"),
             (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),

@@ -17,3 +17,4 @@ pub mod privileges;
 pub mod raw;
 pub mod seqpacket;
 pub mod udp;
+pub mod udp_ttl;

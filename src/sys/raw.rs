@@ -242,9 +242,7 @@ impl Sender {
     pub fn open(v6: bool) -> io::Result<Sender> {
         let fd = raw_socket(v6)?;
         // Without this, every advert on the host would also queue here, unread.
-        let nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
-        let program = libc::sock_fprog { len: 1, filter: nothing.as_ptr().cast_mut() };
-        set(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+        hear_nothing(&fd)?;
         // A configured source need not be on the host (an unnumbered interface); then the kernel must not look for it.
         let _ = if v6 {
             set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)
@@ -355,6 +353,13 @@ fn fill_control<T>(header: &mut libc::msghdr, (level, kind): (c_int, c_int), inf
         libc::CMSG_DATA(second).cast::<c_int>().write_unaligned(c_int::from(ttl));
         header.msg_controllen = (libc::CMSG_SPACE(size) + libc::CMSG_SPACE(int)) as _;
     }
+}
+
+/// Has the kernel drop what comes to a socket that only sends.
+pub(super) fn hear_nothing(fd: &OwnedFd) -> io::Result<()> {
+    let nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
+    let program = libc::sock_fprog { len: 1, filter: nothing.as_ptr().cast_mut() };
+    set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 fn raw_socket(v6: bool) -> io::Result<OwnedFd> {

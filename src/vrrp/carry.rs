@@ -49,6 +49,7 @@ impl Engine {
 
     /// One that does not hear us goes on and on: it is not logged each time.
     fn heard_weaker(&mut self, slot: Slot, other: Master, now: Instant, out: &mut Vec<Output>) {
+        self.tell_weaker(slot, now, out);
         let Some(router) = self.router_mut(slot) else { return };
         if now < router.weaker_quiet_until {
             return;
@@ -75,7 +76,11 @@ impl Engine {
     fn send(&mut self, slot: Slot, priority: u8, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let Some(source) = router.machine.primary() else { return };
-        let interface = router.link;
+        let interface = router.port;
+        // Without it, the kernel would choose another.
+        if interface.is_none() && (router.config.vmacs.port().is_some() || router.config.vrf.is_some()) {
+            return;
+        }
         if interface.and_then(|index| self.host.link(index)).is_some_and(|link| !link.admin_up) {
             return;
         }
@@ -158,6 +163,7 @@ impl Engine {
             at,
         }));
         out.push(Output::Changed(RowKey::Instance(name)));
+        self.tell_instance(slot, transition, out);
     }
 
     /// All addresses are wanted on the host from now on.
@@ -172,9 +178,7 @@ impl Engine {
         if !router.config.garp.refresh.is_zero() {
             router.refresh_at = Some(now + router.config.garp.refresh);
         }
-        if router.config.garp.extra_all && !router.config.garp.extra_interval.is_zero() {
-            router.extra_at = Some(now + router.config.garp.extra_interval);
-        }
+        router.extra_at = router.extra_interval().map(|interval| now + interval).or(router.extra_at);
         if router.blocks() {
             self.block(slot, true, out);
         }
@@ -486,9 +490,8 @@ impl Engine {
         if repeat > 0 {
             self.enqueue_all(slot, repeat, now);
         } else if extra_due && let Some(router) = self.router(slot) {
-            let own = router.config.interface.as_ref();
-            let elsewhere = router.held.iter().enumerate().filter(|(_, held)| Some(&held.address.interface) != own);
-            let positions: Vec<u32> = elsewhere.map(|(at, _)| at as u32 + 1).collect();
+            let extra = (1..).zip(&router.held).filter(|(_, held)| router.announced_extra(&held.address.interface));
+            let positions: Vec<u32> = extra.map(|(position, _)| position).collect();
             for position in positions {
                 self.enqueue(slot, position, 1, now);
             }

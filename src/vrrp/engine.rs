@@ -14,7 +14,7 @@ use super::admit;
 use super::announce::Announcer;
 use super::group::Group;
 use super::host::Host;
-use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
+use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output, WantedVmac};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
 use super::routes::{Line, Lines, Place, Which};
@@ -96,6 +96,9 @@ pub struct Engine {
     pub(super) listening: BTreeSet<Listen>,
     /// Interfaces appeared or went: `dispatch` and `listening` must be made again.
     pub(super) sockets_stale: bool,
+    /// The interfaces that were asked for last, and whether others may be wanted by now.
+    pub(super) vmacs: BTreeSet<WantedVmac>,
+    pub(super) vmacs_stale: bool,
     /// Blocked traffic.
     pub(super) blocks: BTreeSet<Block>,
     /// Where in the outputs the new set belongs, if it changed.
@@ -168,6 +171,8 @@ impl Engine {
             counted: Cell::new(false),
             listening: BTreeSet::new(),
             sockets_stale: true,
+            vmacs: BTreeSet::new(),
+            vmacs_stale: true,
             blocks: BTreeSet::new(),
             block_at: None,
             phase: Phase::Waiting,
@@ -320,11 +325,12 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = router.lines.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = router.interfaces.iter().chain(&config.tracked_interfaces).chain(&router.shared);
             let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
-            let named: BTreeSet<&String> =
-                config.interface.iter().chain(tracked).chain(held).chain(&router.watched).collect();
+            let vmacs = config.vmacs.all().map(|vmac| &vmac.name).chain(&config.vrf);
+            let named = config.interface.iter().chain(vmacs).chain(tracked).chain(held).chain(&router.watched);
+            let named: BTreeSet<&String> = named.collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);
             }
@@ -338,6 +344,7 @@ impl Engine {
         }
         self.index = index;
         self.sockets_stale = true;
+        self.vmacs_stale = true;
     }
 
     /// The first `Wake`: what is known of the host now is all of it.
@@ -455,6 +462,9 @@ impl Engine {
             }
             return;
         };
+        if self.router_mut(slot).is_some_and(|it| it.heard_twice(datagram.interface, datagram.source, now)) {
+            return;
+        }
         let Some(router) = self.router(slot) else { return };
         let machine = &router.machine;
         let own = machine.primary() == Some(datagram.source);
@@ -532,6 +542,7 @@ impl Engine {
         let index = link.index;
         let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
+        self.vmacs_stale |= before.as_ref().is_none_or(|before| before.index != index || before.name != name);
         self.look_at_link(index, now);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
@@ -575,6 +586,7 @@ impl Engine {
     fn lost_link(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Output>) {
         self.sockets_stale = true;
         self.lines_lost_link(index, out);
+        self.vmacs_stale = true;
         for slot in self.each_slot() {
             let Some(router) = self.router_mut(slot) else { continue };
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
@@ -588,7 +600,7 @@ impl Engine {
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
             }
-            if router.link == Some(index) {
+            if [router.link, router.port, router.twin].contains(&Some(index)) {
                 self.refresh(slot, now, out);
             }
         }
@@ -616,6 +628,7 @@ impl Engine {
             let link = self.host.link(address.interface);
             concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
             concerned.extend(&self.index.floating);
+            self.vmacs_stale |= address.address.is_ipv6();
         }
         concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
         for slot in concerned {
@@ -625,7 +638,7 @@ impl Engine {
 
     /// Whether an address moves between routers, so that it is nobody's primary address. A static one does not, and an
     /// owner's is an interface's real one, which adverts of the instances beside it are sent from (RFC 3768 section 4.2).
-    fn is_virtual(&self, address: IpAddr) -> bool {
+    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
         let mut holders = self.index.holders.get(&address).into_iter().flatten();
         holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
     }
@@ -641,8 +654,8 @@ impl Engine {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let name = router.config.name.clone();
         let mut changed = false;
-        if router.link != view.link {
-            router.link = view.link;
+        if (router.link, router.port, router.twin) != (view.link, view.port, view.twin) {
+            (router.link, router.port, router.twin) = (view.link, view.port, view.twin);
             router.stale();
             self.sockets_stale = true;
             changed = true;
@@ -667,6 +680,7 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
+        let priority_changed = old != view.priority;
         let faulty = (!router.faults.is_empty(), !view.faults.is_empty());
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
@@ -678,6 +692,9 @@ impl Engine {
         router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
+        if priority_changed {
+            self.tell_priority(slot, out);
+        }
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
@@ -699,6 +716,9 @@ impl Engine {
 
     /// What is said once per input, however many instances it concerned.
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Running {
+            self.settle_vmacs(out);
+        }
         if self.sockets_stale && self.phase == Phase::Running {
             self.sockets_stale = false;
             self.remake_sockets(out);
@@ -715,11 +735,17 @@ impl Engine {
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
             let config = &router.config;
-            if config.interface.is_some() && router.link.is_none() {
+            if (config.interface.is_some() || config.vrf.is_some()) && router.port.is_none() {
                 continue;
             }
-            dispatch.entry((router.link, config.family, config.vrid.get())).or_default().push(slot);
-            listening.insert(match (&config.transport, router.link) {
+            // What comes in by a VRF's socket names the interface in that VRF, which may be any.
+            let at = router.port.filter(|_| config.vrf.is_none());
+            if let (Some(interface), Transport::Multicast { group }) = (router.twin, &config.transport) {
+                dispatch.entry((Some(interface), config.family, config.vrid.get())).or_default().push(slot);
+                listening.insert(Listen::Multicast { interface, group: *group });
+            }
+            dispatch.entry((at, config.family, config.vrid.get())).or_default().push(slot);
+            listening.insert(match (&config.transport, router.port) {
                 (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
                 (Transport::Multicast { .. }, None) => continue,
                 (Transport::Unicast { .. }, interface) => Listen::Unicast { interface, family: config.family },

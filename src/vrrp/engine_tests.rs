@@ -17,6 +17,7 @@ use crate::wire::vrrp::{Cover, Outgoing};
 mod rfc;
 mod stand_down;
 mod times;
+mod vmac;
 
 pub(super) const ETH0: u32 = 2;
 pub(super) const ETH1: u32 = 3;
@@ -59,6 +60,8 @@ pub(super) fn instance(name: &str, vrid: u8, vip: IpAddr) -> Instance {
         version: Version::V2,
         vrid: priority(vrid),
         interface: Some("eth0".into()),
+        vmacs: Default::default(),
+        vrf: None,
         initial_state: InitialState::Backup,
         priority: priority(100),
         advert_interval: Duration::from_secs(1),
@@ -269,6 +272,7 @@ pub(super) fn order(out: &[Output]) -> Vec<&'static str> {
             Output::Announce(_) => Some("announce"),
             Output::Block(_) => Some("block"),
             Output::Listen(_) => Some("listen"),
+            Output::Vmacs(_) => Some("vmacs"),
             _ => None,
         })
         .collect();

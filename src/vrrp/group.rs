@@ -79,6 +79,8 @@ pub(super) struct Group {
     pub index: u32,
     pub state: State,
     pub since: WallTime,
+    /// The state that a mail told last.
+    pub mailed: Option<State>,
     /// Its members in the order of the block.
     pub slots: Vec<Slot>,
     /// How many of its members have faults of their own, and how many are master; kept with every change, as each member
@@ -120,11 +122,11 @@ impl Engine {
             .zip(new)
             .map(|(index, config)| {
                 let before = old.iter().position(|group| group.config.name == config.name);
-                let (state, since) = match before.map(|at| old.swap_remove(at)) {
-                    Some(group) => (group.state, group.since),
-                    None => (State::Init, since),
+                let (state, since, mailed) = match before.map(|at| old.swap_remove(at)) {
+                    Some(group) => (group.state, group.since, group.mailed),
+                    None => (State::Init, since, None),
                 };
-                Group { config: config.clone(), index, state, since, slots: Vec::new(), faulty: 0, masters: 0 }
+                Group { config: config.clone(), index, state, since, mailed, slots: Vec::new(), faulty: 0, masters: 0 }
             })
             .collect();
     }
@@ -318,6 +320,7 @@ impl Engine {
         let name = group.config.name.clone();
         out.push(Output::Edge(Edge::SyncGroup { group: name.clone(), index: group.index, to, at: wall }));
         out.push(Output::Changed(RowKey::SyncGroup(name)));
+        self.tell_group(at, to, out);
     }
 
     /// Rows of groups that track this interface.

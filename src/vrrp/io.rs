@@ -10,7 +10,7 @@ use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{Finding, RowKey, TrackerRuns};
 use crate::bus::run::Fifo;
 use crate::clock::Instant;
-use crate::conf::model::{Address, InstanceName, ScriptId, TrackerKind};
+use crate::conf::model::{Address, Family, InstanceName, ScriptId, TrackerKind, VmacKind};
 
 pub use super::line::{KernelLine, KernelRoute, LineChange, LineKey, LineKind, LineNews, RouteNews, RuleNews};
 
@@ -168,7 +168,21 @@ pub enum Listen {
     /// Join `group` on `interface` and receive protocol 112 there.
     Multicast { interface: IfIndex, group: IpAddr },
     /// Receive protocol 112 sent to this host itself; `interface` `None` is any.
-    Unicast { interface: Option<IfIndex>, family: crate::conf::model::Family },
+    Unicast { interface: Option<IfIndex>, family: Family },
+}
+
+/// An interface that an instance has made for itself (`use_vmac`, `use_ipvlan`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WantedVmac {
+    pub name: String,
+    /// The interface below.
+    pub base: IfIndex,
+    pub family: Family,
+    pub kind: VmacKind,
+    /// The kernel's interface group.
+    pub group: u32,
+    /// An address that it has as long as it is there: what IPv6 solicits neighbours from, or an ipvlan's own.
+    pub own: Option<(IpAddr, u8)>,
 }
 
 /// Traffic to an address that this router holds without accepting it (`no_accept`).
@@ -207,6 +221,8 @@ pub enum Output {
     Announce(Announce),
     /// The complete set to listen on from now on.
     Listen(Vec<Listen>),
+    /// The complete set of interfaces to make and keep from now on. They come back when somebody else takes them away.
+    Vmacs(Vec<WantedVmac>),
     /// The complete set of addresses whose traffic is dropped from now on.
     Block(Vec<Block>),
     /// A row changed and readers should learn of it at once; ask [`Engine::row`](super) for its value when sending.
@@ -220,6 +236,9 @@ pub enum Output {
     },
     Edge(Edge),
     Errand(Errand),
+    /// A configuration was applied: numbers of scripts in errands are its own from here on, and were its predecessor's
+    /// before.
+    NewScripts,
     Reply {
         request: u64,
         reply: Reply,

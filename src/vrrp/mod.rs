@@ -4,7 +4,8 @@
 //! adverts it may hear, [`track`] what scripts, files and interfaces do to it, [`priority`] what it advertises and [`announce`]
 //! when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets, `routes.rs` keeps routes and rules on the host, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `notify.rs` says who else is told, `routes.rs` keeps routes and rules on the host, `command.rs` does what
+//! operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -21,6 +22,9 @@ mod host;
 pub mod io;
 pub mod line;
 pub mod machine;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod priority;
 mod refuse;
 mod reload;
@@ -32,3 +36,4 @@ mod rows;
 pub mod track;
 #[cfg(test)]
 mod track_tests;
+mod vmac;

@@ -42,6 +42,8 @@ impl Engine {
                 }
             }
         }
+        self.delete_groups(&new.sync_groups, out);
+        out.push(Output::NewScripts);
         self.change_lines(STATIC_LINES, &new.static_routes, &new.static_rules, out);
         self.change_statics(&new.static_addresses, out);
         self.track_groups.clone_from(&new.track_groups);
@@ -65,8 +67,8 @@ impl Engine {
             for slot in &added {
                 self.refresh(*slot, now, out);
             }
-            for slot in kept {
-                self.follow_up(slot, now, out);
+            for slot in &kept {
+                self.follow_up(*slot, now, out);
             }
         }
         self.settle(out);
@@ -79,6 +81,7 @@ impl Engine {
                 self.settle_group(at, now, out);
             }
             self.announce(now, out);
+            self.tell_states_again(&kept, out);
         }
         self.settle(out);
         keys.extend(self.keys());
@@ -91,6 +94,8 @@ impl Engine {
         let Some(router) = self.router_mut(slot) else { return };
         let name = router.config.name.clone();
         let deleted = router.config.notify.deleted;
+        // It is the same instance to those who look at rows, but not to a script that manages what the state stands for.
+        let restarts = Some(router.machine.state()).filter(|state| !gone && *state != State::Init);
         let actions = router.machine.handle(Event::Shutdown, now).into_iter().filter_map(|action| match action {
             Action::Report(_) if !gone => None,
             Action::Report(Transition { from, .. }) => {
@@ -103,6 +108,10 @@ impl Engine {
         });
         let actions: Actions = actions.collect();
         self.carry_out(slot, actions, now, out);
+        if let Some(from) = restarts {
+            let to = if deleted { State::Deleted } else { State::Fault };
+            self.tell_instance(slot, Transition { from, to, reason: Reason::Reload }, out);
+        }
         self.block(slot, false, out);
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         if let Some(at) = router.armed {
@@ -135,7 +144,7 @@ impl Engine {
         router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
-        router.lines = track::lines(new);
+        router.interfaces = track::lines(new);
         router.stale();
 
         self.change_lines(slot, &new.routes, &new.rules, out);
@@ -155,7 +164,7 @@ impl Engine {
         if !master || router.config.garp.refresh.is_zero() {
             router.refresh_at = None;
         }
-        if !master || router.config.garp.extra_interval.is_zero() || !router.config.garp.extra_all {
+        if !master || router.extra_interval().is_none() {
             router.extra_at = None;
         }
         for (at, held) in leaving {
@@ -173,8 +182,8 @@ impl Engine {
             if router.refresh_at.is_none() && !garp.refresh.is_zero() {
                 router.refresh_at = Some(now + garp.refresh);
             }
-            if router.extra_at.is_none() && garp.extra_all && !garp.extra_interval.is_zero() {
-                router.extra_at = Some(now + garp.extra_interval);
+            if router.extra_at.is_none() {
+                router.extra_at = router.extra_interval().map(|interval| now + interval);
             }
             if router.blocks() {
                 self.block(slot, true, out);
@@ -224,6 +233,6 @@ fn same_router(old: &Instance, new: &Instance) -> bool {
         (Unicast { .. }, Unicast { .. }) => true,
         _ => false,
     };
-    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone());
+    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone(), it.vmacs.clone(), it.vrf.clone());
     transport && key(old) == key(new)
 }

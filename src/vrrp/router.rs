@@ -16,7 +16,7 @@ use super::priority;
 use super::routes::Lines;
 use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
-use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
+use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Address, Auth, Instance, Priority, Track, TrackedInterface, Transport};
 use crate::wire::vrrp::Outgoing;
@@ -33,6 +33,12 @@ pub struct Router {
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
+    /// Where adverts leave and are heard: [`Self::link`], or the instance's own interface on it.
+    pub port: Option<IfIndex>,
+    /// With `vmac_xmit_base`, the interface that hears what others send from the virtual MAC: the kernel gives it that alone.
+    pub twin: Option<IfIndex>,
+    /// Whom the base heard last, and when: the twin hears the same once more.
+    pub heard_below: Option<(IpAddr, Instant)>,
     /// Advertised addresses, sorted.
     pub listed: Vec<IpAddr>,
     /// Virtual addresses, then excluded ones: position is index plus one.
@@ -80,6 +86,10 @@ pub struct Router {
     pub told: [Told; Rejected::KINDS],
     /// Weaker masters heard while master are not logged before.
     pub weaker_quiet_until: Instant,
+    /// Scripts and FIFOs do not hear of the next one before.
+    pub weaker_told_until: Instant,
+    /// The state that a mail told last.
+    pub mailed: Option<State>,
     /// The same for preempt delays that start.
     pub delay_quiet_until: Instant,
     /// The same for a silence that its sync group does not act on.
@@ -87,7 +97,7 @@ pub struct Router {
     /// Place of its sync group among the engine's.
     pub group: Option<usize>,
     /// Interfaces that it tracks by itself, [`track::lines`].
-    pub lines: Vec<TrackedInterface>,
+    pub interfaces: Vec<TrackedInterface>,
     /// What its group tracks, for every member.
     pub shared: Vec<TrackedInterface>,
     pub shared_tracks: Vec<Track>,
@@ -180,6 +190,8 @@ pub enum Fault {
     /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
     AhNotBuilt,
     Tracked(String),
+    /// What has the name of the instance's own interface is not that.
+    Foreign(String),
     /// An interface that an address, a route or a rule is on.
     Carried(String),
     Tracker(Culprit),
@@ -198,6 +210,7 @@ impl Fault {
             | Fault::InterfaceDown(_)
             | Fault::NoMulticast(_)
             | Fault::Tracked(_)
+            | Fault::Foreign(_)
             | Fault::Carried(_)
             | Fault::Watched(_)
             | Fault::Lost(_) => Reason::InterfaceDown,
@@ -218,6 +231,9 @@ impl fmt::Display for Fault {
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
             Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
+            Fault::Foreign(name) => {
+                write!(f, "interface {name} is not the one that use_vmac needs: remove or rename it")
+            }
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
             Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
             Fault::Tracker(culprit) => write!(f, "{culprit}"),
@@ -231,6 +247,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct View {
     pub link: Option<IfIndex>,
+    pub port: Option<IfIndex>,
+    pub twin: Option<IfIndex>,
     pub primary: Option<IpAddr>,
     pub priority: Priority,
     pub faults: Faults,
@@ -244,6 +262,9 @@ impl Router {
             machine: Machine::new(Settings::from(config), config.priority),
             base: config.priority,
             link: None,
+            port: None,
+            twin: None,
+            heard_below: None,
             listed: listed(config),
             held,
             installed: 0,
@@ -271,10 +292,12 @@ impl Router {
             counted: Cell::new(false),
             told: Default::default(),
             weaker_quiet_until: Instant::ZERO,
+            weaker_told_until: Instant::ZERO,
+            mailed: None,
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
             group: None,
-            lines: track::lines(config),
+            interfaces: track::lines(config),
             shared: Vec::new(),
             shared_tracks: Vec::new(),
             waits: false,
@@ -310,10 +333,12 @@ impl Router {
             }
         }
         let index = link.map(|link| link.index);
-        let primary = self.find_primary(host, index, ours);
+        let port = self.examine_vmac(host, index, &mut faults);
+        let home = self.source_interface(index, port);
+        let primary = self.find_primary(host, home, ours);
         let source_missing = match config.source {
-            Some(source) => config.track_source && !host.has_source(index, source),
-            None => primary.is_none() && index.is_some(),
+            Some(source) => config.track_source && !host.has_source(home, source),
+            None => primary.is_none() && home.is_some(),
         };
         if source_missing {
             faults.push(Fault::SourceMissing);
@@ -330,7 +355,7 @@ impl Router {
         faults.extend(self.watched.iter().filter(down).cloned().map(Fault::Watched));
         faults.extend(self.lost.iter().cloned().map(Fault::Lost));
         let mut weights = 0;
-        for tracked in track::counting(&self.lines, &self.shared) {
+        for tracked in track::counting(&self.interfaces, &self.shared) {
             match track::of_interface(tracked, host.is_up(&tracked.interface)) {
                 Effect::Nothing | Effect::Wait => {}
                 Effect::Fault if track::carried(config).contains(&tracked.interface.as_str()) => {
@@ -354,7 +379,7 @@ impl Router {
             Some(_) => Priority::MIN,
             None => priority::effective(self.base, weights),
         };
-        View { link: index, primary, priority, faults, waits }
+        View { link: index, port, twin: self.find_twin(host, index), primary, priority, faults, waits }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {

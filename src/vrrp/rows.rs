@@ -59,7 +59,8 @@ impl Engine {
                 let (config, installed) = (line.rule()?.clone(), line.installed);
                 Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed })))
             }
-            RowKey::Group(_)
+            RowKey::Bfd(_)
+            | RowKey::Group(_)
             | RowKey::Service(_)
             | RowKey::Server(_)
             | RowKey::Ipvs

@@ -18,7 +18,7 @@ use super::router::{LOG_PAUSE, Router};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Finding, Reason, RowKey, TrackerRuns};
 use crate::clock::Instant;
-use crate::conf::model::{Instance, Track, TrackedInterface, TrackerKind};
+use crate::conf::model::{Instance, Track, TrackScript, TrackedInterface, TrackerKind};
 
 /// What one tracker does to its instance at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,9 @@ pub fn carried(config: &Instance) -> Vec<&str> {
     let rules = config.rules.iter().filter(|rule| !rule.no_track).flat_map(|rule| [&rule.input, &rule.output]);
     let rules = rules.filter_map(Option::as_deref);
     let all = addresses.map(|address| address.interface.as_str()).chain(routes).chain(rules);
-    let mut carried: Vec<&str> = all.filter(|name| config.interface.as_deref() != Some(*name)).collect();
+    // Interfaces of its own are up when those below are.
+    let below = |name| config.vmacs.all().find(|vmac| vmac.name == name).map_or(name, |vmac| vmac.base.as_str());
+    let mut carried: Vec<&str> = all.map(below).filter(|name| config.interface.as_deref() != Some(*name)).collect();
     carried.sort_unstable();
     carried.dedup();
     carried
@@ -246,6 +248,11 @@ impl Engine {
         if self.trackers.weight(kind, name).is_none() {
             return;
         }
+        // As Keepalived: `init_fail` is nothing that an instance acts on before the first run.
+        let assumed = finding == Finding::Bad && runs.success + runs.failure + runs.timeout == 0;
+        let fails_first = |it: &TrackScript| it.name == name && it.init_fail;
+        let assumed = assumed && kind == TrackerKind::Script && self.trackers.scripts.iter().any(fails_first);
+        let finding = if assumed { Finding::Unknown } else { finding };
         let key = RowKey::Tracker(kind, name.to_owned());
         let News::Changed { tell } = self.found.put(kind, name, finding, runs, now) else {
             out.push(Output::Counted(key));

@@ -44,7 +44,7 @@ fn trackers() -> Trackers {
             location: location.clone(),
             name: name.clone(),
             path: "it".to_owned(),
-            parameters: String::new(),
+            parameters: vec![],
             parameter_match: crate::conf::model::ParameterMatch::None,
             full_command: false,
             weight: 0,
@@ -59,7 +59,14 @@ fn trackers() -> Trackers {
 }
 
 fn file(location: &Location, name: &str) -> TrackFile {
-    TrackFile { location: location.clone(), name: name.to_owned(), path: "/it".to_owned(), weight: 1, reverse: false }
+    TrackFile {
+        location: location.clone(),
+        name: name.to_owned(),
+        path: "/it".to_owned(),
+        weight: 1,
+        reverse: false,
+        init: None,
+    }
 }
 
 fn track(kind: TrackerKind, weight: i32) -> Track {
@@ -115,6 +122,24 @@ fn an_instance_whose_script_fails_at_first_goes_from_init_to_fault() {
     assert_eq!(bench.row("VI_1").faults, ["script it fails"]);
     let out = bench.say(script_is(Finding::Good), 3000);
     assert_eq!(edges(&out), [(State::Fault, State::Backup, Reason::Tracker)]);
+}
+
+#[test]
+fn a_script_with_init_fail_is_awaited_as_any_other_and_its_weight_counts_after_its_first_run() {
+    let with = |weight| {
+        let mut config = tracking(vec![track(TrackerKind::Script, weight)]);
+        config.trackers.scripts[0].init_fail = true;
+        config
+    };
+    let (mut bench, _) = Bench::started(&with(0));
+    assert_eq!(edges(&bench.say(script_is(Finding::Bad), 100)), vec![], "it is only assumed to fail");
+    assert_eq!(edges(&bench.say(script_is(Finding::Good), 200)), [(State::Init, State::Backup, Reason::Startup)]);
+    let (mut bench, _) = Bench::started(&with(-10));
+    bench.say(script_is(Finding::Bad), 100);
+    assert_eq!(effective(&bench, "VI_1"), 100);
+    let runs = TrackerRuns { failure: 1, ..TrackerRuns::default() };
+    bench.say(Input::Found { kind: TrackerKind::Script, name: "it".to_owned(), finding: Finding::Bad, runs }, 200);
+    assert_eq!(effective(&bench, "VI_1"), 90);
 }
 
 #[test]

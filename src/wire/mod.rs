@@ -4,6 +4,7 @@
 
 pub mod agentx;
 pub mod arp;
+pub mod bfd;
 pub mod checksum;
 pub mod dns;
 pub mod icmp;

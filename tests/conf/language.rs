@@ -257,9 +257,11 @@ fn tracked_interfaces_carry_weight_and_direction() {
 
 #[test]
 fn notify_commands_are_kept_as_the_mib_shows_them() {
-    let loaded = load(&instance("    notify_master \"/usr/bin/x 'it is' don\\'t\" root\n    notify_deleted"));
+    let text = instance("    notify_master \"/usr/bin/x 'it is' don\\'t\" root\n    notify_deleted");
+    let memory = Memory::default().with("k.conf", text).with("/usr/bin/x", "").mode("/usr/bin/x", 0o755);
+    let loaded = conf::load("k.conf", &Options::default(), &memory, &TwoInterfaces);
     let notify = &loaded.config.instances[0].notify;
-    assert_eq!(notify.master.as_deref(), Some("'/usr/bin/x' 'it is' 'don'\\''t'"));
+    assert_eq!(notify.master.as_ref().map(|script| script.text.as_str()), Some("'/usr/bin/x' 'it is' 'don'\\''t'"));
     assert!(notify.deleted && notify.deleted_script.is_none());
 }
 
@@ -275,12 +277,12 @@ fn interfaces_have_delays_and_up_is_at_once_unless_it_is_said() {
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
     let loaded = load(&format!(
         "{}{}",
-        instance("    notify_stop /x"),
-        instance("    notify_stop /x").replace("VI_1", "B").replace("51", "52")
+        instance("    linkbeat_use_polling\n    vmac_xmit_base"),
+        instance("    linkbeat_use_polling").replace("VI_1", "B").replace("51", "52")
     ));
     let listed: Vec<_> =
         loaded.config.not_built.iter().map(|each| (each.directive.as_str(), each.location.line)).collect();
-    assert_eq!(listed, [("vrrp_instance/notify_stop", 4)]);
+    assert_eq!(listed, [("vrrp_instance/linkbeat_use_polling", 4), ("vrrp_instance/vmac_xmit_base", 5)]);
 }
 
 #[test]

@@ -304,14 +304,16 @@ fn a_process_is_what_keepalived_makes_of_its_lines() {
         let it = process(lines);
         (it.path, it.parameters, it.parameter_match, it.full_command)
     };
-    let of = |path: &str, parameters: &str, way, full| (path.to_owned(), parameters.to_owned(), way, full);
-    assert_eq!(compared("process sleep"), of("sleep", "", ParameterMatch::None, false));
-    assert_eq!(compared("process sleep\nfull_command"), of("sleep", "", ParameterMatch::None, true));
-    assert_eq!(compared("process \"a b\" c \"d e\""), of("a b", "c d e", ParameterMatch::Exact, true));
-    assert_eq!(compared("process sleep\nparam_match"), of("sleep", "", ParameterMatch::Exact, true));
+    let of = |path: &str, parameters: &[&str], way, full| {
+        (path.to_owned(), parameters.iter().map(ToString::to_string).collect::<Vec<_>>(), way, full)
+    };
+    assert_eq!(compared("process sleep"), of("sleep", &[], ParameterMatch::None, false));
+    assert_eq!(compared("process sleep\nfull_command"), of("sleep", &[], ParameterMatch::None, true));
+    assert_eq!(compared("process \"a b\" c \"d e\""), of("a b", &["c", "d e"], ParameterMatch::Exact, true));
+    assert_eq!(compared("process sleep\nparam_match"), of("sleep", &[], ParameterMatch::Exact, true));
     assert_eq!(
         compared("process sleep a\nparam_match partial\nparam_match initial"),
-        of("sleep", "a", ParameterMatch::Initial, true)
+        of("sleep", &["a"], ParameterMatch::Initial, true)
     );
 }
 

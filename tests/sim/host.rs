@@ -591,7 +591,8 @@ impl Host {
                 Output::Edge(Edge::BadPacket { .. } | Edge::Tracker { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
-                Output::Errand(_) => {}
+                Output::Errand(_) | Output::NewScripts => {}
+                Output::Vmacs(_) => unreachable!("nobody asked for a virtual MAC"),
                 Output::TakenOver { due } => assert!(due <= self.local(time)),
                 Output::Reply { .. } | Output::Log(_) => {}
             }

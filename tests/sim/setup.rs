@@ -34,6 +34,8 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         version,
         vrid: Priority::new(number + 1).expect("not zero"),
         interface: Some("eth0".into()),
+        vmacs: Default::default(),
+        vrf: None,
         initial_state: InitialState::Backup,
         priority: Priority::new(100).expect("not zero"),
         advert_interval: Duration::from_millis(interval),

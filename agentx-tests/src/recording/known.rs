@@ -25,10 +25,6 @@ const fn event(title: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Event(title), why }
 }
 
-const fn stream(title: &'static str, stream: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Stream(title, stream), why }
-}
-
 const fn request(begin: &'static str, why: &'static str) -> NotYet {
     NotYet { at: At::Request(begin), why }
 }
@@ -262,25 +258,7 @@ const SYNC_TRACKING_REWRITES: &[Rewrite] = &[
         why: B4,
     },
 ];
-const SYNC_TRACKING_NOT_YET: &[NotYet] = &[
-    object(".2.3.1.8.1", TRACKERS_RUN),
-    object(".2.3.1.8.2", TRACKERS_RUN),
-    object(".2.3.1.8.4", TRACKERS_RUN),
-    object(".2.3.1.8.5", TRACKERS_RUN),
-    object(".2.9.1.6", TRACKERS_RUN),
-    object(".2.13.1.4.1", TRACKERS_RUN),
-    object(".2.18.1.3.1", "BFD is not built yet"),
-    request("--- priorities before", TRACKERS_RUN),
-    request("--- effective", TRACKERS_RUN),
-    event("chk_fatal fails: the whole group G_ONE goes to FAULT", TRACKERS_RUN),
-    event("chk_fatal passes again", TRACKERS_RUN),
-    stream("start", "G_ONE", "with scripts to wait for, the instances leave init one by one and the group after them"),
-    stream("start", "G_TWO", VI_D_LAST),
-    stream("eth2 back", "G_TWO", VI_D_LAST),
-];
-
-const VI_D_LAST: &str = "with the weight of its process VI_D has the lowest priority and is the last to be ready";
-const TRACKERS_RUN: &str = "scripts and files are not run and read yet, and give no weight";
+const SYNC_TRACKING_NOT_YET: &[NotYet] = &[];
 
 /// 04-routes-rules.
 pub static ROUTES_RULES: Scenario = Scenario {
@@ -397,7 +375,7 @@ pub static VMAC_UNICAST: Scenario = Scenario {
         (".12.35.1 ", "V3_NOACCEPT"),
     ],
     sysor: recorded!("05-vmac-unicast", "sysor.txt"),
-    not_yet: VMAC_UNICAST_NOT_YET,
+    not_yet: &[],
 };
 
 const VMAC_UNICAST_DIFFERENCES: &[Difference] = &[
@@ -477,15 +455,6 @@ const VMAC_UNICAST_REWRITES: &[Rewrite] = &[
         why: "a SET of 255 is in force when it is answered",
     },
 ];
-const VMAC_UNICAST_NOT_YET: &[NotYet] = &[
-    object(".2.3.1.10.1", VMACS),
-    object(".2.3.1.10.2", VMACS),
-    object(".2.6.1.8.1", VMACS),
-    object(".2.6.1.8.2", VMACS),
-];
-
-const VMACS: &str = "VMACs are not built yet: the instance is on its interface";
-
 /// 07-v3-rfc6527.
 pub static V3_RFC6527: Scenario = Scenario {
     configuration: recorded!("07-v3-rfc6527", "keepalived.conf"),

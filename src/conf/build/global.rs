@@ -31,6 +31,9 @@ pub struct Defaults {
     pub smtp_alert: bool,
     /// Interface and instance of `lvs_sync_daemon`.
     pub sync_daemon: Option<(String, String)>,
+    /// `vmac_prefix` and `vmac_addr_prefix`: how made up names of interfaces begin.
+    pub vmac_prefix: Option<String>,
+    pub vmac_addr_prefix: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -75,6 +78,8 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], options: &Options) -> (G
         check_unicast_src: false,
         smtp_alert: false,
         sync_daemon: None,
+        vmac_prefix: None,
+        vmac_addr_prefix: None,
     };
     top_level(builder, nodes, &mut global);
     global.lvs = super::lvs::build(builder, nodes);
@@ -313,6 +318,9 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
             set(&mut global.nftables_priority, priority);
         }
         "nftables_counters" => global.nftables_counters = true,
+        "disable_local_igmp" => global.disable_local_igmp = true,
+        "vmac_prefix" => once(builder, node, &mut defaults.vmac_prefix),
+        "vmac_addr_prefix" => once(builder, node, &mut defaults.vmac_addr_prefix),
         "vrrp_priority" | "vrrp_no_swap" | "vrrp_rt_priority" | "vrrp_rlimit_rttime" | "vrrp_cpu_affinity" => {
             realtime(node, node.name().trim_start_matches("vrrp_"), &mut global.realtime);
         }
@@ -393,6 +401,14 @@ pub fn version(node: &Node) -> Option<Version> {
 
 pub fn micros(value: u64) -> Duration {
     Duration::from_micros(value)
+}
+
+/// The first one counts.
+fn once(builder: &mut Builder<'_>, node: &Node, place: &mut Option<String>) {
+    match place {
+        None => *place = node.text().map(str::to_owned),
+        Some(_) => builder.already_set(node),
+    }
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -4,12 +4,14 @@
 //! in [`held`]; what VRRP tracks besides interfaces is in [`tracking`].
 
 mod address;
+mod bfd;
 mod check;
 mod global;
 mod group;
 mod held;
 mod instance;
 mod lvs;
+mod notify;
 mod routing;
 mod scripts;
 mod track_group;
@@ -63,6 +65,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     track_group::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
+    notify::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
     tracking::references(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }

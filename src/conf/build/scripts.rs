@@ -167,7 +167,7 @@ fn default_identity(
     None
 }
 
-fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<Identity, Diagnostic> {
+pub fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<Identity, Diagnostic> {
     let unknown = |what: &str, word: &Word| {
         Diagnostic::error("no-user", word.span, format!("no {what} {} on this host", word.text))
     };

@@ -21,7 +21,8 @@ const LISTS: [(&str, TrackerKind); 4] = [
 
 /// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
-    let mut trackers = trackers::build(builder, nodes, scripts);
+    let (mut trackers, sessions) = trackers::build(builder, nodes, scripts);
+    config.bfd = sessions;
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
     for group in &mut config.sync_groups {
         let owner = config.instances.iter().find(|it| it.priority == Priority::MAX && group.members.contains(&it.name));
@@ -49,7 +50,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
 }
 
 /// The first block of a name, which is the one that counts.
-fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
+pub fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
     nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 

@@ -1,6 +1,6 @@
 //! The lines of address, route and rule blocks.
 
-use super::Effect::{Built, NotBuilt, Nothing};
+use super::Effect::{Built, Nothing};
 use super::Kind::*;
 use super::Missing::{Fatal, Warn};
 use super::Repeat::{Many, Once};
@@ -24,7 +24,7 @@ pub static ROWS: &[Row] = &[
     row(&["<addr-entry>"], "no_track", &[], Flag, Warn, Once, Built, "off", "Do not react to removal of the address"),
     row(&["<addr-entry>"], "preferred_lft", &[], Words(&[one("secs", Lifetime)]), Warn, Once, Built, "IPv6 /128: 0 (deprecated); other IPv6: forever", "Preferred lifetime"),
     row(&["<addr-entry>"], "track_group", &[], Words(&[one("name", Str)]), Warn, Once, Built, "none", "Static only: instances that follow this address"),
-    row(&["<addr-entry>"], "use_vmac", &[], Flag, Warn, Once, NotBuilt, "off", "VIP only: put the address on a VMAC of its interface"),
+    row(&["<addr-entry>"], "use_vmac", &[], Flag, Warn, Once, Built, "off", "VIP only: put the address on a VMAC of its interface"),
     row(&["<route-entry>"], "<type>", &[], Words(&[one("type", Str)]), Fatal, Once, Built, "unicast", "Optional route type before the destination"),
     row(&["<route-entry>"], "<destination>", &[Alias("to")], Words(&[one("prefix", Prefix)]), Fatal, Once, Built, "none (required)", "Destination"),
     row(&["<route-entry>"], "inet6", &[], Flag, Warn, Once, Built, "from addresses", "Force IPv6"),

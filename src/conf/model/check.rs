@@ -235,7 +235,7 @@ pub enum Check {
     Udp(UdpCheck),
     Ping(Target),
     File(FileCheck),
-    /// Name of a `bfd_instance`. There is no BFD yet: such a checker never fails and the log says so.
+    /// Name of a `bfd_instance`, which the vrrp process tells of.
     Bfd(String),
 }
 

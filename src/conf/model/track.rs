@@ -157,7 +157,7 @@ pub enum ParameterMatch {
     Initial,
 }
 
-/// What tracking needs to know of a `bfd_instance`; one that is for checkers only is none. There are no sessions yet.
+/// What tracking needs to know of a `bfd_instance`; one that is for checkers only is none. See [`BfdSession`](super::BfdSession).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackBfd {
     pub location: Location,

@@ -361,7 +361,14 @@ impl Bridge {
             (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
             (ToChild::StreamReleased { endpoint }, _) => self.stream_released(&endpoint),
             (ToChild::Textfile { number, error }, fd) => self.textfile_opened(number, opened(error, fd)),
-            (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
+            (
+                ToChild::Start { .. }
+                | ToChild::Peer(_)
+                | ToChild::Reload { .. }
+                | ToChild::Control
+                | ToChild::Occasion(_),
+                _,
+            ) => {
                 error!("the supervisor said something at the wrong time");
             }
         }

@@ -295,8 +295,11 @@ impl Driver {
             }
             Woken::Runner(PeerWoken::Writable) => self.runner.flush(),
             Woken::Vrrp(PeerWoken::Readable) => {
-                for ToChecks::State { instance, state } in self.vrrp.hear() {
-                    self.tell(Input::Vrrp { instance, state });
+                for message in self.vrrp.hear() {
+                    self.tell(match message {
+                        ToChecks::State { instance, state } => Input::Vrrp { instance, state },
+                        ToChecks::Bfd { session, up } => Input::Bfd { session, up },
+                    });
                 }
             }
             Woken::Vrrp(PeerWoken::Writable) => self.vrrp.flush(),
@@ -347,9 +350,6 @@ impl Driver {
         };
         for complaint in self.probes.configure(checks(), generation) {
             error!("{complaint}");
-        }
-        if checks().any(|check| matches!(check, Check::Bfd(_))) {
-            warn!("BFD_CHECK is understood, and never fails: there is no BFD yet");
         }
         let files: BTreeMap<String, PathBuf> = checks()
             .filter_map(|check| match check {
@@ -606,6 +606,11 @@ impl Driver {
                     let message = ToRunner::Notify { config: self.config, script, lane, arguments: Vec::new() };
                     if !self.runner.say(&message) {
                         error!("a notify script could not be run: the runner process does not take it");
+                    }
+                }
+                Output::Line { fifo, text } => {
+                    if !self.runner.say(&ToRunner::Line { config: self.config, fifo, text }) {
+                        error!("a line for a FIFO is lost: the runner process does not take it");
                     }
                 }
                 Output::Mail(_) if !self.mails => {}

@@ -14,7 +14,7 @@ use crate::conf::model::ScriptEntry;
 use crate::sys::children;
 
 /// What is to be executed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Program and arguments; the program by path, or by name to be found in `PATH`.
     pub words: Vec<String>,

@@ -1,13 +1,15 @@
-//! The runner: scripts as their users, and mail. It takes numbers of scripts from the engines, never command lines.
+//! The runner: scripts as their users, FIFOs, and mail. It takes numbers of scripts from the engines, never command lines.
 //!
 //! One tokio runtime on one thread, and a few threads that start scripts (`launch`): a file system that does not answer
 //! holds up those and nothing else. Who runs, waits or must end is kept in [`script`]. It keeps the capabilities to be
 //! somebody else and to kill; what it executes as root has all that root has. What VRRP tracks is looked at from here,
 //! too: [`trackers`].
 
+mod fifo;
 mod files;
 mod launch;
 mod mail;
+mod occasion;
 mod processes;
 mod script;
 mod tell;
@@ -20,18 +22,20 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::fifo::{Fifos, Opened};
 use self::mail::Mailer;
+use self::occasion::Occasions;
 use self::script::{Output, RunId, Runs};
 use self::tell::Teller;
 use self::trackers::{Errand, Trackers};
-use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
+use super::lifecycle::{Channel, Heard, Occasion, ToChild, ToSupervisor};
 use super::link::sleep_until;
 use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, Source};
-use crate::bus::run::{FromRunner, ToRunner};
+use crate::bus::run::{Fifo, FromRunner, ToRunner};
 use crate::bus::timing::RunnerPulse;
 use crate::clock::{self, Instant};
 use crate::conf::model::Config;
@@ -119,8 +123,8 @@ fn prepare() -> std::io::Result<()> {
     }
     // Root's scripts may lie where only their owner gets, and are looked at and started from here.
     let scripts = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
-    // The kernel tells of processes to those who may administer its network.
-    let wanted = scripts.into_iter().chain([Capability::NetAdmin]);
+    // FIFOs may belong to somebody else. The kernel tells of processes to those who may administer its network.
+    let wanted = scripts.into_iter().chain([Capability::Chown, Capability::NetAdmin]);
     let kept: Vec<Capability> = wanted.filter(|&capability| privileges::has(capability)).collect();
     privileges::limit(&kept)
 }
@@ -138,6 +142,8 @@ struct Runner {
     runs: Runs,
     outputs: Vec<Output>,
     mailer: Mailer,
+    fifos: Fifos,
+    occasions: Occasions,
     launched: mpsc::UnboundedReceiver<Launched>,
     launcher: mpsc::UnboundedSender<Launched>,
     buffer: Vec<u8>,
@@ -171,6 +177,8 @@ enum Woken {
     /// Something was found.
     Tracker,
     MailDone,
+    /// A FIFO was opened, or one has room again.
+    Fifo(Option<Opened>),
     Time,
 }
 
@@ -199,6 +207,8 @@ impl Runner {
             runs: Runs::default(),
             outputs: Vec::new(),
             mailer: Mailer::start(),
+            fifos: Fifos::new(),
+            occasions: Occasions::default(),
             launched,
             launcher,
             buffer: vec![0; FRAME_MAX],
@@ -221,6 +231,10 @@ impl Runner {
                     self.runs.reap(now, &mut self.outputs);
                 }
                 Woken::Bridge => self.bridge.part(),
+                Woken::Fifo(Some(opened)) => {
+                    self.fifos.opened(opened, &mut self.runs, clock::now(), &mut self.outputs);
+                }
+                Woken::Fifo(None) => self.fifos.pump(),
                 Woken::Tracker | Woken::MailDone | Woken::Time => {}
             }
             let now = clock::now();
@@ -230,12 +244,16 @@ impl Runner {
             if self.runs.deadline().is_some_and(|at| at <= now) {
                 self.runs.on_time(now, &mut self.outputs);
             }
+            if self.occasions.shutdown_is_due(&self.runs, now) {
+                self.occasion(Occasion::Shutdown);
+            }
             self.perform();
             self.tell_vrrp(now);
             self.bridge.tell(now, || RunnerPulse {
                 at: clock::wall(),
                 scripts: self.runs.notified(),
                 mails: self.mailer.delivered(),
+                fifos: self.fifos.delivered(),
                 logged: logging::counts(),
             });
             if self.has_left(now) {
@@ -252,6 +270,7 @@ impl Runner {
             self.runs.deadline(),
             self.leaving.map(|leaving| leaving.until),
             self.bridge.deadline(),
+            self.occasions.deadline(),
             self.trackers.deadline(listened_to),
         ];
         let deadline = own.into_iter().flatten().min();
@@ -267,6 +286,7 @@ impl Runner {
             () = Peer::readable(vrrp) => Woken::Readable(Role::Vrrp),
             () = Peer::readable(checks) => Woken::Readable(Role::Checks),
             () = self.bridge.spoken_to() => Woken::Bridge,
+            fifo = self.fifos.woken() => Woken::Fifo(fifo),
             () = self.trackers.next() => Woken::Tracker,
             () = self.mailer.idle(), if leaving && !self.mailer.is_idle() => Woken::MailDone,
             () = sleep_until(deadline) => Woken::Time,
@@ -290,7 +310,12 @@ impl Runner {
                         });
                     }
                     Output::Answer(Role::Runner, FromRunner::Ran { request, ended, .. }) => {
-                        self.trackers.ended(request, &ended);
+                        match Occasions::ended(request, &ended) {
+                            Some(occasion) => {
+                                let _ = self.channel.send(&ToSupervisor::OccasionOver(occasion), None);
+                            }
+                            None => self.trackers.ended(request, &ended),
+                        }
                     }
                     Output::Answer(asker, answer) => self.answer(asker, &answer),
                 }
@@ -315,6 +340,8 @@ impl Runner {
 
     fn configure(&mut self, generation: ConfigGeneration, config: &Config) {
         self.runs.configure(generation, config);
+        self.occasions.configure(generation, config);
+        self.fifos.configure(generation, config, &mut self.runs, clock::now());
         if self.options.engines(config).contains(&Source::Vrrp) {
             self.trackers.configure(generation, config);
         }
@@ -345,6 +372,11 @@ impl Runner {
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),
+            (ToChild::Occasion(Occasion::Startup), _) => self.occasion(Occasion::Startup),
+            (ToChild::Occasion(Occasion::Shutdown), _) => {
+                self.hear_last_words();
+                self.occasions.wait_for_notify_scripts(STOP_PATIENCE, clock::now());
+            }
             (ToChild::Signal(_), _) => {}
             (_, _) => error!("the supervisor said something at the wrong time"),
         }
@@ -367,11 +399,7 @@ impl Runner {
 
     fn leave(&mut self) {
         if self.leaving.is_none() {
-            // The engines have gone by now: what they said last is here or never comes.
-            for _ in 0..LAST_TURNS {
-                self.read_peer(Role::Vrrp);
-                self.read_peer(Role::Checks);
-            }
+            self.hear_last_words();
             let now = clock::now();
             self.leaving = Some(Leaving { until: now + STOP_PATIENCE, let_go: false });
             self.trackers.stop();
@@ -380,14 +408,32 @@ impl Runner {
         }
     }
 
+    /// The engines have gone by now: what they said last is here or never comes.
+    fn hear_last_words(&mut self) {
+        for _ in 0..LAST_TURNS {
+            self.read_peer(Role::Vrrp);
+            self.read_peer(Role::Checks);
+        }
+    }
+
+    fn occasion(&mut self, occasion: Occasion) {
+        if !self.occasions.run(occasion, &mut self.runs, clock::now(), &mut self.outputs) {
+            let _ = self.channel.send(&ToSupervisor::OccasionOver(occasion), None);
+        }
+    }
+
     fn has_left(&mut self, now: Instant) -> bool {
         let Some(leaving) = self.leaving else { return false };
-        if self.runs.is_idle() && self.mailer.is_idle() {
+        if self.fifos.is_idle() {
+            self.fifos.close();
+        }
+        if self.runs.is_idle() && self.mailer.is_idle() && self.fifos.is_idle() {
             return true;
         }
         if !leaving.let_go && now >= leaving.until {
             self.leaving = Some(Leaving { until: now + LAST_START, let_go: true });
             self.mailer.give_up();
+            self.fifos.close();
             self.runs.let_go(now, &mut self.outputs);
             self.perform();
         }
@@ -469,8 +515,13 @@ impl Runner {
                 self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);
             }
             ToRunner::Mail { subject, body } => self.mailer.push(subject, body),
-            // The load process refuses nothing that has FIFOs; it says that they are not built.
-            ToRunner::Line { .. } => error!("the {} process has a line for a FIFO: there is none", asker.name()),
+            ToRunner::Line { fifo, text, .. } if !speaks_for_itself(asker, fifo, &text) => {
+                error!("the {} process has a line for {fifo:?} that is not its own; it is not written", asker.name());
+            }
+            ToRunner::Line { config, fifo, text } => {
+                self.catch_up(config);
+                self.fifos.line(fifo, &text);
+            }
         }
     }
 
@@ -514,6 +565,15 @@ impl Runner {
             }
         }
     }
+}
+
+/// Whether a line is one that this process may write: who reads it believes it.
+fn speaks_for_itself(asker: Role, fifo: Fifo, text: &str) -> bool {
+    let (own, words) = match asker {
+        Role::Checks => (Fifo::Checks, ["VS ", "RS "]),
+        _ => (Fifo::Vrrp, ["INSTANCE ", "GROUP "]),
+    };
+    (fifo == own || fifo == Fifo::Both) && words.iter().any(|word| text.starts_with(word))
 }
 
 impl Peer {

@@ -14,7 +14,7 @@ use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant, WallTime};
 use crate::process::beside;
 use crate::process::control::ControlSocket;
-use crate::process::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor};
+use crate::process::lifecycle::{Channel, ChannelError, Occasion, Sheet, ToChild, ToSupervisor};
 use crate::process::pidfile::PidFile;
 use crate::process::role::{Role, exit};
 use crate::process::usage;
@@ -208,6 +208,8 @@ impl Supervisor {
                 ToSupervisor::OpenFile { path } => self.open_file(role, path),
                 ToSupervisor::Textfile { number } => self.textfile(role, number),
                 ToSupervisor::TextfileDone { number } => self.textfile_done(number),
+                ToSupervisor::OccasionOver(Occasion::Startup) => self.started(),
+                ToSupervisor::OccasionOver(Occasion::Shutdown) => self.last_script_over(),
                 ToSupervisor::Reload
                 | ToSupervisor::Ready { .. }
                 | ToSupervisor::Dumped
@@ -251,7 +253,15 @@ impl Supervisor {
         let Some(child) = self.children.remove(&role) else { return };
         let _ = self.poller.remove(&child.channel);
         if self.stopping.is_some() {
+            if role == Role::Runner {
+                self.last_script_over();
+            }
             return;
+        }
+        if role == Role::Runner && self.starting.is_some() {
+            error!("The runner process died ({status}) with the startup script; starting without it");
+            // With a new runner.
+            return self.started();
         }
         let wanted = self.config.as_ref().map(|config| roles(&config.sheet)).unwrap_or_default();
         if !wanted.contains(&role) {

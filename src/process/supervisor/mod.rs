@@ -6,6 +6,7 @@
 //!
 //! Here are the loop, configurations and signals; [`children`] are the processes, [`requests`] what they ask for.
 
+mod around;
 mod children;
 mod places;
 mod report;
@@ -82,6 +83,8 @@ struct Supervisor {
     /// Since when the configuration is to be read once more.
     reload_again: Option<Instant>,
     stopping: Option<Stopping>,
+    /// Until when the startup script is waited for.
+    starting: Option<Instant>,
     pid_file: Option<PidFile>,
     control: Option<ControlSocket>,
     entered_namespace: bool,
@@ -138,6 +141,7 @@ impl Supervisor {
             loading: None,
             reload_again: None,
             stopping: None,
+            starting: None,
             pid_file: None,
             control: None,
             entered_namespace: false,
@@ -182,7 +186,7 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let respawn = self.respawn.values().map(|(at, _)| *at).min();
-        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline).or(self.starting);
         let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
         [respawn, stop, load, self.report_due()].into_iter().flatten().min()
     }
@@ -244,7 +248,10 @@ impl Supervisor {
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
         let released = self.release(&sheet);
         self.config = Some(InForce { sheet, file: loading.file });
-        self.apply();
+        match first {
+            true => self.begin(clock::now()),
+            false => self.apply(),
+        }
         for endpoint in released {
             self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
         }
@@ -286,7 +293,8 @@ impl Supervisor {
         let Some(config) = &self.config else { return };
         let wanted = roles(&config.sheet);
         // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
-        for role in [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge] {
+        let all = [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge];
+        for role in all.into_iter().filter(|role| !self.waits(*role)).collect::<Vec<_>>() {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
                 (true, true) => {
                     let message = ToChild::Reload { config: self.generation };
@@ -310,6 +318,7 @@ impl Supervisor {
     fn announce(&mut self) {
         if self.announced != self.generation
             && self.stopping.is_none()
+            && self.starting.is_none()
             && !self.children.is_empty()
             && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
         {

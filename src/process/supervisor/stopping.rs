@@ -13,6 +13,15 @@ pub(super) struct Stopping {
     status: i32,
     pub(super) deadline: Instant,
     bridge_told: bool,
+    last_script: LastScript,
+}
+
+/// The shutdown script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastScript {
+    NotYet,
+    Running,
+    Over,
 }
 
 impl Supervisor {
@@ -35,7 +44,38 @@ impl Supervisor {
         for role in engines {
             self.tell(role, &ToChild::Stop, None);
         }
-        self.stopping = Some(Stopping { status, deadline: clock::now() + STOP_PATIENCE, bridge_told: false });
+        let (deadline, last_script) = (clock::now() + STOP_PATIENCE, LastScript::NotYet);
+        self.stopping = Some(Stopping { status, deadline, bridge_told: false, last_script });
+    }
+
+    /// The shutdown script has ended, or will not run.
+    pub(super) fn last_script_over(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.last_script = LastScript::Over;
+        }
+    }
+
+    /// The engines have gone. Whether the others may go, too.
+    fn last_script_has_run(&mut self, now: Instant) -> bool {
+        let Some(stopping) = &mut self.stopping else { return true };
+        match stopping.last_script {
+            LastScript::NotYet => {
+                stopping.last_script = LastScript::Running;
+                let until = self.last_script(now);
+                match (until, &mut self.stopping) {
+                    (Some(until), Some(stopping)) => stopping.deadline = until,
+                    _ => self.last_script_over(),
+                }
+                until.is_none()
+            }
+            LastScript::Running if now >= stopping.deadline => {
+                error!("the shutdown script does not end; stopping without it");
+                stopping.last_script = LastScript::Over;
+                true
+            }
+            LastScript::Running => false,
+            LastScript::Over => true,
+        }
     }
 
     pub(super) fn act_on_time(&mut self, now: Instant) -> Option<i32> {
@@ -47,6 +87,7 @@ impl Supervisor {
             loading.started = now;
         }
         if self.stopping.is_none() {
+            self.started_by(now);
             let due: Vec<(Role, Duration)> =
                 self.respawn.iter().filter(|(_, (at, _))| *at <= now).map(|(&role, &(_, next))| (role, next)).collect();
             for (role, backoff) in due {
@@ -56,6 +97,9 @@ impl Supervisor {
         }
         // Engines first; the bridge hears their last words, the runner starts their last scripts, and then they go.
         let engines_gone = !self.children.keys().any(|role| role.is_engine());
+        if engines_gone && !self.last_script_has_run(now) {
+            return None;
+        }
         let stopping = self.stopping.as_mut()?;
         if engines_gone && !stopping.bridge_told {
             stopping.bridge_told = true;

@@ -6,11 +6,13 @@
 //! adverts that wait for it before it concludes that the master is dead. It waits for no other process, ever: the
 //! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
 
+mod bfd;
 mod errands;
 mod perform;
 mod sibling;
 mod sockets;
 mod times;
+mod vmacs;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use self::bfd::{Bfd, Listeners};
 use self::errands::Errands;
 use self::perform::World;
 use self::sibling::Sibling;
@@ -80,10 +83,11 @@ pub fn run() -> i32 {
     let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
-    let config = match decode(&file) {
+    let mut config = match decode(&file) {
         Ok(config) => config,
         Err(status) => return status,
     };
+    bfd::confine(&options, &mut config);
     logging::start(&options.log(config.global.instance.as_deref()), "_vrrp");
     for (capability, name) in [(Capability::NetAdmin, "CAP_NET_ADMIN"), (Capability::NetRaw, "CAP_NET_RAW")] {
         if !privileges::has(capability) {
@@ -129,6 +133,7 @@ struct Driver {
     /// Its socket is not watched meanwhile.
     resting: bool,
     sibling: Sibling,
+    bfd: Bfd,
     errands: Errands,
     outbox: Outbox,
     engine: Engine,
@@ -183,6 +188,25 @@ impl Driver {
         for event in news.drain(..) {
             engine.handle(input(event), now, &mut outputs);
         }
+        world.configure(&config, &poller);
+        world.begin_vmacs(engine.wanted_vmacs(), now);
+        loop {
+            match monitor.read(&mut news)? {
+                Status::More => {}
+                Status::Overrun => monitor.dump(&mut news)?,
+                Status::Drained => break,
+            }
+        }
+        for event in news.drain(..) {
+            world.note(&event);
+            engine.handle(input(event), now, &mut outputs);
+        }
+        let (mut sibling, mut outbox) = (Sibling::default(), Outbox::new(generation));
+        let mut bfd = Bfd::new(clock::wall().0 ^ now.nanos() ^ u64::from(std::process::id()) << 32, options.no_bfd);
+        bfd.set_wall(now, clock::wall());
+        let mut listeners =
+            Listeners { vrrp: &mut engine, outputs: &mut outputs, checks: &mut sibling, outbox: &mut outbox };
+        bfd.apply(&config, &poller, now, &mut listeners);
         engine.handle(Input::Wake, now, &mut outputs);
         let mut driver = Driver {
             options,
@@ -196,9 +220,10 @@ impl Driver {
             asked: VecDeque::new(),
             rest_until: None,
             resting: false,
-            sibling: Sibling::default(),
+            sibling,
+            bfd,
             errands: Errands::new(generation),
-            outbox: Outbox::new(generation),
+            outbox,
             engine,
             world,
             times: Times::default(),
@@ -211,7 +236,6 @@ impl Driver {
             resynced_at: Instant::ZERO,
             leaving: None,
         };
-        driver.world.configure(&config, &driver.poller);
         driver.perform(now);
         driver.ready(generation);
         Ok(driver)
@@ -227,6 +251,7 @@ impl Driver {
             }
             let (now, wall) = (clock::now(), clock::wall());
             self.engine.set_wall(now, wall);
+            self.bfd.set_wall(now, wall);
             self.heart.turn(due, now, wall);
             for event in &ready {
                 self.serve(*event);
@@ -236,6 +261,7 @@ impl Driver {
                 // This process was held up. The adverts that came meanwhile decide, not its own silence.
                 self.world.drain(&mut self.engine, now, &mut self.outputs);
             }
+            self.with_bfd(|bfd, poller, to| bfd.turn(poller, now, to));
             if self.engine.deadline().is_some_and(|at| at <= now) {
                 self.engine.handle(Input::Wake, now, &mut self.outputs);
             }
@@ -263,7 +289,7 @@ impl Driver {
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
-                self.world.close();
+                self.world.close(self.options.dont_release_vrrp);
                 info!("VRRP has stopped");
                 return exit::OK;
             }
@@ -273,7 +299,7 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let last_or_next = self.leaving.unwrap_or(self.heart.deadline());
         let own = [Some(last_or_next), self.dump_at, self.resync_at, self.rest_until];
-        let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline()];
+        let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline(), self.bfd.deadline()];
         own.into_iter().chain(others).flatten().min()
     }
 
@@ -306,6 +332,7 @@ impl Driver {
                     self.engine.handle(found, now, &mut self.outputs);
                 }
             }
+            token if Bfd::TOKENS.contains(&token) => self.bfd.read(token, clock::now()),
             token => {
                 let now = clock::now();
                 self.world.receive(token, &mut self.engine, now, &mut self.outputs);
@@ -350,10 +377,12 @@ impl Driver {
                 self.errands.meet(Seqpacket::from_fd(fd), RUNNER, &self.poller);
             }
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
-                Ok(new) => {
+                Ok(mut new) => {
+                    bfd::confine(&self.options, &mut new);
                     let now = clock::now();
                     self.world.tell_what_waits_for_a_restart(&new.global);
                     self.engine.apply(&new, now, &mut self.outputs);
+                    self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
                     for found in self.errands.configuration(config) {
@@ -364,7 +393,9 @@ impl Driver {
                 Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
             },
             (ToChild::Signal(UserSignal::StatsClear), _) => {
-                self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
+                let now = clock::now();
+                self.engine.handle(Input::ClearCounters, now, &mut self.outputs);
+                self.bfd.clear_counters(now);
             }
             (
                 ToChild::Signal(_)
@@ -373,6 +404,7 @@ impl Driver {
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
                 | ToChild::Control
+                | ToChild::Occasion(_)
                 | ToChild::ListeningStream { .. }
                 | ToChild::StreamReleased { .. }
                 | ToChild::File { .. }
@@ -392,7 +424,18 @@ impl Driver {
             self.leaving = Some(now + STOP_PATIENCE);
             let keep_addresses = self.options.dont_release_vrrp;
             self.engine.handle(Input::Shutdown { keep_addresses }, now, &mut self.outputs);
+            self.with_bfd(|bfd, _, to| bfd.leave(now, to));
         }
+    }
+
+    fn with_bfd(&mut self, act: impl FnOnce(&mut Bfd, &Poller, &mut Listeners<'_>)) {
+        let mut listeners = Listeners {
+            vrrp: &mut self.engine,
+            outputs: &mut self.outputs,
+            checks: &mut self.sibling,
+            outbox: &mut self.outbox,
+        };
+        act(&mut self.bfd, &self.poller, &mut listeners);
     }
 
     // --- the bridge
@@ -490,7 +533,8 @@ impl Driver {
 
     fn feed(&mut self, now: Instant) {
         if let Some(bus) = &self.bus {
-            let rows = AllRows { engine: &self.engine, times: &self.times, heart: &self.heart, now };
+            let rows =
+                AllRows { engine: &self.engine, bfd: self.bfd.engine(), times: &self.times, heart: &self.heart, now };
             self.outbox.pump(&rows, now, |bytes| match bus.send(bytes, &[]) {
                 Ok(Sent::Yes) => outbox::Sent::Yes,
                 Ok(Sent::Full) => outbox::Sent::Full,

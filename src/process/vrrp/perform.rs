@@ -11,12 +11,13 @@ use tracing::{debug, error, info, warn};
 
 use super::sockets::Sockets;
 use super::times::Times;
+use super::vmacs::Vmacs;
 use super::{ADDRESSES, FIREWALL, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
-use crate::conf::model::{Address, Config, Family, Global, Placement, ReceiveBuffers};
+use crate::conf::model::{Address, Config, Family, Global, Instance, Placement, ReceiveBuffers};
 use crate::netlink::lines::{Interest, LineMonitor};
-use crate::netlink::nft::Firewall;
+use crate::netlink::nft::{Firewall, Port};
 use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
 use crate::sys::packet::Frames;
 use crate::sys::poll::{Poller, Token};
@@ -24,7 +25,7 @@ use crate::sys::raw::{Outgoing, Sender};
 use crate::vrrp::engine::Engine;
 use crate::vrrp::io::{
     AddressChange, AddressKey, Announce, Block, IfIndex, Input, KernelLine, KernelRoute, Level, LineChange, LineKey,
-    LineKind, Link, Listen, Log, Output, Send,
+    LineKind, Link, Listen, Log, Output, Send, WantedVmac,
 };
 use crate::wire::{arp, ndisc};
 
@@ -61,6 +62,9 @@ pub struct World {
     blocked: BTreeSet<Block>,
     block_wanted: BTreeSet<Block>,
     block_at: Option<Instant>,
+    vmacs: Vmacs,
+    /// Whose reports the filter sends by another interface.
+    ports: BTreeSet<Port>,
     links: BTreeMap<IfIndex, Link>,
     wanted: Vec<Listen>,
     buffers: ReceiveBuffers,
@@ -94,6 +98,8 @@ impl World {
             blocked: BTreeSet::new(),
             block_wanted: BTreeSet::new(),
             block_at: None,
+            vmacs: Vmacs::new(global),
+            ports: BTreeSet::new(),
             links: BTreeMap::new(),
             wanted: Vec::new(),
             buffers: global.receive_buffers,
@@ -109,14 +115,16 @@ impl World {
 
     /// Settings that are not the engine's business.
     pub fn configure(&mut self, config: &Config, poller: &Poller) {
-        if self.firewall.is_none() && config.instances.iter().any(|instance| !instance.accept) {
+        let filters = |it: &Instance| !it.accept || it.vmacs.all().next().is_some();
+        if self.firewall.is_none() && config.instances.iter().any(filters) {
             match open_firewall(&config.global, poller) {
                 Ok(firewall) => self.firewall = Some(firewall),
-                Err(error) => error!("no_accept has no effect, nftables cannot be reached: {error}"),
+                Err(error) => error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}"),
             }
         }
         self.line_interest = Interest::of(config);
         self.watch_lines(clock::now(), poller);
+        self.vmacs.configure(&config.global, clock::now());
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
         let wanted = config.instances.iter().filter(|instance| instance.promote_secondaries);
@@ -203,8 +211,19 @@ impl World {
         ours.then(|| AddressChange { key, interface, address: address.clone(), install: false })
     }
 
+    /// Makes the interfaces that instances are to have, before anything is sent or heard.
+    pub fn begin_vmacs(&mut self, wanted: BTreeSet<WantedVmac>, now: Instant) {
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filter = |ports| {
+            filter_ports(firewall, known, ports);
+        };
+        self.vmacs.begin(wanted, &mut filter, now);
+        self.read_firewall();
+    }
+
     /// Keeps what sending needs to know of interfaces.
     pub fn note(&mut self, event: &NetEvent) {
+        self.vmacs.note(event, clock::now());
         match event {
             NetEvent::Link(link) => {
                 let known = self.links.insert(link.index, link.clone());
@@ -241,6 +260,7 @@ impl World {
         let mut taken_over = Vec::new();
         let mut listen = None;
         let mut block = None;
+        let mut vmacs = None;
         for output in outputs.drain(..) {
             match output {
                 Output::Send(send) => sends.push(send),
@@ -250,12 +270,13 @@ impl World {
                 Output::TakenOver { due } => taken_over.push(due),
                 Output::Listen(wanted) => listen = Some(wanted),
                 Output::Block(wanted) => block = Some(wanted),
+                Output::Vmacs(wanted) => vmacs = Some(wanted),
                 Output::Changed(key) => outbox.changed(key),
                 Output::Counted(key) => outbox.counted(key, now),
                 Output::Edge(edge) => outbox.edge(edge),
                 Output::Reply { request, reply } => outbox.reply(request, reply),
                 // Taken before: see `Errands`.
-                Output::Errand(_) => {}
+                Output::Errand(_) | Output::NewScripts => {}
                 Output::Log(line) => log(&line),
             }
         }
@@ -282,6 +303,16 @@ impl World {
             self.block(now);
         }
         self.announce(&announcements);
+        if let Some(wanted) = vmacs {
+            self.vmacs.want(wanted, now);
+        }
+        // After what is due, as the kernel takes its time.
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filtered = false;
+        self.vmacs.turn(&mut |ports| filtered |= filter_ports(firewall, known, ports), now);
+        if filtered {
+            self.read_firewall();
+        }
         if !taken_over.is_empty() {
             let now = clock::now();
             taken_over.into_iter().for_each(|due| times.taken_over(due, now));
@@ -504,12 +535,13 @@ impl World {
             error!("cannot read the answers of nftables: {error}");
         }
         for text in texts {
-            error!("nftables refused what no_accept needs: {text}");
+            error!("nftables refused what no_accept or use_vmac needs: {text}");
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at].into_iter().flatten().min()
+        let own = [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at];
+        own.into_iter().flatten().chain(self.vmacs.deadline()).min()
     }
 
     /// Names what a reload changes in the file and not in this process.
@@ -538,8 +570,10 @@ impl World {
         self.addresses.waiting() == 0
     }
 
-    /// Takes back what is not addresses.
-    pub fn close(&mut self) {
+    /// Takes back what is not addresses; with `keep` not the interfaces that addresses are on.
+    pub fn close(&mut self, keep: bool) {
+        // Before the filter: they leave their groups.
+        self.vmacs.close(keep);
         if let Some(firewall) = &mut self.firewall
             && let Err(error) = firewall.remove()
         {
@@ -557,6 +591,16 @@ fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
     firewall.remove()?;
     poller.add(&firewall, FIREWALL, false)?;
     Ok(firewall)
+}
+
+/// Whether the kernel was asked: then it may have refused.
+fn filter_ports(firewall: &mut Option<Firewall>, known: &mut BTreeSet<Port>, ports: BTreeSet<Port>) -> bool {
+    let Some(firewall) = firewall.as_mut().filter(|_| ports != *known) else { return false };
+    match firewall.set_ports(&ports) {
+        Ok(()) => *known = ports,
+        Err(error) => error!("cannot tell nftables what virtual MACs must not send: {error}"),
+    }
+    true
 }
 
 /// IFA_PROTO came with Linux 5.18; before it, addresses do not tell who put them there, and we do as Keepalived does:

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::vrrp::{awaited, group_named, master_down, missing, other_master, tracked, tracker};
 use super::super::{Explanation, TrackedReport, reason, words};
-use super::{ExplainError, recent};
+use super::{ExplainError, bfd, recent};
 use crate::bus::msg::Edge;
 use crate::bus::rows::{Counters, InstanceRow, Reason, State, TrackerConfig};
 use crate::clock::WallTime;
@@ -303,6 +303,16 @@ impl Case<'_> {
             };
             return Some(hint + weight);
         }
+        let own = self.config.vmacs.own.as_ref().filter(|own| fault.contains(&format!("interface {} ", own.name)));
+        if let Some(own) = own {
+            return Some(if fault.ends_with("does not exist") {
+                format!("keepwatchd makes it on {} and again when it was removed; its log says why it cannot", own.base)
+            } else if fault.ends_with("is down") {
+                format!("somebody else took it down: `ip link set {} up`", own.name)
+            } else {
+                format!("`ip -d link show {}` shows what it is; keepwatchd makes its own when that is gone", own.name)
+            });
+        }
         let interface = self.config.interface.as_deref().unwrap_or("the interface");
         let family = match self.config.family {
             crate::conf::model::Family::V4 => "IPv4",
@@ -360,7 +370,12 @@ impl Case<'_> {
             reason::of(self.look, row)
         )];
         lines.push(self.priority());
-        lines.extend(self.tracked.iter().map(tracker_line));
+        for it in &self.tracked {
+            lines.push(tracker_line(it));
+            if it.kind == words::tracker_kind(TrackerKind::Bfd) {
+                lines.extend(bfd::lines(self.look, &it.name, |session| self.ago(session.since)));
+            }
+        }
         match (row.last_advert, row.master) {
             (Some(at), Some((address, priority))) => {
                 lines.push(format!("last advert heard {} ago, from {address} with priority {priority}", self.ago(at)))

@@ -3,6 +3,7 @@
 //! [`any`] takes an operator's word; [`instance`], [`real_server`] and [`virtual_server`] are what it may mean. The causes
 //! that must be named are listed in [`situations`].
 
+mod bfd;
 mod instance;
 mod server;
 mod service;

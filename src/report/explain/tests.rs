@@ -63,14 +63,19 @@ fn tracking(mut row: InstanceRow, kind: TrackerKind, weight: i32, finding: Findi
             fall: 1,
             init_fail: false,
         }),
-        TrackerKind::File => {
-            TrackerConfig::File(TrackFile { location, name, path: "/it".to_owned(), weight: 1, reverse: false })
-        }
+        TrackerKind::File => TrackerConfig::File(TrackFile {
+            location,
+            name,
+            path: "/it".to_owned(),
+            weight: 1,
+            reverse: false,
+            init: None,
+        }),
         TrackerKind::Process => TrackerConfig::Process(TrackProcess {
             location,
             name,
             path: "itd".to_owned(),
-            parameters: String::new(),
+            parameters: vec![],
             parameter_match: ParameterMatch::None,
             full_command: false,
             weight: 0,

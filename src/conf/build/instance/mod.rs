@@ -7,18 +7,19 @@ mod addresses;
 mod between;
 mod timing;
 mod transport;
+mod vmac;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::Builder;
 use super::global::{Defaults, version};
 use super::group::{Groups, Membership};
+use super::{Builder, notify};
 use crate::conf::diag::{Class, Diagnostic, Span};
-use crate::conf::lex::{self, Word};
+use crate::conf::lex::Word;
 use crate::conf::model::{
-    Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum, Preempt,
-    Priority, TrackedInterface, Transport, Version, Vrid,
+    Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, OldUnicastChecksum, Preempt, Priority,
+    TrackedInterface, Transport, Version, Vmacs, Vrid,
 };
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
@@ -51,6 +52,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults, gro
         }
     }
     between::between(builder, &built);
+    vmac::place(builder, nodes, &mut built, defaults);
     built.into_iter().map(|(instance, _)| instance).collect()
 }
 
@@ -136,7 +138,9 @@ impl<'a> Draft<'a> {
             family: self.family,
             version: self.version,
             vrid: vrid?,
+            vrf: self.vrf(builder, interface.as_deref(), &transport),
             interface,
+            vmacs: Vmacs::default(),
             initial_state,
             priority,
             advert_interval,
@@ -178,7 +182,7 @@ impl<'a> Draft<'a> {
             promote_secondaries: flag("promote_secondaries"),
             use_linkbeat: self.linkbeat(builder),
             receive_buffer: number(node, "kernel_rx_buf_size"),
-            notify: notify(builder, node),
+            notify: notify::read(builder, node),
             sync_group: self.group.map(|group| group.name.clone()),
             lvs_sync_interface: self.sync_interface(builder),
             smtp_alert: switch("smtp_alert", self.defaults.smtp_alert),
@@ -572,46 +576,6 @@ fn name(family: Family) -> &'static str {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
     }
-}
-
-/// The commands of an instance or a sync group.
-pub fn notify(builder: &mut Builder<'_>, node: &Node) -> Notify {
-    let mut notify = Notify::default();
-    for child in &node.children {
-        let place = match child.name() {
-            "notify_master" => &mut notify.master,
-            "notify_backup" => &mut notify.backup,
-            "notify_fault" => &mut notify.fault,
-            "notify_stop" => &mut notify.stop,
-            "notify" => &mut notify.any,
-            "notify_master_rx_lower_pri" => &mut notify.master_rx_lower_pri,
-            "notify_deleted" => {
-                notify.deleted = true;
-                &mut notify.deleted_script
-            }
-            _ => continue,
-        };
-        if place.is_some() {
-            builder.already_set(child);
-            continue;
-        }
-        let Some(word) = child.word("cmd") else { continue };
-        match lex::command(&word.text) {
-            Ok(arguments) => *place = Some(quoted(&arguments)),
-            Err(quote) => builder.report(
-                Diagnostic::error("unclosed-quote", word.span, format!("a {quote} in this command is not closed"))
-                    .silent()
-                    .hint("the command is ignored"),
-            ),
-        }
-    }
-    notify
-}
-
-/// A command as the MIB shows it: every argument in single quotes.
-fn quoted(arguments: &[String]) -> String {
-    let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''"))).collect();
-    quoted.join(" ")
 }
 
 /// A second line of one interface is told and dropped.

@@ -3,7 +3,7 @@
 //! [`build`] walks all blocks in the order of the file, because rules without a preference are numbered in this order.
 
 mod encap;
-mod names;
+pub(in crate::conf::build) mod names;
 mod route;
 mod rule;
 
