@@ -63,6 +63,7 @@ fn as_the_engine_sees_it(
             multicast: true,
             mac: Some([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            vrf: None,
         };
         engine.handle(Input::Link(link), now, &mut out);
     }

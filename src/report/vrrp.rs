@@ -113,6 +113,22 @@ pub(super) fn addresses<'a>(look: &'a Look, row: &InstanceRow) -> impl Iterator<
     rows.take_while(move |(at, _)| at.first() == Some(&index)).map(|(_, row)| row)
 }
 
+/// How many routes of an instance there are, and how many of them the kernel has.
+pub(super) fn routes(look: &Look, row: &InstanceRow) -> (usize, usize) {
+    let index = row.index;
+    let rows = look.snapshot.vrrp.routes.from(&[index], true);
+    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
+    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+}
+
+/// The same for rules.
+pub(super) fn rules(look: &Look, row: &InstanceRow) -> (usize, usize) {
+    let index = row.index;
+    let rows = look.snapshot.vrrp.rules.from(&[index], true);
+    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
+    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+}
+
 /// Addresses that belong on an interface now and are not there.
 pub(super) fn missing(look: &Look, row: &InstanceRow) -> Vec<AddressReport> {
     let addresses = addresses(look, row).map(|address| address_report(row, address));

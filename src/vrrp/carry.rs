@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::announce::Lane;
-use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
+use super::engine::{Asked, Engine, ORPHANS, Phase, STATIC_LINES, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
 use super::machine::{Action, Actions, Burst, DEMOTED, Event, Master, Transition};
@@ -19,7 +19,7 @@ use crate::conf::model::{Address, Auth, Family, InitialState, InstanceName};
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Somebody else removes an address again and again: do not put it back more often than this.
-const RESTORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Hands an event to a machine and carries out what it says.
@@ -204,6 +204,7 @@ impl Engine {
             self.block(slot, true, out);
         }
         self.install_missing(slot, out);
+        self.install_lines(slot, out);
         if let Some(router) = self.router_mut(slot) {
             let missing = router.held.iter().filter(|held| held.at.is_none()).count() as u32;
             // One without addresses has nothing to take over.
@@ -253,6 +254,7 @@ impl Engine {
 
     /// All addresses are to leave, and nothing more is announced.
     fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        self.remove_lines(slot, out);
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.takeover = None;
         router.second_burst = None;
@@ -633,6 +635,7 @@ impl Engine {
         }
         self.stop_groups(now, out);
         if !keep_addresses {
+            self.remove_lines(STATIC_LINES, out);
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;
                 ask_to_remove(held, None, at, &mut self.asked, out);
@@ -717,7 +720,7 @@ fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32)
     Output::Log(Log { level: Level::Error, instance: owner.cloned(), text })
 }
 
-fn pause(refusals: u32) -> Duration {
+pub(super) fn pause(refusals: u32) -> Duration {
     RETRY.saturating_mul(1 << refusals.min(8)).min(RETRY_MAX)
 }
 

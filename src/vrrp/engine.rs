@@ -17,10 +17,11 @@ use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output, WantedVmac};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
+use super::routes::{Line, Lines, Place, Which};
 use super::track::Findings;
 use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Auth, Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version};
+use crate::conf::model::{Auth, Config, Family, Global, InstanceName, TrackGroup, Trackers, Transport, Version};
 use crate::wire::ah::Protected;
 use crate::wire::vrrp;
 
@@ -39,6 +40,9 @@ pub(super) const STATICS: Slot = Slot::MAX;
 
 /// Stands for interfaces with delays, among the timers.
 pub(super) const LINKS: Slot = Slot::MAX - 1;
+
+/// The same for static routes and rules.
+pub(super) const STATIC_LINES: Slot = Slot::MAX - 2;
 
 /// Positions from here on are those of orphans, in questions to the kernel and its answers.
 pub(super) const ORPHANS: u32 = 1 << 31;
@@ -62,8 +66,19 @@ pub struct Engine {
     pub(super) names: BTreeMap<InstanceName, Slot>,
     pub(super) groups: Vec<Group>,
     pub(super) statics: Vec<Held>,
-    pub(super) static_routes: Vec<Route>,
-    pub(super) static_rules: Vec<Rule>,
+    pub(super) static_lines: Lines,
+    /// The retry of those that stands in the timers.
+    pub(super) static_lines_armed: Option<Instant>,
+    /// Routes and rules that left the configuration and not yet the host, by position.
+    pub(super) orphan_lines: BTreeMap<u32, Line>,
+    /// Who waits to try refused ones again.
+    pub(super) lines_waiting: BTreeSet<Slot>,
+    pub(super) line_index: HashMap<Place, SmallVec<[Which; 1]>>,
+    /// Routes by the source address that they prefer.
+    pub(super) line_sources: HashMap<IpAddr, SmallVec<[Which; 1]>>,
+    /// Owners of routes by the interfaces that these name.
+    pub(super) line_users: HashMap<String, Vec<Slot>>,
+    pub(super) track_groups: Vec<TrackGroup>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
     /// Addresses that left the configuration and not yet the host, by position.
@@ -135,8 +150,14 @@ impl Engine {
             names: BTreeMap::new(),
             groups: Vec::new(),
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
-            static_routes: config.static_routes.clone(),
-            static_rules: config.static_rules.clone(),
+            static_lines: Lines::new(&config.static_routes, &config.static_rules),
+            static_lines_armed: None,
+            orphan_lines: BTreeMap::new(),
+            lines_waiting: BTreeSet::new(),
+            line_index: HashMap::new(),
+            line_sources: HashMap::new(),
+            line_users: HashMap::new(),
+            track_groups: config.track_groups.clone(),
             statics_retry: None,
             statics_refusals: 0,
             orphans: BTreeMap::new(),
@@ -200,15 +221,22 @@ impl Engine {
             }
             Input::HostAddress(address) => {
                 self.host.put_address(address);
+                self.lines_gained_address(now);
                 self.host_address_changed(&address, now, out);
             }
             Input::HostAddressGone(address) => {
                 self.host.remove_address(&address);
                 let by_us = self.asked.removals.remove(&(address.interface, address.address, address.prefix));
                 self.restore(&address, by_us, now, out);
+                self.lines_lost_address(&address, out);
                 self.host_address_changed(&address, now, out);
             }
             Input::AddressAnswer { key, install, error } => self.address_answer(&key, install, error, now, out),
+            Input::LineAnswer { key, install, error, text } => {
+                self.line_answer(&key, install, error, &text, now, out);
+            }
+            Input::LineGone(news) => self.line_gone(&news, now, out),
+            Input::LinesUncertain => self.lines_uncertain(out),
             Input::Command { request, command } => {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
@@ -288,6 +316,7 @@ impl Engine {
     /// Makes the index again: after the configuration changed.
     pub(super) fn reindex(&mut self) {
         self.regroup();
+        self.reindex_lines();
         let mut index = Index::default();
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
@@ -302,7 +331,8 @@ impl Engine {
             let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let vmacs = config.vmacs.all().map(|vmac| &vmac.name).chain(&config.vrf);
-            let named: BTreeSet<&String> = config.interface.iter().chain(vmacs).chain(tracked).chain(held).collect();
+            let named = config.interface.iter().chain(vmacs).chain(tracked).chain(held).chain(&router.watched);
+            let named: BTreeSet<&String> = named.collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);
             }
@@ -326,6 +356,7 @@ impl Engine {
         let after_boot = Instant::from_nanos(self.global.delay_after_boot_ns);
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
         self.install_statics(out);
+        self.install_static_lines(out);
         for slot in self.each_slot() {
             self.refresh(slot, now, out);
         }
@@ -378,6 +409,7 @@ impl Engine {
                 self.remove_orphans(out);
                 continue;
             }
+            self.retry_lines_due(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             if let Some(due) = router.machine.deadline().filter(|at| *at <= now) {
                 self.due = due.max(router.changed_at);
@@ -549,6 +581,7 @@ impl Engine {
         if self.index.static_users.contains(name) {
             self.install_statics(out);
         }
+        self.lines_link_changed(name, out);
         out.extend(self.group_rows_of(name).map(Output::Changed));
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
@@ -565,6 +598,7 @@ impl Engine {
     /// Its addresses went with it.
     fn lost_link(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Output>) {
         self.sockets_stale = true;
+        self.lines_lost_link(index, out);
         self.vmacs_stale = true;
         for slot in self.each_slot() {
             let Some(router) = self.router_mut(slot) else { continue };

@@ -126,6 +126,7 @@ pub(super) fn link(index: u32, up: bool) -> Link {
         multicast: true,
         mac: Some([2, 0, 0, 0, 0, index as u8]),
         mtu: 1500,
+        vrf: None,
     }
 }
 

@@ -91,6 +91,12 @@ impl Host {
         self.places.contains_key(&(interface, address, prefix))
     }
 
+    /// Whether the interface has any address of a family.
+    pub fn has_family(&self, interface: IfIndex, family: Family) -> bool {
+        let mut here = self.addresses.range((interface, 0)..=(interface, u64::MAX));
+        here.any(|(_, it)| Family::of(it.address) == family)
+    }
+
     /// Whether a source address is usable, on one interface or on any.
     pub fn has_source(&self, interface: Option<IfIndex>, address: IpAddr) -> bool {
         match interface {

@@ -12,6 +12,8 @@ use crate::bus::run::Fifo;
 use crate::clock::Instant;
 use crate::conf::model::{Address, Family, InstanceName, ScriptId, TrackerKind, VmacKind};
 
+pub use super::line::{KernelLine, KernelRoute, LineChange, LineKey, LineKind, LineNews, RouteNews, RuleNews};
+
 /// Kernel interface index.
 pub type IfIndex = u32;
 
@@ -29,6 +31,8 @@ pub struct Link {
     /// Ethernet address; other media cannot send gratuitous ARP.
     pub mac: Option<[u8; 6]>,
     pub mtu: u32,
+    /// Of a VRF: its routing table.
+    pub vrf: Option<u32>,
 }
 
 impl Link {
@@ -95,6 +99,18 @@ pub enum Input<'a> {
         install: bool,
         error: Option<i32>,
     },
+    /// The kernel's answer to one [`Output::Line`]; `error` is an errno as it came, but that of removing what is not there
+    /// is a success already. `text` is what the kernel says about it beyond that.
+    LineAnswer {
+        key: LineKey,
+        install: bool,
+        error: Option<i32>,
+        text: String,
+    },
+    /// A route or a rule was removed, by whomever. Said of those that may be ours.
+    LineGone(LineNews),
+    /// News of routes and rules were lost.
+    LinesUncertain,
     /// What looking at a tracker has come to: said by whoever looks, the runner or the BFD engine, first after the start
     /// and again whenever it changes. One that is not in the configuration (any more) is nobody's.
     Found {
@@ -209,6 +225,8 @@ pub enum Errand {
 pub enum Output {
     Send(Send),
     Address(AddressChange),
+    /// Of routes, rules and addresses the order counts.
+    Line(LineChange),
     Announce(Announce),
     /// The complete set to listen on from now on.
     Listen(Vec<Listen>),

@@ -4,7 +4,8 @@
 //! adverts it may hear and `protect.rs` what `auth_type AH` makes of that, [`track`] what scripts, files and interfaces do to
 //! it, [`priority`] what it advertises and [`announce`] when neighbours are told. [`engine`] has them
 //! all, `group.rs` lets those of a sync group move together, `carry.rs` turns decisions into outputs, `refuse.rs` tells
-//! of bad packets, `notify.rs` says who else is told, `command.rs` does what operators command and `reload.rs` goes from one configuration to the next.
+//! of bad packets, `notify.rs` says who else is told, `routes.rs` keeps routes and rules on the host, `command.rs` does what
+//! operators command and `reload.rs` goes from one configuration to the next.
 
 pub mod admit;
 pub mod announce;
@@ -19,6 +20,7 @@ mod group;
 mod group_tests;
 mod host;
 pub mod io;
+pub mod line;
 pub mod machine;
 mod notify;
 #[cfg(test)]
@@ -28,6 +30,9 @@ mod protect;
 mod refuse;
 mod reload;
 mod router;
+mod routes;
+#[cfg(test)]
+mod routes_tests;
 mod rows;
 pub mod track;
 #[cfg(test)]

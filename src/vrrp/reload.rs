@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::engine::{Engine, Phase, Slot, info};
+use super::engine::{Engine, Phase, STATIC_LINES, Slot, info};
 use super::io::Output;
 use super::machine::{Action, Actions, Event, Settings, Transition};
 use super::router::{Held, Router, listed, same_address};
@@ -44,8 +44,9 @@ impl Engine {
         }
         self.delete_groups(&new.sync_groups, out);
         out.push(Output::NewScripts);
+        self.change_lines(STATIC_LINES, &new.static_routes, &new.static_rules, out);
         self.change_statics(&new.static_addresses, out);
-        (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
+        self.track_groups.clone_from(&new.track_groups);
 
         let since = self.wall(now);
         let mut added = Vec::new();
@@ -60,6 +61,8 @@ impl Engine {
         if self.phase == Phase::Running {
             self.join_groups();
             self.install_statics(out);
+            self.follow_up_lines(STATIC_LINES, out);
+            self.lost_anew();
             // Those that stay look at the faults of their groups, which have new members.
             for slot in &added {
                 self.refresh(*slot, now, out);
@@ -114,6 +117,8 @@ impl Engine {
         if let Some(at) = router.armed {
             self.timers.remove(&(at, slot));
         }
+        self.lines_waiting.remove(&slot);
+        self.orphan_lines_of(router.routing, out);
         for (at, held) in router.held.into_iter().enumerate() {
             self.announcer.cancel((slot, at as u32 + 1));
             self.orphan(held, out);
@@ -143,6 +148,8 @@ impl Engine {
         router.interfaces = track::lines(new);
         router.stale();
 
+        self.change_lines(slot, &new.routes, &new.rules, out);
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let lines = new.addresses.iter().chain(&new.excluded);
         let leaving = replace(&mut router.held, lines);
         // Answers that are still on their way name places that may be others' now: ask again.
@@ -186,6 +193,7 @@ impl Engine {
         } else {
             self.remove_remaining(slot, out);
         }
+        self.follow_up_lines(slot, out);
         self.refresh(slot, now, out);
         self.arm(slot);
     }

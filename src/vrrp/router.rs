@@ -14,6 +14,7 @@ use super::io::IfIndex;
 use super::machine::{DEMOTED, Machine, OWNER, Settings};
 use super::priority;
 use super::protect::Sequence;
+use super::routes::Lines;
 use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
 use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason, State};
@@ -47,6 +48,12 @@ pub struct Router {
     pub held: Vec<Held>,
     /// How many of `held` are installed.
     pub installed: u32,
+    /// Routes and rules.
+    pub routing: Lines,
+    /// Interfaces that static addresses, routes and rules of its track groups need.
+    pub watched: Vec<String>,
+    /// Static ones of its track groups that were removed and that the kernel does not take back.
+    pub lost: Vec<String>,
     pub faults: Faults,
     pub counters: Counters,
     /// When the last advert was accepted.
@@ -193,6 +200,10 @@ pub enum Fault {
     /// An interface that an address, a route or a rule is on.
     Carried(String),
     Tracker(Culprit),
+    /// One that a static line of its track groups needs.
+    Watched(String),
+    /// A static route or rule that it follows.
+    Lost(String),
 }
 
 pub type Faults = SmallVec<[Fault; 1]>;
@@ -205,7 +216,9 @@ impl Fault {
             | Fault::NoMulticast(_)
             | Fault::Tracked(_)
             | Fault::Foreign(_)
-            | Fault::Carried(_) => Reason::InterfaceDown,
+            | Fault::Carried(_)
+            | Fault::Watched(_)
+            | Fault::Lost(_) => Reason::InterfaceDown,
             Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
@@ -229,6 +242,8 @@ impl fmt::Display for Fault {
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
             Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
             Fault::Tracker(culprit) => write!(f, "{culprit}"),
+            Fault::Watched(name) => write!(f, "interface {name}, which its track group needs, is down"),
+            Fault::Lost(line) => write!(f, "static {line} was removed and cannot be put back"),
         }
     }
 }
@@ -259,6 +274,9 @@ impl Router {
             listed: listed(config),
             held,
             installed: 0,
+            routing: Lines::new(&config.routes, &config.rules),
+            watched: Vec::new(),
+            lost: Vec::new(),
             faults: Faults::new(),
             counters: Counters::default(),
             last_advert: None,
@@ -300,7 +318,8 @@ impl Router {
     /// When something is due here.
     pub fn deadline(&self) -> Option<Instant> {
         let burst = self.second_burst.map(|(at, _)| at);
-        [self.machine.deadline(), burst, self.refresh_at, self.extra_at, self.retry_at].into_iter().flatten().min()
+        let waits = [self.refresh_at, self.extra_at, self.retry_at, self.routing.retry_at];
+        [self.machine.deadline(), burst].into_iter().chain(waits).flatten().min()
     }
 
     /// What holds, given the host and what was found of trackers. `ours` tells virtual addresses, which are nobody's
@@ -339,6 +358,9 @@ impl Router {
         if config.hmac {
             faults.push(Fault::HmacNotBuilt);
         }
+        let down = |name: &&String| !host.is_up(name);
+        faults.extend(self.watched.iter().filter(down).cloned().map(Fault::Watched));
+        faults.extend(self.lost.iter().cloned().map(Fault::Lost));
         let mut weights = 0;
         for tracked in track::counting(&self.interfaces, &self.shared) {
             match track::of_interface(tracked, host.is_up(&tracked.interface)) {

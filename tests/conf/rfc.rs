@@ -93,6 +93,7 @@ fn walked(lab: &Lab) -> Vec<String> {
             multicast: true,
             mac,
             mtu: 1500,
+            vrf: None,
         };
         handle(&mut engine, Input::Link(link), BEGAN);
     }

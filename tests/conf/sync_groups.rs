@@ -154,6 +154,7 @@ fn link(index: u32, up: bool) -> Link {
         multicast: true,
         mac: Some([2, 0, 0, 0, 3, index as u8]),
         mtu: 1500,
+        vrf: None,
     }
 }
 

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use keepwatch::bus::msg::Edge;
 use keepwatch::bus::rows::{Finding, Row, RowKey, State, TrackerRuns};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, InstanceName, TrackerKind};
+use keepwatch::conf::model::{Config, Family, InstanceName, Route, Rule, TrackerKind};
 use keepwatch::vrrp::engine::{Engine, EngineOptions};
-use keepwatch::vrrp::io::{AddressChange, Datagram, HostAddress, Input, Link, Listen, Output, Send};
+use keepwatch::vrrp::io::{
+    AddressChange, Datagram, HostAddress, Input, KernelLine, KernelRoute, LineChange, LineNews, Link, Listen, Output,
+    Send,
+};
 
 use crate::random::Random;
 use crate::trackers::{self, Findings};
@@ -41,6 +44,12 @@ pub struct Host {
     pub eth1: Option<u32>,
     interfaces_made: u32,
     pub addresses: BTreeSet<(u32, IpAddr)>,
+    /// Routes and rules, without the kernel's own.
+    pub lines: BTreeSet<LineNews>,
+    /// Those that a process had not got rid of when it died, and that are not in its successor's file; and those whose removal
+    /// by somebody else is nobody's business.
+    pub lost_lines: BTreeSet<LineNews>,
+    pub stolen_lines: BTreeSet<LineNews>,
     pub inbox: VecDeque<Packet>,
     pub stalled_until: Time,
     listening: BTreeSet<Listen>,
@@ -84,6 +93,9 @@ impl Host {
             eth1: Some(ETH0 + 1),
             interfaces_made: ETH0 + 1,
             addresses: BTreeSet::new(),
+            lines: BTreeSet::new(),
+            lost_lines: BTreeSet::new(),
+            stolen_lines: BTreeSet::new(),
             inbox: VecDeque::new(),
             stalled_until: 0,
             listening: BTreeSet::new(),
@@ -169,6 +181,7 @@ impl Host {
             multicast: true,
             mac: Some([2, 0, 0, 0, self.number as u8, index as u8]),
             mtu: 1500,
+            vrf: None,
         }
     }
 
@@ -191,6 +204,9 @@ impl Host {
         // The driver removes what a predecessor left of what is in the file, before the engine hears of the host.
         let ours = self.configured();
         self.addresses.retain(|(_, address)| !ours.contains(address));
+        let virtual_lines: BTreeSet<LineNews> =
+            self.config.instances.iter().flat_map(|it| self.resolved(&it.routes, &it.rules)).collect();
+        self.lines.retain(|line| !virtual_lines.contains(line));
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
         for index in [Some(ETH0), self.eth1].into_iter().flatten() {
@@ -282,6 +298,8 @@ impl Host {
         let ours = self.configured();
         let lost = self.addresses.iter().map(|(_, address)| *address).filter(|address| !ours.contains(address));
         self.lost.extend(lost);
+        let known = self.configured_lines();
+        self.lost_lines.extend(self.lines.iter().filter(|line| !known.contains(line)).cloned());
         for state in self.states.values_mut() {
             *state = State::Init;
         }
@@ -293,6 +311,9 @@ impl Host {
         let Some(index) = [Some(ETH0), self.eth1][number].filter(|_| !same) else { return };
         let v6: Vec<(u32, IpAddr)> =
             self.addresses.iter().filter(|(at, address)| *at == index && address.is_ipv6()).copied().collect();
+        if !up {
+            self.flush_lines(index, time, random, sent);
+        }
         let link_first = random.permille(500);
         if link_first {
             self.input(Input::Link(self.link(index)), time, random, sent);
@@ -318,6 +339,7 @@ impl Host {
             Some(index) => {
                 let gone: Vec<(u32, IpAddr)> = self.addresses.iter().filter(|(at, _)| *at == index).copied().collect();
                 let told = random.permille(500);
+                self.flush_lines(index, time, random, sent);
                 for place in gone {
                     self.addresses.remove(&place);
                     if told {
@@ -339,7 +361,84 @@ impl Host {
     pub fn steal(&mut self, address: (u32, IpAddr), time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
         if self.addresses.remove(&address) {
             self.excused.insert(address.1, time + 32_000_000_000);
+            self.flush_without_address(address.0);
             self.input(Input::HostAddressGone(self.host_address(address)), time, random, sent);
+        }
+    }
+
+    /// What a configuration asks for, as far as its interfaces exist.
+    fn resolved(&self, routes: &[Route], rules: &[Rule]) -> Vec<LineNews> {
+        let links: Vec<Link> = [Some(ETH0), self.eth1].into_iter().flatten().map(|index| self.link(index)).collect();
+        let named = |name: &str| links.iter().find(|link| link.name == name);
+        let routes = routes.iter().filter_map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+        let routes = routes.map(|route| KernelLine::Route(route).news());
+        routes.chain(rules.iter().map(|rule| KernelLine::Rule(Arc::new(rule.clone())).news())).collect()
+    }
+
+    fn configured_lines(&self) -> BTreeSet<LineNews> {
+        let own = self.config.instances.iter().flat_map(|it| self.resolved(&it.routes, &it.rules));
+        own.chain(self.resolved(&self.config.static_routes, &self.config.static_rules)).collect()
+    }
+
+    /// Every master's routes and rules are here, and those of the host, and no others.
+    pub fn check_lines(&self) {
+        if self.engine.is_none() {
+            return;
+        }
+        let masters = self.config.instances.iter().filter(|it| self.states.get(&it.name) == Some(&State::Master));
+        let statics = self.resolved(&self.config.static_routes, &self.config.static_rules);
+        let mut wanted: BTreeSet<LineNews> = masters.flat_map(|it| self.resolved(&it.routes, &it.rules)).collect();
+        wanted.extend(statics);
+        for line in &wanted {
+            let there = self.lines.contains(line) || self.stolen_lines.contains(line);
+            assert!(there, "host {}: {line:?} is missing", self.number);
+        }
+        for line in &self.lines {
+            let known = wanted.contains(line) || self.lost_lines.contains(line);
+            assert!(known, "host {}: {line:?} ought to have gone", self.number);
+        }
+    }
+
+    /// The kernel removes routes through an interface: those of IPv4 without a word.
+    fn flush_lines(&mut self, index: u32, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        for line in self.lines.clone() {
+            let LineNews::Route(route) = &line else { continue };
+            if !route.hops.iter().any(|(_, interface)| *interface == Some(index)) {
+                continue;
+            }
+            if route.family == Family::V4 {
+                self.lines.remove(&line);
+            } else {
+                self.lines.remove(&line);
+                self.input(Input::LineGone(line), time, random, sent);
+            }
+        }
+    }
+
+    /// An interface without an address of IPv4 has no routes of IPv4.
+    fn flush_without_address(&mut self, index: u32) {
+        if self.addresses.iter().any(|(at, address)| *at == index && address.is_ipv4()) {
+            return;
+        }
+        self.lines.retain(|line| match line {
+            LineNews::Route(route) => {
+                route.family == Family::V6 || !route.hops.iter().any(|(_, interface)| *interface == Some(index))
+            }
+            LineNews::Rule(_) => true,
+        });
+    }
+
+    /// Somebody removes a route or a rule behind the engine's back.
+    pub fn steal_line(&mut self, line: &LineNews, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        if self.lines.remove(line) {
+            let untracked_routes = || {
+                let all = self.config.instances.iter().flat_map(|it| &it.routes).chain(&self.config.static_routes);
+                all.filter(|route| route.no_track).cloned().collect::<Vec<_>>()
+            };
+            if self.resolved(&untracked_routes(), &[]).contains(line) {
+                self.stolen_lines.insert(line.clone());
+            }
+            self.input(Input::LineGone(line.clone()), time, random, sent);
         }
     }
 
@@ -461,6 +560,7 @@ impl Host {
                     }
                 }
                 Output::Address(change) => self.kernel(change, time, random, &mut echoes),
+                Output::Line(change) => self.kernel_line(change, random, &mut echoes),
                 Output::Announce(announce) => {
                     let there = self.addresses.contains(&(announce.interface, announce.address));
                     let excused = self.excused.contains_key(&announce.address);
@@ -505,6 +605,50 @@ impl Host {
         }
     }
 
+    fn kernel_line(&mut self, change: LineChange, random: &mut Random, echoes: &mut Vec<Input<'static>>) {
+        let LineChange { key, line, install, afresh } = change;
+        let news = line.news();
+        let answer = |error| Input::LineAnswer { key: key.clone(), install, error, text: String::new() };
+        if random.permille(self.refusals) {
+            echoes.push(answer(Some(12)));
+            return;
+        }
+        if install && let KernelLine::Route(route) = &line {
+            let through: Vec<u32> = route.interface.iter().chain(route.hops.iter().flatten()).copied().collect();
+            for index in through {
+                let number = usize::from(index != ETH0);
+                if index != ETH0 && self.eth1 != Some(index) {
+                    echoes.push(answer(Some(19)));
+                    return;
+                }
+                if !self.up[number] {
+                    // ENETDOWN.
+                    echoes.push(answer(Some(100)));
+                    return;
+                }
+            }
+        }
+        let mut gone = None;
+        if !install && self.lines.remove(&news) {
+            gone = Some(Input::LineGone(news.clone()));
+        }
+        let error = match install {
+            true => {
+                self.stolen_lines.remove(&news);
+                (!self.lines.insert(news) && !afresh).then_some(17)
+            }
+            false => None,
+        };
+        // The answer and the notification come by two sockets.
+        if random.permille(500) {
+            echoes.extend(gone);
+            echoes.push(answer(error));
+        } else {
+            echoes.push(answer(error));
+            echoes.extend(gone);
+        }
+    }
+
     fn kernel(&mut self, change: AddressChange, time: Time, random: &mut Random, echoes: &mut Vec<Input<'static>>) {
         let AddressChange { key, interface, address, install } = change;
         let place = (interface, address.address);
@@ -525,6 +669,7 @@ impl Host {
             self.announced.remove(&place);
             Some(Input::HostAddress(self.host_address(place)))
         } else if !install && self.addresses.remove(&place) {
+            self.flush_without_address(interface);
             Some(Input::HostAddressGone(self.host_address(place)))
         } else {
             None

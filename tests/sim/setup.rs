@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use keepwatch::conf::model::{
-    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, Notify,
-    OldUnicastChecksum, Preempt, Priority, SyncGroup, TrackedInterface, Transport, Version,
+    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, NextHop,
+    Notify, OldUnicastChecksum, Preempt, Prefix, Priority, Route, Rule, RuleAction, SyncGroup, TrackedInterface,
+    Transport, Version,
 };
 
 use crate::random::Random;
@@ -52,8 +53,8 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         track_source: false,
         tracked_interfaces: vec![],
         tracks: vec![],
-        routes: vec![],
-        rules: vec![],
+        routes: (0..random.range(0, 3) as u8).map(|at| route(number, at, random)).collect(),
+        rules: (0..random.range(0, 2)).map(|at| rule(u32::from(number) * 10 + at as u32)).collect(),
         garp: Garp {
             delay: Duration::from_secs(5),
             repeat: 5,
@@ -81,6 +82,25 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         lvs_sync_interface: None,
         smtp_alert: false,
     }
+}
+
+fn route(number: u8, at: u8, random: &mut Random) -> Route {
+    if random.permille(300) {
+        let address = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, u16::from(number), u16::from(at), 0, 0, 0, 0));
+        let mut route = Route::to(Location::default(), Prefix { address, length: 64 });
+        let hop = |interface: &str| NextHop { interface: Some(interface.into()), ..NextHop::default() };
+        route.hops = vec![hop("eth0"), hop("eth1")];
+        return route;
+    }
+    let address = IpAddr::V4(Ipv4Addr::new(10, 99, number, at * 16));
+    let mut route = Route::to(Location::default(), Prefix { address, length: 28 });
+    route.interface = Some(if random.permille(700) { "eth0" } else { "eth1" }.into());
+    route.no_track = route.interface.as_deref() == Some("eth0") && random.permille(300);
+    route
+}
+
+fn rule(preference: u32) -> Rule {
+    Rule::new(Location::default(), Family::V4, RuleAction::Table(100), preference + 1)
 }
 
 fn virtual_address(family: Family, instance: u8, at: u8, interface: &str) -> Address {
@@ -163,6 +183,8 @@ pub fn configure(templates: &[Instance], groups: &[Vec<InstanceName>], random: &
     for instance in &mut config.instances {
         personal(instance, random);
     }
+    config.static_routes = vec![Route { no_track: false, ..route(200, 0, random) }];
+    config.static_rules = vec![rule(5000)];
     bind(&mut config, groups, random);
     config
 }
@@ -214,8 +236,16 @@ fn edit(config: &mut Config, templates: &[Instance], random: &mut Random) -> boo
         return true;
     }
     let at = random.below(config.instances.len());
-    match random.below(6) {
+    match random.below(7) {
         0 => return true,
+        6 => {
+            let (number, at) = (config.instances[at].vrid.get(), at);
+            match config.instances[at].routes.pop() {
+                Some(_) => config.static_rules.clear(),
+                None => config.instances[at].routes.push(route(number, 9, random)),
+            }
+            config.static_routes = vec![Route { no_track: false, ..route(200, 1, random) }];
+        }
         1 => {
             let instance = &mut config.instances[at];
             if instance.excluded.pop().is_none() {

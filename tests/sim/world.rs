@@ -284,7 +284,7 @@ impl World {
         let count = self.hosts.len();
         let host = self.random.below(count);
         let other = self.random.below(count);
-        match self.random.below(22) {
+        match self.random.below(24) {
             0 | 1 => self.heard[host][other] = !self.heard[host][other],
             2 => {
                 let sides: Vec<bool> = (0..count).map(|_| self.random.permille(500)).collect();
@@ -353,6 +353,14 @@ impl World {
                     self.with(host, |host, time, random, sent| host.steal(address, time, random, sent));
                 }
             }
+            21 => {
+                let lines: Vec<_> = self.hosts[host].lines.iter().cloned().collect();
+                if !lines.is_empty() {
+                    let line = lines[self.random.below(lines.len())].clone();
+                    self.with(host, |host, time, random, sent| host.steal_line(&line, time, random, sent));
+                }
+            }
+            22 => self.with(host, |host, time, random, sent| host.input(Input::LinesUncertain, time, random, sent)),
             17 => {
                 let again = self.random.permille(500);
                 self.with(host, |host, time, random, sent| {
@@ -460,6 +468,7 @@ impl World {
         for host in 0..self.hosts.len() {
             self.hosts[host].excused.clear();
             self.check_addresses(host);
+            self.hosts[host].check_lines();
             let silent = self.hosts[host].unannounced();
             assert!(silent.is_empty(), "host {host} never announced {silent:?}");
         }

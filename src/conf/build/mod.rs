@@ -14,6 +14,7 @@ mod lvs;
 mod notify;
 mod routing;
 mod scripts;
+mod track_group;
 mod trackers;
 mod tracking;
 
@@ -60,6 +61,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
     held::interfaces(&mut builder, nodes);
     routing::build(&mut builder, nodes, &mut config);
+    track_group::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
     notify::build(&mut builder, nodes, &mut scripts, &mut config);

@@ -11,7 +11,7 @@ use super::{Row, any, one, opt, row};
 
 #[rustfmt::skip]
 pub static ROWS: &[Row] = &[
-    row(&["track_group"], "group", &[], Entries(&[], EachWord("instance", Str)), Warn, Many, NotBuilt, "-", "Member VRRP instances"),
+    row(&["track_group"], "group", &[], Entries(&[], EachWord("instance", Str)), Warn, Many, Built, "-", "Member VRRP instances"),
     row(&["garp_group"], "garp_interval", &[], Words(&[one("secs", Dec(6, 0, 4294967295))]), Fatal, Once, Built, "global", "Gap between GARPs for the group"),
     row(&["garp_group"], "gna_interval", &[], Words(&[one("secs", Dec(6, 0, 4294967295))]), Fatal, Once, Built, "global", "Gap between unsolicited NAs for the group"),
     row(&["garp_group"], "interface", &[], Words(&[one("iface", IfName)]), Fatal, Many, Built, "-", "Single interface the pacing applies to"),
@@ -65,8 +65,8 @@ pub static ROWS: &[Row] = &[
     row(&["vrrp_instance"], "promote_secondaries", &[], Flag, Warn, Once, Built, "off", "Set promote_secondaries on the interface"),
     row(&["vrrp_instance"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Deprecated: poll link state of this interface"),
     row(&["vrrp_instance"], "v3_checksum_as_v2", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "global", "VRRPv3 IPv4 checksum without pseudo header"),
-    row(&["vrrp_instance"], "virtual_routes", &[], Entries(&[], Routes), Warn, Many, NotBuilt, "none", "Routes present while master; one per line"),
-    row(&["vrrp_instance"], "virtual_rules", &[], Entries(&[], Rules), Warn, Many, NotBuilt, "none", "Policy rules present while master; one per line"),
+    row(&["vrrp_instance"], "virtual_routes", &[], Entries(&[], Routes), Warn, Many, Built, "none", "Routes present while master; one per line"),
+    row(&["vrrp_instance"], "virtual_rules", &[], Entries(&[], Rules), Warn, Many, Built, "none", "Policy rules present while master; one per line"),
     row(&["vrrp_instance"], "accept", &[], Flag, Warn, Once, Built, "on unless strict; on at priority 255", "Accept packets to VIPs when not owner"),
     row(&["vrrp_instance"], "no_accept", &[], Flag, Warn, Once, Built, "off", "Drop packets to VIPs when not owner (firewall rules)"),
     row(&["vrrp_instance"], "skip_check_adv_addr", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "global", "Skip VIP comparison for repeated adverts"),

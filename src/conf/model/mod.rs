@@ -38,6 +38,8 @@ pub struct Config {
     pub bfd: Vec<BfdSession>,
     pub static_routes: Vec<Route>,
     pub static_rules: Vec<Rule>,
+    /// In the order of the file.
+    pub track_groups: Vec<TrackGroup>,
     /// In the order of the file; this order numbers the rows of the MIB.
     pub groups: Vec<ServerGroup>,
     /// Those with a real server, in the order of the file; this order numbers the rows of the MIB.

@@ -50,6 +50,7 @@ const ADDRESSES: Token = 4;
 const FIREWALL: Token = 5;
 const SIBLING: Token = 6;
 const RUNNER: Token = 7;
+const LINES: Token = 8;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -269,6 +270,9 @@ impl Driver {
                 self.list_interfaces();
                 self.tell_news();
             }
+            if self.world.lines_are_uncertain(now) {
+                self.engine.handle(Input::LinesUncertain, now, &mut self.outputs);
+            }
             if self.rest_until.is_some_and(|at| at <= now) {
                 self.rest_until = None;
                 self.hear_bridge();
@@ -315,6 +319,12 @@ impl Driver {
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
+            LINES => {
+                let now = clock::now();
+                for gone in self.world.read_lines(now) {
+                    self.engine.handle(gone, now, &mut self.outputs);
+                }
+            }
             SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
             RUNNER => {
                 let now = clock::now();
@@ -552,6 +562,8 @@ impl Driver {
         };
         if status == Status::Overrun {
             warn!("the kernel's news of interfaces came faster than they were read; reading everything again");
+            // An interface may have gone down and come back meanwhile, and taken routes along.
+            self.world.doubt_lines(clock::now());
             self.list_interfaces();
         }
         self.tell_news();

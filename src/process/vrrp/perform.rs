@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -11,23 +12,31 @@ use tracing::{debug, error, info, warn};
 use super::sockets::Sockets;
 use super::times::Times;
 use super::vmacs::Vmacs;
-use super::{ADDRESSES, FIREWALL};
+use super::{ADDRESSES, FIREWALL, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
-use crate::conf::model::{Address, Config, Family, Global, Instance, ReceiveBuffers};
+use crate::conf::model::{Address, Config, Family, Global, Instance, Placement, ReceiveBuffers};
+use crate::netlink::lines::{Interest, LineMonitor};
 use crate::netlink::nft::{Firewall, Port};
-use crate::netlink::route::{Addresses, Monitor, NetEvent};
+use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
 use crate::sys::packet::Frames;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::raw::{Outgoing, Sender};
 use crate::vrrp::engine::Engine;
 use crate::vrrp::io::{
-    AddressChange, AddressKey, Announce, Block, IfIndex, Input, Level, Link, Listen, Log, Output, Send, WantedVmac,
+    AddressChange, AddressKey, Announce, Block, IfIndex, Input, KernelLine, KernelRoute, Level, LineChange, LineKey,
+    LineKind, Link, Listen, Log, Output, Send, WantedVmac,
 };
 use crate::wire::{arp, ndisc};
 
 /// A full address queue is tried again this soon.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// After news of routes were lost, they are asked for this much later.
+const DOUBT: Duration = Duration::from_millis(200);
+
+/// Room for the news of some thousand routes, bytes; those of others take most of it.
+const LINES_BUFFER: u32 = 4 * 1024 * 1024;
 
 /// Sockets that could not be opened are tried again after this.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -41,6 +50,12 @@ pub struct World {
     senders: BTreeMap<Road, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
+    /// Opened when routes or rules are configured, and when to try again after that failed.
+    lines: Option<LineMonitor>,
+    lines_at: Option<Instant>,
+    line_interest: Interest,
+    /// News of them were lost: when to ask for what ought to be there.
+    doubt_lines_at: Option<Instant>,
     /// Opened when an instance has `no_accept`.
     firewall: Option<Firewall>,
     /// What is dropped, what should be, and when to try again after the kernel refused.
@@ -102,6 +117,10 @@ impl World {
             senders: BTreeMap::new(),
             frames: None,
             addresses,
+            lines: None,
+            lines_at: None,
+            line_interest: Interest::default(),
+            doubt_lines_at: None,
             firewall: None,
             blocked: BTreeSet::new(),
             block_wanted: BTreeSet::new(),
@@ -130,6 +149,8 @@ impl World {
                 Err(error) => error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}"),
             }
         }
+        self.line_interest = Interest::of(config);
+        self.watch_lines(clock::now(), poller);
         self.vmacs.configure(&config.global, clock::now());
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
@@ -161,6 +182,28 @@ impl World {
     pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, news: &mut Vec<NetEvent>) {
         self.links = monitor.links().map(|link| (link.index, link.clone())).collect();
         let guess = !kernel_marks_addresses();
+        let mut lines = Vec::new();
+        for instance in &config.instances {
+            let named = |name: &str| self.links.values().find(|link| link.name == name);
+            let rules = instance.rules.iter().map(|rule| KernelLine::Rule(Arc::new(rule.clone())));
+            let routes = instance.routes.iter().map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+            for line in rules.chain(routes.flatten().map(KernelLine::Route)) {
+                // Ours by their protocol; where that is another they are exactly what is configured.
+                let key = LineKey { owner: Some(instance.name.clone()), kind: line.kind(), position: 0, question: 0 };
+                lines.push(Change::Line(LineChange { key, line, install: false, afresh: false }));
+            }
+        }
+        // Those that want to be alone would not be, beside themselves.
+        let alone = config.static_routes.iter().filter(|route| route.placement == Placement::Add);
+        let named = |name: &str| self.links.values().find(|link| link.name == name);
+        let alone = alone.filter_map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+        lines.extend(alone.map(|route| {
+            let key = LineKey { owner: None, kind: LineKind::Route, position: 0, question: 0 };
+            Change::Line(LineChange { key, line: KernelLine::Route(route), install: false, afresh: false })
+        }));
+        if let Err(error) = self.addresses.submit_all(&lines) {
+            warn!("cannot remove routes and rules that an earlier run may have left: {error}");
+        }
         let mut changes = Vec::new();
         for instance in &config.instances {
             let guess = guess && instance.priority.get() < 255;
@@ -248,7 +291,8 @@ impl World {
         for output in outputs.drain(..) {
             match output {
                 Output::Send(send) => sends.push(send),
-                Output::Address(change) => changes.push(change),
+                Output::Address(change) => changes.push(Change::Address(change)),
+                Output::Line(change) => changes.push(Change::Line(change)),
                 Output::Announce(announce) => announcements.push(announce),
                 Output::TakenOver { due } => taken_over.push(due),
                 Output::Listen(wanted) => listen = Some(wanted),
@@ -268,6 +312,9 @@ impl World {
         } else if self.listen_at.is_some_and(|at| at <= now) {
             let again = std::mem::take(&mut self.wanted);
             self.listen(again, poller, now);
+        }
+        if self.lines_at.is_some_and(|at| at <= now) {
+            self.watch_lines(now, poller);
         }
         self.send(&sends, times, now);
         if let Some(block) = block {
@@ -367,11 +414,11 @@ impl World {
         }
     }
 
-    fn change(&mut self, changes: &[AddressChange], now: Instant) {
+    fn change(&mut self, changes: &[Change], now: Instant) {
         if !changes.is_empty()
-            && let Err(error) = self.addresses.submit(changes)
+            && let Err(error) = self.addresses.submit_all(changes)
         {
-            error!("cannot ask the kernel to change addresses: {error}");
+            error!("cannot ask the kernel to change addresses and routes: {error}");
         } else if self.retry_at.is_some_and(|at| at <= now)
             && let Err(error) = self.addresses.flush()
         {
@@ -446,7 +493,66 @@ impl World {
         }
         self.note_stall(clock::now());
         let inputs = answers.into_iter().map(|(key, install, error)| Input::AddressAnswer { key, install, error });
-        inputs.collect()
+        let lines = self.addresses.take_line_answers().into_iter();
+        inputs
+            .chain(lines.map(|it| Input::LineAnswer {
+                key: it.key,
+                install: it.install,
+                error: it.error,
+                text: it.text,
+            }))
+            .collect()
+    }
+
+    /// Hears of routes and rules as far as the configuration has any.
+    fn watch_lines(&mut self, now: Instant, poller: &Poller) {
+        self.lines_at = None;
+        if self.lines.as_ref().map_or(&Interest::default(), LineMonitor::interest) == &self.line_interest {
+            return;
+        }
+        if let Some(old) = self.lines.take() {
+            let _ = poller.remove(&old);
+        }
+        if self.line_interest.is_empty() {
+            return;
+        }
+        let opened = LineMonitor::open(self.line_interest.clone(), Some(LINES_BUFFER));
+        let watched = opened.and_then(|lines| poller.add(&lines, LINES, false).map(|()| lines));
+        match watched {
+            Ok(lines) => self.lines = Some(lines),
+            Err(error) => {
+                error!("cannot hear who removes routes and rules, trying again soon: {error}");
+                self.lines_at = Some(now + LISTEN_AGAIN);
+            }
+        }
+    }
+
+    /// What was removed of routes and rules, as inputs.
+    pub fn read_lines(&mut self, now: Instant) -> Vec<Input<'static>> {
+        let mut news = Vec::new();
+        let status = match &mut self.lines {
+            Some(lines) => lines.read(&mut news),
+            None => return Vec::new(),
+        };
+        match status {
+            Ok(Status::Drained | Status::More) => {}
+            Ok(Status::Overrun) => self.doubt_lines(now),
+            Err(error) => warn!("cannot read the kernel's news of routes: {error}"),
+        }
+        news.into_iter().map(Input::LineGone).collect()
+    }
+
+    /// News of routes and rules were lost. A flood lasts: what ought to be there is asked for a moment later, and not once
+    /// for each loss.
+    pub fn doubt_lines(&mut self, now: Instant) {
+        if !self.line_interest.is_empty() {
+            self.doubt_lines_at = self.doubt_lines_at.or(Some(now + DOUBT));
+        }
+    }
+
+    /// Whether that moment has come; said once.
+    pub fn lines_are_uncertain(&mut self, now: Instant) -> bool {
+        self.doubt_lines_at.take_if(|at| *at <= now).is_some()
     }
 
     pub fn read_firewall(&mut self) {
@@ -461,7 +567,8 @@ impl World {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        [self.retry_at, self.listen_at, self.block_at, self.vmacs.deadline()].into_iter().flatten().min()
+        let own = [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at];
+        own.into_iter().flatten().chain(self.vmacs.deadline()).min()
     }
 
     /// Names what a reload changes in the file and not in this process.

@@ -392,6 +392,12 @@ impl Case<'_> {
                 words::count(addresses.len() as u64, "address").replace("addresss", "addresses")
             ));
         }
+        let (routes, rules) = (super::super::vrrp::routes(self.look, row), super::super::vrrp::rules(self.look, row));
+        for ((all, there), noun) in [(routes, "route"), (rules, "rule")] {
+            if all > 0 {
+                lines.push(format!("{there} of {} in the kernel", words::count(all as u64, noun)));
+            }
+        }
         if let Some(group) = config.sync_group.as_deref().and_then(|name| group_named(self.look, name)) {
             lines.push(format!("sync group {} is {}", group.config.name, words::state(group.state)));
         }
