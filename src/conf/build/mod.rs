@@ -10,6 +10,7 @@ mod group;
 mod held;
 mod instance;
 mod lvs;
+mod process;
 mod routing;
 mod scripts;
 mod trackers;

@@ -5,6 +5,7 @@
 
 mod check;
 mod global;
+mod process;
 mod route;
 mod settings;
 mod track;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::*;
 pub use global::*;
+pub use process::*;
 pub use route::*;
 pub use settings::*;
 pub use track::*;

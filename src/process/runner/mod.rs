@@ -21,7 +21,7 @@ use self::script::{Output, RunId, Runs};
 use self::tell::Teller;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
 use super::link::sleep_until;
-use super::logging;
+use super::{logging, naming};
 use super::role::{Role, exit};
 use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
@@ -61,6 +61,7 @@ pub fn run() -> i32 {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Runner), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_runner");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(options.file_mask()));
     if let Err(error) = prepare() {

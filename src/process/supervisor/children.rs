@@ -30,7 +30,7 @@ pub(super) struct Running {
     pub(super) backoff: Duration,
     pub(super) ready: ConfigGeneration,
     pub(super) watching_write: bool,
-    _pid_file: Option<PidFile>,
+    _pid_files: Vec<PidFile>,
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ impl Running {
             backoff,
             ready: 0,
             watching_write: false,
-            _pid_file: None,
+            _pid_files: vec![],
         }
     }
 }
@@ -88,11 +88,17 @@ impl Supervisor {
     pub(super) fn try_start(&mut self, role: Role, backoff: Duration, restarted: bool) -> io::Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
         let file = config.file.try_clone()?;
-        let pid_path = match role {
-            Role::Vrrp => Some(self.pid_path("vrrp", self.options.vrrp_pid.clone())),
-            Role::Checks => Some(self.pid_path("checkers", self.options.checkers_pid.clone())),
-            Role::Load | Role::Runner | Role::Bridge | Role::Rrd => None,
-        };
+        let mut pid_paths = vec![];
+        match role {
+            Role::Vrrp => {
+                pid_paths.push(self.pid_path("vrrp", self.options.vrrp_pid.clone()));
+                if config.sheet.has_bfd {
+                    pid_paths.push(self.pid_path("bfd", self.options.bfd_pid.clone()));
+                }
+            }
+            Role::Checks => pid_paths.push(self.pid_path("checkers", self.options.checkers_pid.clone())),
+            Role::Load | Role::Runner | Role::Bridge | Role::Rrd => {}
+        }
         let (mut channel, mut process) = self.spawn(role)?;
         let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
         let token = self.next_token;
@@ -104,11 +110,12 @@ impl Supervisor {
             return Err(error);
         }
         info!("Starting {} process, pid={}", role.name(), process.id());
-        let pid_file = pid_path.and_then(|path| {
+        let pid_file = |path: PathBuf| {
             PidFile::create(&path, process.id())
                 .inspect_err(|error| warn!("cannot write the pid file {}: {error}", path.display()))
                 .ok()
-        });
+        };
+        let pid_files = pid_paths.into_iter().filter_map(pid_file).collect();
         let running = Running {
             process,
             channel,
@@ -118,7 +125,7 @@ impl Supervisor {
             backoff,
             ready: 0,
             watching_write: false,
-            _pid_file: pid_file,
+            _pid_files: pid_files,
         };
         self.children.insert(role, running);
         if restarted {
@@ -126,6 +133,7 @@ impl Supervisor {
         }
         if role == Role::Bridge {
             self.records.bridge_started();
+            self.dumps.bridge_started();
         }
         if role == Role::Bridge
             && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
@@ -167,7 +175,7 @@ impl Supervisor {
     pub(super) fn serve_child(&mut self, token: Token) {
         let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
         let mut connect_agentx = None;
-        let mut dumped = false;
+        let mut dumped = vec![];
         let mut asked = vec![];
         let _ = child.channel.flush();
         // One that never stops talking has its turn again when the others had theirs.
@@ -175,7 +183,7 @@ impl Supervisor {
             match child.channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX { attempt }, _))) => connect_agentx = Some(attempt),
-                Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
+                Ok(Some((ToSupervisor::Dumped { number }, _))) => dumped.push(number),
                 Ok(Some((message, _))) => asked.push(message),
                 Ok(None) => break,
                 Err(error) => {
@@ -193,9 +201,7 @@ impl Supervisor {
         if let Some(attempt) = connect_agentx {
             self.connect_agentx(role, attempt);
         }
-        if dumped {
-            self.dumped();
-        }
+        dumped.into_iter().for_each(|number| self.dumped(number));
         for message in asked {
             match message {
                 ToSupervisor::Listen { address } => self.listen(role, address),
@@ -204,13 +210,16 @@ impl Supervisor {
                     self.records.asked += 1;
                     self.reload(clock::now());
                 }
+                ToSupervisor::ConnectBus { attempt } => self.connect_bus(role, attempt),
+                ToSupervisor::Signal(signal) if role == Role::Bridge => self.act_on(signal),
                 ToSupervisor::ListenStream { endpoint } => self.listen_stream(role, endpoint),
                 ToSupervisor::OpenFile { path } => self.open_file(role, path),
                 ToSupervisor::Textfile { number } => self.textfile(role, number),
                 ToSupervisor::TextfileDone { number } => self.textfile_done(number),
                 ToSupervisor::Reload
+                | ToSupervisor::Signal(_)
                 | ToSupervisor::Ready { .. }
-                | ToSupervisor::Dumped
+                | ToSupervisor::Dumped { .. }
                 | ToSupervisor::ConnectAgentX { .. } => {}
             }
         }

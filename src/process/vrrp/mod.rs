@@ -23,10 +23,10 @@ use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
 use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
-use super::logging;
+use super::{logging, naming};
 use super::options::Options;
 use super::role::{Role, exit};
-use super::scheduling;
+use super::scheduling::{self, Auto};
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, ToEngine};
 use crate::bus::outbox::{self, Outbox};
@@ -83,6 +83,7 @@ pub fn run() -> i32 {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Vrrp), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_vrrp");
     for (capability, name) in [(Capability::NetAdmin, "CAP_NET_ADMIN"), (Capability::NetRaw, "CAP_NET_RAW")] {
         if !privileges::has(capability) {
@@ -96,7 +97,8 @@ pub fn run() -> i32 {
     let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => {
-            scheduling::settle("vrrp", &global.realtime, &[Capability::NetAdmin, Capability::NetRaw]);
+            let kept = [Capability::NetAdmin, Capability::NetRaw];
+            driver.auto = scheduling::settle("vrrp", &global.realtime, global.process.auto_priority, &kept);
             driver.run()
         }
         Err(error) => {
@@ -134,6 +136,7 @@ struct Driver {
     world: World,
     times: Times,
     heart: Heart,
+    auto: Auto,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -202,6 +205,7 @@ impl Driver {
             world,
             times: Times::default(),
             heart: Heart::new(now, clock::wall()),
+            auto: Auto::default(),
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -220,6 +224,7 @@ impl Driver {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             let due = self.deadline();
+            self.auto.sleeps(clock::now);
             if let Err(error) = self.poller.wait(due, &mut ready) {
                 error!("cannot wait for events: {error}");
                 return exit::SOFTWARE;
@@ -227,6 +232,7 @@ impl Driver {
             let (now, wall) = (clock::now(), clock::wall());
             self.engine.set_wall(now, wall);
             self.heart.turn(due, now, wall);
+            self.auto.woken(due, now);
             for event in &ready {
                 self.serve(*event);
             }
@@ -342,6 +348,7 @@ impl Driver {
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
                 Ok(new) => {
                     let now = clock::now();
+                    naming::apply(Some(Role::Vrrp), &self.options.program, &new.global.process.names);
                     self.world.tell_what_waits_for_a_restart(&new.global);
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.world.configure(&new, &self.poller);
@@ -356,8 +363,10 @@ impl Driver {
             }
             (
                 ToChild::Signal(_)
+                | ToChild::Dump { .. }
                 | ToChild::Peer(_)
                 | ToChild::AgentX { .. }
+                | ToChild::Bus { .. }
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
                 | ToChild::Control
