@@ -20,7 +20,7 @@ const EDGE: [&str; 12] = [
 ];
 
 /// Modules that decide, and files in them that are the edge on purpose.
-const PURE: [(&str, &[&str]); 10] = [
+const PURE: [(&str, &[&str]); 11] = [
     ("wire", &[]),
     ("mib", &[]),
     ("store", &[]),
@@ -31,6 +31,7 @@ const PURE: [(&str, &[&str]); 10] = [
     ("check", &["probe", "probe.rs"]),
     ("agentx", &[]),
     ("snmp", &[]),
+    ("dbus", &[]),
     ("conf", &["files.rs", "host.rs"]),
 ];
 
@@ -56,8 +57,9 @@ fn modules_that_decide_know_no_operating_system() {
 }
 
 /// Each module, and modules it must not name.
-const STRANGERS: [(&str, &[&str]); 9] = [
+const STRANGERS: [(&str, &[&str]); 10] = [
     ("snmp", &["crate::vrrp", "crate::check", "crate::store", "crate::process", "crate::netlink", "crate::sys"]),
+    ("dbus", &["crate::vrrp", "crate::check", "crate::process", "crate::netlink", "crate::sys"]),
     ("wire", &["crate::vrrp", "crate::bus", "crate::mib", "crate::store", "crate::agentx", "crate::process"]),
     ("mib", &["crate::agentx", "crate::process", "crate::vrrp"]),
     ("store", &["crate::mib", "crate::agentx", "crate::process", "crate::vrrp"]),

@@ -51,7 +51,7 @@ fn group(page: &mut Page, row: &GroupRow) {
 fn service(page: &mut Page, facts: &Facts<'_>, row: &ServiceRow) {
     let config = &row.config;
     match &config.key.kind {
-        ServiceKind::Address { address, port } => page.line(0, format_args!("VIP = {address}, VPORT = {port}")),
+        ServiceKind::Address { address, port } => page.line(0, format_args!("VS VIP = {address}, VPORT = {port}")),
         ServiceKind::Mark { mark, .. } => page.pair(0, "VS FWMARK", mark),
         ServiceKind::Group(name) => page.pair(0, "VS GROUP", name),
     }
@@ -71,7 +71,8 @@ fn service(page: &mut Page, facts: &Facts<'_>, row: &ServiceRow) {
     }
     page.maybe(2, "persistence engine", config.persistence_engine.as_ref());
     page.pair(2, "protocol", config.key.protocol_name().to_uppercase());
-    page.line(2, format_args!("alpha is {}, omega is {}", on(config.alpha), on(config.omega)));
+    page.line(2, format_args!("alpha is {}", on(config.alpha)));
+    page.line(2, format_args!("omega is {}", on(config.omega)));
     page.line(2, format_args!("inhibit on failure is {}", on(config.inhibit_on_failure)));
     page.line(2, format_args!("quorum = {}, hysteresis = {}", config.quorum, config.hysteresis));
     page.maybe(2, "Quorum up notify script", config.quorum_up.as_ref().map(|script| &script.text));
@@ -80,8 +81,8 @@ fn service(page: &mut Page, facts: &Facts<'_>, row: &ServiceRow) {
     page.maybe(2, "default forwarding method", config.forwarding.map(forwarding));
     page.line(2, format_args!("ha_suspend is {}", on(config.ha_suspend)));
     page.pair(2, "suspended", row.suspended);
-    page.pair(2, "installed", row.installed);
-    page.pair(2, "alive", row.servers_up);
+    page.pair(2, "alive", u8::from(row.installed));
+    page.pair(2, "real servers alive", row.servers_up);
     page.pair(2, "real servers", row.servers_total);
     page.pair(2, "weight alive", row.weight_up);
     page.pair(2, "quorum_state_up", u8::from(row.quorum_met));
@@ -133,7 +134,7 @@ fn real_server(page: &mut Page, facts: &Facts<'_>, row: &ServerRow, real: &RealS
     page.pair(4, "alive", u8::from(row.alive));
     page.pair(4, "num failed checkers", row.failed_checks);
     page.pair(4, "checkers not run", row.checks_not_run);
-    page.pair(4, "set", u8::from(row.installed));
+    page.pair(4, "RS set", u8::from(row.installed));
     page.line(4, format_args!("since = {} ({})", vrrp::epoch(row.since), (facts.when)(row.since)));
     page.pair(4, "went up", row.went_up);
     page.pair(4, "went down", row.went_down);

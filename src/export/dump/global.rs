@@ -71,7 +71,10 @@ fn lvs(page: &mut Page, global: &Global) {
     };
     page.pair(0, "LVS flush on stop", on_stop);
     if let Some(daemon) = sync_daemon {
-        page.line(0, format_args!("LVS syncd vrrp instance = {}", daemon.instance.as_ref().map_or("(none)", |of| &of.0)));
+        page.line(
+            0,
+            format_args!("LVS syncd vrrp instance = {}", daemon.instance.as_ref().map_or("(none)", |of| &of.0)),
+        );
         page.pair(2, "interface", &daemon.interface);
         page.pair(2, "syncid", daemon.id);
         page.maybe(2, "maxlen", daemon.max_length);

@@ -5,8 +5,8 @@
 
 use std::fmt::{Display, Write};
 
-use super::vrrp::{counted, epoch, of_owner};
 use super::lines;
+use super::vrrp::{counted, epoch, of_owner};
 use crate::bus::rows::{Counters, InstanceRow, State, TrackerConfig, TrackerRow};
 use crate::conf::model::{Auth, JsonVersion, ParameterMatch, Preempt, Version};
 use crate::store::{Snapshot, VrrpRows};

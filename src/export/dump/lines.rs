@@ -311,7 +311,8 @@ mod tests {
         let source = Some("10.0.0.1".parse().unwrap());
         let link = Route { source, interface: eth0(), scope: Some(253), ..to("10.78.0.0", 24) };
         assert_eq!(route(&link), "prepend 10.78.0.0/24 src 10.0.0.1 dev eth0 proto 18 scope 253");
-        let hop = |interface, weight| NextHop { gateway: gateway(), interface, weight: Some(weight), ..NextHop::default() };
+        let hop =
+            |interface, weight| NextHop { gateway: gateway(), interface, weight: Some(weight), ..NextHop::default() };
         let hops = Route { hops: vec![hop(eth0(), 2), hop(None, 1)], no_track: true, ..to("10.79.0.0", 24) };
         assert_eq!(
             route(&hops),
@@ -319,7 +320,8 @@ mod tests {
         );
         let hole = Route { kind: 6, placement: Placement::Add, no_track: true, ..to("10.80.0.0", 24) };
         assert_eq!(route(&hole), "add blackhole 10.80.0.0/24 proto 18 no_track");
-        let mut much = Route { tos: Some(4), gateway: gateway(), table: Some(5), no_track: true, ..to("10.81.0.0", 24) };
+        let mut much =
+            Route { tos: Some(4), gateway: gateway(), table: Some(5), no_track: true, ..to("10.81.0.0", 24) };
         much.realms = Some(Realms { source: 3, destination: 4 });
         much.metrics.rtt = Some(Lockable { value: 1600, locked: false });
         much.metrics.mtu = Some(Lockable { value: 1400, locked: true });

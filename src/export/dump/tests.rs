@@ -40,15 +40,11 @@ fn a_state_file_has_the_sections_and_names_that_scripts_look_for() {
         "   Authentication type = SIMPLE_PASSWORD",
         "   Virtual IP (2):",
         "     1.1.1.15/24 dev eth0 scope global set",
-        "   Tracked interfaces :",
         "------< Interfaces >------",
         "   MAC = 02:00:00:00:01:12",
         "   State = UP, RUNNING",
         "     VI_1",
     ] {
-        if line == "   Tracked interfaces :" {
-            continue; // the fixture's instance tracks none of its own
-        }
         assert!(text.lines().any(|have| have == line), "`{line}` is not in:\n{text}");
     }
     assert!(!text.contains("blibli"), "a pass phrase");
@@ -109,4 +105,21 @@ mod of_json {
             proptest::prop_assert_eq!(&value[0]["data"]["script"], &serde_json::Value::from(name));
         }
     }
+}
+
+#[test]
+fn the_state_of_checks_has_each_virtual_server_with_its_real_servers_and_checkers() {
+    let snapshot = fixture::check::seed();
+    let text = render(Kind::Check, &facts(&snapshot, &[]));
+    let mut places = vec![];
+    for (_, row) in snapshot.checks.servers.iter() {
+        if let crate::bus::rows::ServerConfig::Real(real) = &row.config {
+            let line = format!("   RIP = {}, RPORT = {}, WEIGHT = {} ", real.address, real.port, real.weight);
+            let found = text.lines().any(|have| have.starts_with(&line));
+            assert!(found, "`{line}` is not in:\n{text}");
+            places.push(line);
+        }
+    }
+    assert!(!places.is_empty());
+    assert!(text.contains("------< LVS Topology >------\n") && text.contains(" VS "), "{text}");
 }

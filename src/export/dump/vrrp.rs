@@ -223,7 +223,10 @@ fn tracks(page: &mut Page, facts: &Facts<'_>, row: &InstanceRow) {
     page.list(
         2,
         "Tracked interfaces ",
-        row.config.tracked_interfaces.iter().map(|track| weighted(&track.interface, track.weight.into(), track.reverse)),
+        row.config
+            .tracked_interfaces
+            .iter()
+            .map(|track| weighted(&track.interface, track.weight.into(), track.reverse)),
     );
     let kinds = [
         ("Tracked scripts ", &rows.tracks.scripts),

@@ -145,6 +145,10 @@ impl Bridge {
                         self.bus.complained = false;
                         if !std::mem::replace(&mut self.bus.announced, true) {
                             service.happened("VrrpStarted");
+                            // What they were until then, nobody has heard.
+                            for (_, row) in snapshot.vrrp.instances.iter() {
+                                service.changed(row, row.state);
+                            }
                         }
                     }
                     link.send(&service.take_output(), clock::now());

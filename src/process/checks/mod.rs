@@ -22,11 +22,11 @@ use self::peer::{Peer, Woken as PeerWoken};
 use self::probes::Probes;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::sleep_until;
-use super::{logging, naming};
 use super::options::Options;
 use super::pulse::Heart;
 use super::role::{Role, exit};
 use super::scheduling::{self, Auto};
+use super::{logging, naming};
 use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
@@ -180,7 +180,8 @@ impl Driver {
         let (kernel, answers) = Kernel::start(&config.global.lvs)?;
         // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones; `bind_port` may be a low one.
         let kept = [Capability::NetAdmin, Capability::NetRaw, Capability::NetBindService];
-        let auto = scheduling::settle("checker", &config.global.lvs.realtime, config.global.process.auto_priority, &kept);
+        let auto =
+            scheduling::settle("checker", &config.global.lvs.realtime, config.global.process.auto_priority, &kept);
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
         let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
         let (tell, results) = mpsc::unbounded_channel();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::systemd::VARIABLES;
 use super::{MESSAGES_PER_TURN, RESPAWN_FIRST, RESPAWN_MAX, STABLE_AFTER, Supervisor};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant, WallTime};
@@ -63,6 +64,9 @@ impl Supervisor {
         };
         #[allow(clippy::disallowed_methods)]
         let mut command = Command::new(program);
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
         command.arg0(role.title()).stdin(Stdio::from(theirs.into_fd())).stdout(Stdio::null());
         if !self.options.log_console {
             command.stderr(Stdio::null());

@@ -14,6 +14,7 @@ mod reloading;
 mod report;
 mod requests;
 mod stopping;
+mod systemd;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,6 +33,7 @@ use self::report::{Records, complaints};
 pub use self::requests::DEFAULT_AGENTX;
 use self::requests::Kept;
 use self::stopping::Stopping;
+use self::systemd::Systemd;
 use super::control::ControlSocket;
 use super::daemonize;
 use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
@@ -64,6 +66,9 @@ const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Messages of one child taken in one go.
 const MESSAGES_PER_TURN: usize = 16;
+
+/// For `systemctl status`.
+const REFUSED: &str = "Running; the last reload was refused, the log says why";
 
 const SIGNALS: Token = 0;
 
@@ -105,6 +110,7 @@ struct Supervisor {
     /// There while the configuration is read.
     reading: Option<Reading>,
     time_file: TimeFile,
+    systemd: Systemd,
     /// Set back at the end.
     _cores: Option<Cores>,
     /// What is kept for a bridge.
@@ -166,6 +172,7 @@ impl Supervisor {
             reloads: 0,
             reading: None,
             time_file: TimeFile::default(),
+            systemd: Systemd::from_environment(clock::now()),
             _cores: cores,
             kept: Kept::default(),
             records: Records::new(),
@@ -198,6 +205,7 @@ impl Supervisor {
             }
             finished = finished.or_else(|| self.act_on_time(clock::now()));
             self.look_at_time_file(clock::now());
+            self.systemd.wake(clock::now());
             self.report(clock::now());
             self.watch_writers();
         }
@@ -208,7 +216,8 @@ impl Supervisor {
         let respawn = self.respawn.values().map(|(at, _)| *at).min();
         let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
         let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
-        [respawn, stop, load, self.report_due(), self.time_file_due()].into_iter().flatten().min()
+        let others = [self.report_due(), self.time_file_due(), self.systemd.deadline()];
+        [respawn, stop, load].into_iter().chain(others).flatten().min()
     }
 
     // --- configurations
@@ -298,6 +307,7 @@ impl Supervisor {
     fn refused(&mut self, loading: &Loading, told: String, why: impl FnOnce() -> String) -> Option<i32> {
         let errors = if told.is_empty() { format!("error: {}\n", why()) } else { told };
         self.records.rejected(loading, errors);
+        self.systemd.ready(REFUSED);
         self.loading_done()
     }
 
@@ -315,9 +325,11 @@ impl Supervisor {
             return;
         }
         info!("Reloading");
+        self.systemd.reloading(clock::now());
         self.begin_reading();
         if let Err(error) = self.load(requested) {
             self.reading = None;
+            self.systemd.ready(REFUSED);
             error!("reload refused: cannot start the load process: {error}");
             self.records.not_tried(format!("error: cannot start the load process: {error}\n"));
         }
@@ -361,6 +373,7 @@ impl Supervisor {
             }
             self.announced = self.generation;
             self.records.in_force();
+            self.systemd.ready("Running");
         }
     }
 

@@ -126,7 +126,10 @@ impl Supervisor {
                 self.time_file.seen = Some(stamp);
                 match When::parse(&text) {
                     Some(when) => self.time_file.scheduled = next(when, calendar::seconds_now()),
-                    None => warn!("{} does not say when to reload: write HH:MM:SS, with YYYY-MM-DD before it or not", path.display()),
+                    None => warn!(
+                        "{} does not say when to reload: write HH:MM:SS, with YYYY-MM-DD before it or not",
+                        path.display()
+                    ),
                 }
                 match self.time_file.scheduled {
                     Some((_, at)) => info!("Scheduling reload for {}", local_time_at("%Y-%m-%d %H:%M:%S", at)),

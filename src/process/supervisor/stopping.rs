@@ -22,6 +22,7 @@ impl Supervisor {
             return;
         }
         info!("Stopping");
+        self.systemd.stopping();
         if let Some(loading) = &mut self.loading {
             let _ = loading.process.kill();
         }
