@@ -44,10 +44,10 @@ demo: build ## SNMP without snmpd, two routers, a load balancer, monitoring: six
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
 AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"
 
-test: build ## every test; those that look at the kernel and the wire need root
+test: setup ## every test; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
-	$(CARGO) test --release --workspace --no-run
-	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/release/keepwatchd $(CARGO) test --release --workspace -- --test-threads=2
+	$(CARGO) test --profile tests --workspace --no-run
+	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd $(CARGO) test --profile tests --workspace -- --test-threads=2
 
 screenshots: build ## the status page and every graph as Chromium shows them, in target/screenshots (root)
 	$(CARGO) test --release -p agentx-tests --test browser --no-run

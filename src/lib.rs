@@ -22,6 +22,7 @@ pub mod mib;
 pub mod report;
 pub mod snmp;
 pub mod store;
+pub mod track;
 pub mod vrrp;
 pub mod wire;
 

@@ -20,13 +20,14 @@ const EDGE: [&str; 12] = [
 ];
 
 /// Modules that decide, and files in them that are the edge on purpose.
-const PURE: [(&str, &[&str]); 11] = [
+const PURE: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("mib", &[]),
     ("store", &[]),
     ("bus", &[]),
     ("control", &[]),
     ("vrrp", &[]),
+    ("track", &[]),
     // What probes do is I/O.
     ("check", &["probe", "probe.rs"]),
     ("agentx", &[]),
@@ -57,7 +58,8 @@ fn modules_that_decide_know_no_operating_system() {
 }
 
 /// Each module, and modules it must not name.
-const STRANGERS: [(&str, &[&str]); 10] = [
+const STRANGERS: [(&str, &[&str]); 11] = [
+    ("track", &["crate::vrrp", "crate::check", "crate::mib", "crate::store", "crate::process", "crate::netlink"]),
     ("snmp", &["crate::vrrp", "crate::check", "crate::store", "crate::process", "crate::netlink", "crate::sys"]),
     ("dbus", &["crate::vrrp", "crate::check", "crate::process", "crate::netlink", "crate::sys"]),
     ("wire", &["crate::vrrp", "crate::bus", "crate::mib", "crate::store", "crate::agentx", "crate::process"]),

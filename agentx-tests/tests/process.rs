@@ -374,7 +374,7 @@ fn configurations_and_state_around_a_reload_are_kept_where_the_configuration_say
 #[test]
 fn a_process_that_is_woken_too_late_takes_a_real_time_priority_and_no_higher_one_than_it_may() {
     let link = Link::new();
-    let text = with_globals("max_auto_priority 2\n min_auto_priority_delay 150000");
+    let text = with_globals("max_auto_priority 2\n min_auto_priority_delay 700000");
     let daemon = started(&link, &text, Options::default());
     let vrrp = daemon.wait_for_child("vrrp", SOON);
     // Fields 40 and 41 of proc(5): the priority, and 2 for SCHED_RR.
@@ -386,7 +386,7 @@ fn a_process_that_is_woken_too_late_takes_a_real_time_priority_and_no_higher_one
     assert_eq!(scheduling(), (0, 0));
     for expected in [(1, 2), (2, 2), (2, 2)] {
         kill(vrrp, Signal::SIGSTOP).unwrap();
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(1100));
         kill(vrrp, Signal::SIGCONT).unwrap();
         let raised = wait::within(SOON, || (scheduling() == expected).then_some(()));
         assert!(raised.is_some(), "{:?} instead of {expected:?}; it said:\n{}", scheduling(), daemon.log());

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{AuthError, MasterReason, ProtocolError, Reason, Row, RowKey, State};
+use super::rows::{AuthError, Finding, MasterReason, ProtocolError, Reason, Row, RowKey, State};
 use crate::clock::WallTime;
-use crate::conf::model::{Family, InstanceName, Priority, ServerKey, ServiceKey, Version};
+use crate::conf::model::{Family, InstanceName, Priority, ServerKey, ServiceKey, TrackerKind, Version};
 
 /// The engine process that owns a thing, tells of it and takes commands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +74,14 @@ pub enum Edge {
         /// Row number at that time.
         index: u32,
         to: State,
+        at: WallTime,
+    },
+    /// Looking at a tracker came to something else than before. Numbers in a file that change all the time are told now and
+    /// then only.
+    Tracker {
+        kind: TrackerKind,
+        name: String,
+        finding: Finding,
         at: WallTime,
     },
     /// A packet for an instance broke the protocol. Rate limited: see `unreported`.

@@ -195,6 +195,9 @@ pub struct InstanceRow {
     pub reason: Reason,
     /// What holds the instance in fault, in words; empty otherwise.
     pub faults: Vec<String>,
+    /// Interfaces other than its own that its addresses, routes and rules are on, and whether they are up: tracked as if each
+    /// had a line with weight 0.
+    pub carried: Vec<(String, bool)>,
     pub counters: Counters,
 }
 
@@ -230,6 +233,8 @@ pub enum Reason {
     LateTimer,
     /// Another member of its sync group changed its state.
     SyncGroup,
+    /// A script, a file, a process or a BFD session is not as required, or is so again.
+    Tracker,
 }
 
 /// vrrpv3StatisticsNewMasterReason, as RFC 6527 numbers it.

@@ -135,6 +135,8 @@ pub struct RrdReport {
     pub dropped: u64,
     /// Of the last batch, microseconds.
     pub flush_us: u64,
+    /// Of all batches together, microseconds.
+    pub busy_us: u64,
     pub last_error: Option<String>,
 }
 

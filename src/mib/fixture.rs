@@ -125,6 +125,7 @@ pub(crate) fn instance_row(index: u32, config: Instance) -> InstanceRow {
         since: WallTime(0),
         reason: Reason::MasterNoResponse,
         faults: vec![],
+        carried: vec![],
         counters: Counters::default(),
         config,
     }

@@ -20,7 +20,7 @@ use super::role::exit;
 use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
-use crate::conf::model::WebConfig;
+use crate::conf::model::{Trackers, WebConfig};
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
@@ -197,7 +197,7 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     let sheet = Sheet {
         wants_vrrp: engines.contains(&Source::Vrrp),
         wants_checks: engines.contains(&Source::Checks),
-        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some(),
+        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some() || tracks(config, &engines),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
@@ -221,6 +221,12 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     bytes.extend_from_slice(&encoded);
     std::fs::File::from(file.try_clone()?).write_all(&bytes)?;
     memfd::seal(file.as_fd())
+}
+
+/// Whether there is something that the runner looks at for vrrp.
+fn tracks(config: &crate::conf::model::Config, engines: &[Source]) -> bool {
+    let Trackers { scripts, files, processes, bfds: _ } = &config.trackers;
+    engines.contains(&Source::Vrrp) && !(scripts.is_empty() && files.is_empty() && processes.is_empty())
 }
 
 /// The first 48 bits of the SHA-256: a number that Prometheus keeps exactly.

@@ -290,6 +290,7 @@ fn reasons_are_in_words_for_every_state_that_an_instance_can_be_in() {
         Reason::Shutdown,
         Reason::LateTimer,
         Reason::SyncGroup,
+        Reason::Tracker,
     ];
     for reason in reasons {
         for state in [State::Init, State::Backup, State::Master, State::Fault] {

@@ -17,10 +17,11 @@ use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
-use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
+use super::track::Findings;
+use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
+    Config, Family, Global, InstanceName, Route, Rule, Trackers, Transport, Version,
 };
 use crate::wire::vrrp;
 
@@ -36,6 +37,9 @@ pub(super) type Slot = u32;
 
 /// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Stands for interfaces with delays, among the timers.
+pub(super) const LINKS: Slot = Slot::MAX - 1;
 
 /// Positions from here on are those of orphans, in questions to the kernel and its answers.
 pub(super) const ORPHANS: u32 = 1 << 31;
@@ -53,7 +57,7 @@ pub struct Engine {
     pub(super) global: Global,
     pub(super) trackers: Trackers,
     /// What was found of those.
-    pub(super) found: HashMap<(TrackerKind, String), (Finding, TrackerRuns)>,
+    pub(super) found: Findings,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
@@ -71,6 +75,8 @@ pub struct Engine {
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
     pub(super) timers: BTreeSet<(Instant, Slot)>,
+    /// When an interface with a delay counts as something else: it stands in `timers`.
+    pub(super) links_at: Option<Instant>,
     pub(super) announcer: Announcer,
     pub(super) counters: RouterCounters,
     pub(super) counted: Cell<bool>,
@@ -121,7 +127,7 @@ impl Engine {
         let mut engine = Engine {
             global: config.global.clone(),
             trackers: config.trackers.clone(),
-            found: HashMap::new(),
+            found: Findings::default(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
@@ -137,6 +143,7 @@ impl Engine {
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
+            links_at: None,
             announcer: Announcer::default(),
             counters: RouterCounters::default(),
             counted: Cell::new(false),
@@ -151,6 +158,7 @@ impl Engine {
             epoch: 0,
             quiet_until: Instant::ZERO,
         };
+        engine.set_delays(&config.global, &config.instances, now);
         engine.set_wall(now, wall);
         let since = engine.wall(now);
         for (position, instance) in config.instances.iter().enumerate() {
@@ -200,25 +208,13 @@ impl Engine {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
-            Input::Found { kind, name, finding, runs } => self.found(kind, name, finding, runs, out),
+            Input::Found { kind, name, finding, runs } => self.found(kind, &name, finding, runs, now, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
-    }
-
-    fn found(&mut self, kind: TrackerKind, name: String, finding: Finding, runs: TrackerRuns, out: &mut Vec<Output>) {
-        if self.trackers.weight(kind, &name).is_none() {
-            return;
-        }
-        let before = self.found.insert((kind, name.clone()), (finding, runs));
-        let key = RowKey::Tracker(kind, name);
-        out.push(match before {
-            Some((before, _)) if before == finding => Output::Counted(key),
-            _ => Output::Changed(key),
-        });
     }
 
     fn clear_counters(&mut self, out: &mut Vec<Output>) {
@@ -297,7 +293,8 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
+            let tracked = router.lines.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
             for name in named {
@@ -332,13 +329,21 @@ impl Engine {
         }
     }
 
-    /// Starts a machine, or lets it wait for the startup delay.
+    /// Starts a machine, or lets it wait for the startup delay or for what it tracks.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
         let event = match self.fault_of(slot) {
             Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        let waits = start_at <= now && matches!(event, Event::Start { .. }) && self.awaits(slot);
+        let Some(router) = self.router_mut(slot) else { return };
+        router.launched = true;
+        if waits {
+            router.machine.wait();
+            self.arm(slot);
+            return;
+        }
         if start_at <= now && matches!(event, Event::Start { .. }) {
             self.launch_group(slot, now, out);
         }
@@ -356,6 +361,10 @@ impl Engine {
             due.push(slot);
         }
         for slot in due {
+            if slot == LINKS {
+                self.settle_links(now, out);
+                continue;
+            }
             if slot == STATICS {
                 self.statics_retry = None;
                 self.install_statics(out);
@@ -493,6 +502,7 @@ impl Engine {
         let index = link.index;
         let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
+        self.look_at_link(index, now);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
                 self.lost_link(before.index, now, out);
@@ -510,7 +520,7 @@ impl Engine {
     }
 
     /// Instances that name this interface look at it again.
-    fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
@@ -595,7 +605,7 @@ impl Engine {
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        let view = router.examine(&self.host, |address| self.is_virtual(address));
+        let view = router.examine(&self.host, &self.found, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let name = router.config.name.clone();
         let mut changed = false;
@@ -633,6 +643,7 @@ impl Engine {
             router.faults = view.faults;
             changed = true;
         }
+        router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
         if changed {
@@ -643,12 +654,13 @@ impl Engine {
         }
         let event = match self.fault_of(slot) {
             Some(reason) if !in_fault => Some(Event::Fault(reason)),
-            None if in_fault => Some(Event::Recovered(Reason::InterfaceUp)),
+            None if in_fault && !self.awaits(slot) => Some(Event::Recovered(self.recovery(slot))),
             _ => None,
         };
-        // A machine that has not started looks at the faults when it does.
-        if let Some(event) = event.filter(|_| started) {
-            self.drive(slot, event, now, out);
+        match event {
+            Some(event) if started => self.drive(slot, event, now, out),
+            _ if !started => self.start_after_waiting(slot, now, out),
+            _ => {}
         }
         self.arm(slot);
     }

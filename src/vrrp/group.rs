@@ -93,6 +93,7 @@ impl Engine {
         for router in self.slots.iter_mut().flatten() {
             router.group = None;
             router.shared.clear();
+            router.shared_tracks.clear();
         }
         // Counted here from nothing: instances came and went.
         let mut groups = std::mem::take(&mut self.groups);
@@ -105,6 +106,7 @@ impl Engine {
                     group.masters += usize::from(router.machine.is_master());
                     router.group = Some(at);
                     router.shared = group.config.tracked_interfaces.clone();
+                    router.shared_tracks = group.config.tracks.clone();
                 }
             }
         }
@@ -366,7 +368,7 @@ pub(super) fn tracked_row(
         interface_index: link.map(|link| link.index),
         weight: tracked.weight,
         reverse: tracked.reverse,
-        up: link.is_some_and(super::io::Link::up),
+        up: host.is_up(&tracked.interface),
     }
 }
 

@@ -387,6 +387,13 @@ impl Machine {
         }
     }
 
+    /// Not to start before it is told again.
+    pub fn wait(&mut self) {
+        if let State::Init { start_at } = &mut self.state {
+            *start_at = None;
+        }
+    }
+
     /// Whether it was started; before, a fault is only a reason to wait.
     pub fn started(&self) -> bool {
         !matches!(self.state, State::Init { .. })

@@ -8,6 +8,7 @@ use super::engine::{Engine, Phase, Slot, info};
 use super::io::Output;
 use super::machine::{Action, Actions, Event, Settings, Transition};
 use super::router::{Held, Router, listed, same_address};
+use super::track;
 use crate::bus::rows::{Reason, RowKey, State};
 use crate::clock::Instant;
 use crate::conf::model::{Address, Config, Instance, InstanceName};
@@ -26,6 +27,8 @@ impl Engine {
         self.due = now;
         self.global = new.global.clone();
         self.trackers = new.trackers.clone();
+        self.forget_findings();
+        self.set_delays(&new.global, &new.instances, now);
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {
@@ -127,6 +130,7 @@ impl Engine {
         router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
+        router.lines = track::lines(new);
         router.stale();
 
         let lines = new.addresses.iter().chain(&new.excluded);

@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::group::tracked_row;
 use super::host::Host;
 use super::router::{Held, Router};
+use super::track;
 use crate::bus::rows::{
     AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow, TrackerRuns,
 };
@@ -38,7 +39,7 @@ impl Engine {
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
             RowKey::Tracker(kind, name) => {
-                let found = self.found.get(&(*kind, name.clone())).copied();
+                let found = self.found.get(*kind, name);
                 Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name, found)?)))
             }
             RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
@@ -125,7 +126,7 @@ fn tracker(
     trackers: &Trackers,
     kind: TrackerKind,
     name: &str,
-    found: Option<(Finding, TrackerRuns)>,
+    (finding, runs): (Finding, TrackerRuns),
 ) -> Option<TrackerRow> {
     fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
         (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
@@ -148,7 +149,6 @@ fn tracker(
             (index, TrackerConfig::Bfd(it))
         }
     };
-    let (finding, runs) = found.unwrap_or((Finding::Unknown, TrackerRuns::default()));
     Some(TrackerRow { index, config, finding, runs })
 }
 
@@ -215,6 +215,7 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
+        carried: track::carried(&router.config).into_iter().map(|name| (name.to_owned(), host.is_up(name))).collect(),
         counters: router.counters,
     }
 }

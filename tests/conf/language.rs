@@ -264,6 +264,14 @@ fn notify_commands_are_kept_as_the_mib_shows_them() {
 }
 
 #[test]
+fn interfaces_have_delays_and_up_is_at_once_unless_it_is_said() {
+    let loaded = load(&format!("{}interface_up_down_delays {{\n eth0 1.5 2\n eth1 3\n eth1 4\n}}\n", instance("")));
+    let delays = loaded.config.global.interface_delays.iter();
+    let delays: Vec<_> = delays.map(|it| (it.interface.as_str(), it.down_ns, it.up_ns)).collect();
+    assert_eq!(delays, [("eth0", 1_500_000_000, 2_000_000_000), ("eth1", 4_000_000_000, 0)]);
+}
+
+#[test]
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
     let loaded = load(&format!(
         "{}{}",

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use keepwatch::bus::msg::Edge;
-use keepwatch::bus::rows::{Row, RowKey, State};
+use keepwatch::bus::rows::{Finding, Row, RowKey, State, TrackerRuns};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, InstanceName};
+use keepwatch::conf::model::{Config, InstanceName, TrackerKind};
 use keepwatch::vrrp::engine::{Engine, EngineOptions};
 use keepwatch::vrrp::io::{AddressChange, Datagram, HostAddress, Input, Link, Listen, Output, Send};
 
 use crate::random::Random;
+use crate::trackers::{self, Findings};
 
 pub const ETH0: u32 = 2;
 
@@ -65,6 +66,10 @@ pub struct Host {
     pub trace: bool,
     /// What netlink has not delivered yet, in order.
     notes: VecDeque<(Time, Input<'static>)>,
+    /// What the engine was told of trackers.
+    pub found: Findings,
+    /// What it will be told first.
+    looks: Vec<(Time, TrackerKind, Finding)>,
 }
 
 impl Host {
@@ -95,6 +100,8 @@ impl Host {
             out: Vec::new(),
             trace: false,
             notes: VecDeque::new(),
+            found: Findings::new(),
+            looks: vec![],
         };
         host.addresses.insert((ETH0, host.own_v4()));
         host.addresses.insert((ETH0, host.own_v6()));
@@ -146,7 +153,8 @@ impl Host {
     pub fn wakes_at(&self) -> Option<Time> {
         let deadline = self.engine.as_ref()?.deadline().map(|at| self.true_time(at));
         let note = self.notes.front().map(|(at, _)| *at);
-        Some(deadline.into_iter().chain(note).min()?.max(self.stalled_until))
+        let look = self.looks.iter().map(|(at, ..)| *at).min();
+        Some(deadline.into_iter().chain(note).chain(look).min()?.max(self.stalled_until))
     }
 
     fn link(&self, index: u32) -> Link {
@@ -195,6 +203,74 @@ impl Host {
             self.input(Input::HostAddress(self.host_address(address)), time, random, sent);
         }
         self.input(Input::Wake, time, random, sent);
+        // The runner comes up in its own time.
+        self.found.clear();
+        self.looks.clear();
+        for kind in trackers::KINDS {
+            let at = time + random.range(0, 2_000_000_000);
+            self.looks.push((at, kind, trackers::finding(kind, random)));
+        }
+    }
+
+    /// The runner tells what it has found; a runner that was started again knows nothing.
+    pub fn look(
+        &mut self,
+        kind: TrackerKind,
+        finding: Finding,
+        time: Time,
+        random: &mut Random,
+        sent: &mut Vec<Packet>,
+    ) {
+        if self.engine.is_none() {
+            return;
+        }
+        if finding != Finding::Unknown {
+            self.found.insert(kind, finding);
+        }
+        let name = trackers::NAME.to_owned();
+        self.input(Input::Found { kind, name, finding, runs: TrackerRuns::default() }, time, random, sent);
+    }
+
+    /// Everything that is tracked is well.
+    pub fn all_well(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        self.looks.clear();
+        for kind in trackers::KINDS {
+            self.look(kind, trackers::well(kind), time, random, sent);
+        }
+    }
+
+    /// Priorities are what the base and the weights that hold make of them, and nobody serves who has a fault.
+    pub fn check_trackers(&self) {
+        let Some(engine) = &self.engine else { return };
+        let eth1 = self.eth1.is_some() && self.up[1];
+        let number = self.number;
+        let row = |name: &InstanceName| match engine.row(&RowKey::Instance(name.clone())) {
+            Some(Row::Instance(row)) => row,
+            other => panic!("host {number}: no row of {name}: {other:?}"),
+        };
+        for instance in &self.config.instances {
+            let name = &instance.name;
+            let group = self.config.sync_groups.iter().find(|group| group.members.contains(name));
+            let row = row(name);
+            let outcome = trackers::outcome(instance, group, &self.found, eth1);
+            let wanted = match row.stood_down {
+                Some(_) => 1,
+                None => (i64::from(row.base_priority.get()) + outcome.weights).clamp(1, 254),
+            };
+            assert_eq!(i64::from(row.effective_priority.get()), wanted, "host {number}: priority of {name}: {outcome:?}");
+            let own = row.faults.iter().filter(|fault| !fault.contains("eth0") && !fault.contains("source")).count();
+            assert_eq!(own, outcome.faults, "host {number}: faults of {name}: {:?}", row.faults);
+            let down = matches!(row.state, State::Fault | State::Init);
+            assert!(row.faults.is_empty() || down, "host {number}: {name} is {:?}: {:?}", row.state, row.faults);
+            let mates = group.into_iter().flat_map(|group| &group.members);
+            for mate in mates.filter(|mate| engine.row(&RowKey::Instance((*mate).clone())).is_some()) {
+                let mate_has_faults = match engine.row(&RowKey::Instance(mate.clone())) {
+                    Some(Row::Instance(mate)) => !mate.faults.is_empty(),
+                    _ => false,
+                };
+                assert!(!mate_has_faults || down, "host {number}: {name} is {:?} beside {mate}", row.state);
+            }
+        }
     }
 
     pub fn crash(&mut self) {
@@ -269,6 +345,10 @@ impl Host {
             if let Some((_, note)) = self.notes.pop_front() {
                 self.input(note, time, random, sent);
             }
+        }
+        while let Some(at) = self.looks.iter().position(|(at, ..)| *at <= time) {
+            let (_, kind, finding) = self.looks.swap_remove(at);
+            self.look(kind, finding, time, random, sent);
         }
         while let Some(packet) = self.inbox.pop_front() {
             let group = packet.destination;
@@ -404,7 +484,7 @@ impl Host {
                     let before = self.group_states.insert(group.clone(), to);
                     assert_ne!(before, Some(to), "host {}: {group} is told twice", self.number);
                 }
-                Output::Edge(Edge::BadPacket { .. }) => {}
+                Output::Edge(Edge::BadPacket { .. } | Edge::Tracker { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
                 Output::Errand(_) => {}

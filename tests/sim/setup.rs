@@ -9,6 +9,7 @@ use keepwatch::conf::model::{
 };
 
 use crate::random::Random;
+use crate::trackers;
 
 /// What all hosts agree on.
 pub fn template(number: u8, random: &mut Random) -> Instance {
@@ -130,7 +131,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             location: Location::default(),
             name: format!("G_{number}"),
             tracking_weight: random.permille(300),
-            tracks: vec![],
+            tracks: trackers::tracks(random),
             tracked_interfaces: if random.permille(200) { vec![tracked] } else { vec![] },
             notify: Notify::default(),
             smtp_alert: false,
@@ -145,6 +146,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             }
             if !group.tracking_weight {
                 instance.tracked_interfaces.iter_mut().for_each(|tracked| tracked.weight = 0);
+                instance.tracks.retain(|track| track.weight == 0);
             }
         }
         config.sync_groups.push(group);
@@ -153,7 +155,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
 
 /// One host's configuration.
 pub fn configure(templates: &[Instance], groups: &[Vec<InstanceName>], random: &mut Random) -> Config {
-    let mut config = Config { instances: templates.to_vec(), ..Config::default() };
+    let mut config = Config { instances: templates.to_vec(), trackers: trackers::trackers(), ..Config::default() };
     config.global = Global { startup_delay_ns: random.pick(&[0, 0, 500_000_000]), ..Global::default() };
     for instance in &mut config.instances {
         personal(instance, random);
@@ -186,6 +188,7 @@ fn personal(instance: &mut Instance, random: &mut Random) {
         0 => vec![TrackedInterface { interface: "eth1".into(), weight: random.pick(&[-60, 0, 40]), reverse: false }],
         _ => vec![],
     };
+    instance.tracks = trackers::tracks(random);
 }
 
 /// What an operator may edit on one host without breaking the agreement with the others.

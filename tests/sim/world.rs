@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use keepwatch::bus::msg::Command;
-use keepwatch::bus::rows::{InstanceRow, Row, RowKey, State};
+use keepwatch::bus::rows::{Finding, InstanceRow, Row, RowKey, State};
 use keepwatch::conf::model::{Instance, InstanceName, Preempt, Priority};
 use keepwatch::vrrp::io::Input;
 
 use crate::host::{ETH0, Host, Packet, Time};
 use crate::random::Random;
 use crate::setup;
+use crate::trackers;
 
 const MS: Time = 1_000_000;
 const SECOND: Time = 1_000 * MS;
@@ -134,6 +135,7 @@ impl World {
             for number in [0, 1] {
                 self.hosts[host].set_up(number, true, self.time, &mut self.random, &mut sent);
             }
+            self.hosts[host].all_well(self.time, &mut self.random, &mut sent);
             self.send(host, &mut sent);
             self.plan(host);
         }
@@ -226,6 +228,7 @@ impl World {
         self.plan(host);
         self.check_addresses(host);
         self.hosts[host].check_groups();
+        self.hosts[host].check_trackers();
         self.check_rivals();
     }
 
@@ -281,7 +284,7 @@ impl World {
         let count = self.hosts.len();
         let host = self.random.below(count);
         let other = self.random.below(count);
-        match self.random.below(19) {
+        match self.random.below(22) {
             0 | 1 => self.heard[host][other] = !self.heard[host][other],
             2 => {
                 let sides: Vec<bool> = (0..count).map(|_| self.random.permille(500)).collect();
@@ -359,6 +362,12 @@ impl World {
                         host.replug(time, random, sent);
                     }
                 });
+            }
+            18..=20 => {
+                let kind = self.random.pick(&trackers::KINDS);
+                let again = self.random.permille(100);
+                let finding = if again { Finding::Unknown } else { trackers::finding(kind, &mut self.random) };
+                self.with(host, |host, time, random, sent| host.look(kind, finding, time, random, sent));
             }
             _ => self.loss = self.random.pick(&[0, 10, 100, 300]),
         }

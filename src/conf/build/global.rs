@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Builder, set_some};
 use crate::conf::Options;
 use crate::conf::diag::Diagnostic;
-use crate::conf::model::{FlushOnStop, GarpGroup, Global, RealTime, ReceiveBuffers, Version};
+use crate::conf::model::{FlushOnStop, GarpGroup, Global, InterfaceDelays, RealTime, ReceiveBuffers, Version};
 use crate::conf::parse::Node;
 use crate::conf::values::{self, Value};
 
@@ -141,8 +141,33 @@ fn top_level(builder: &mut Builder<'_>, nodes: &[Node], global: &mut Global) {
             "use_pid_dir" => global.use_pid_dir = true,
             "linkbeat_use_polling" => global.linkbeat_polling = true,
             "garp_group" => garp_group(builder, node, global),
+            "interface_up_down_delays" => interface_delays(builder, node, global),
             _ => {}
         }
+    }
+}
+
+fn interface_delays(builder: &Builder<'_>, node: &Node, global: &mut Global) {
+    for line in &node.entries {
+        let Some(word) = line.first().map(|value| &value.word) else { continue };
+        // What does not exist has been told, `held.rs`.
+        if builder.interface(&word.text).is_none() {
+            continue;
+        }
+        let delays: Vec<u64> = line
+            .values
+            .iter()
+            .filter_map(|value| match value.value {
+                Some(Value::Micros(micros)) => Some(micros * 1000),
+                _ => None,
+            })
+            .collect();
+        let Some(down_ns) = delays.first().copied() else { continue };
+        let up_ns = delays.get(1).copied().unwrap_or(0);
+        let interface = word.text.clone();
+        // As in Keepalived, a later line for the same interface counts.
+        global.interface_delays.retain(|known| known.interface != interface);
+        global.interface_delays.push(InterfaceDelays { interface, down_ns, up_ns });
     }
 }
 
@@ -296,6 +321,8 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "vrrp_delay_after_boot" => set(&mut global.delay_after_boot_ns, node.micros().map(|micros| micros * 1000)),
         "log_unknown_vrids" => global.log_unknown_vrids = true,
         "vrrp_netlink_cmd_rcv_bufs" => set_some(&mut global.netlink_command_buffer, number()),
+        "process_monitor_rcv_bufs" => set_some(&mut global.process_monitor_buffer, number()),
+        "process_monitor_rcv_bufs_force" => set(&mut global.process_monitor_buffer_force, node.switch()),
         "vrrp_netlink_monitor_rcv_bufs" => set_some(&mut global.netlink_monitor_buffer, number()),
         "vrrp_rx_bufs_multiplier" => set(&mut state.multiplier, number()),
         "vrrp_rx_bufs_policy" => match node.values.first().and_then(|value| value.value.as_ref()) {

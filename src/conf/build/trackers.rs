@@ -9,7 +9,7 @@ use super::Builder;
 use super::scripts::Scripts;
 use super::tracking::is_tracked;
 use crate::conf::diag::{Diagnostic, Span};
-use crate::conf::model::{ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers};
+use crate::conf::model::{FileInit, ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers};
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
 
@@ -100,7 +100,14 @@ fn file(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackFile>
         path: path.to_owned(),
         weight,
         reverse,
+        init: node.child("init_file").map(init),
     })
+}
+
+/// The value of a line that was refused is 0, as in Keepalived.
+fn init(line: &Node) -> FileInit {
+    let value = line.int().and_then(|value| i32::try_from(value).ok()).unwrap_or(0);
+    FileInit { value, overwrite: line.word("overwrite").is_some() }
 }
 
 /// The path of a `track_file`, and the line with its weight.
@@ -118,7 +125,7 @@ fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackPr
         _ => None,
     });
     let path = words.next()?.to_owned();
-    let parameters = words.collect::<Vec<_>>().join(" ");
+    let parameters: Vec<String> = words.map(str::to_owned).collect();
     let parameter_match = parameter_match(node, &parameters);
     let (mut fork_delay_us, mut terminate_delay_us) = (0, 0);
     for child in &node.children {
@@ -146,7 +153,7 @@ fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackPr
     })
 }
 
-fn parameter_match(node: &Node, parameters: &str) -> ParameterMatch {
+fn parameter_match(node: &Node, parameters: &[String]) -> ParameterMatch {
     let lines = node.children("param_match");
     let mut said = lines.filter_map(|child| match (child.values.first(), child.text()) {
         (None, _) => Some(ParameterMatch::Exact),

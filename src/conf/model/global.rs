@@ -31,6 +31,8 @@ pub struct Global {
     pub log_unknown_vrids: bool,
     pub realtime: RealTime,
     pub garp_groups: Vec<GarpGroup>,
+    /// `interface_up_down_delays`.
+    pub interface_delays: Vec<InterfaceDelays>,
     /// The nftables table that `no_accept` uses (`nftables NAME`; default `keepalived`) and its base chain priority.
     pub nftables_table: String,
     pub nftables_priority: i32,
@@ -38,6 +40,10 @@ pub struct Global {
     /// `vrrp_rx_bufs_policy`/`vrrp_netlink_*_rcv_bufs` in bytes; `None` leaves the kernel's default.
     pub netlink_command_buffer: Option<u32>,
     pub netlink_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs` in bytes; `None` leaves the kernel's default.
+    pub process_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs_force`: beyond `net.core.rmem_max`, too.
+    pub process_monitor_buffer_force: bool,
     pub receive_buffers: ReceiveBuffers,
 }
 
@@ -119,6 +125,14 @@ pub struct GarpGroup {
     pub garp_interval_ns: Option<u64>,
     pub gna_interval_ns: Option<u64>,
     pub interfaces: Vec<String>,
+}
+
+/// How long an interface must be down, or up, before instances notice; nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InterfaceDelays {
+    pub interface: String,
+    pub down_ns: u64,
+    pub up_ns: u64,
 }
 
 /// The two address families, as far as VRRP tells them apart.

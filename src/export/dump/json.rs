@@ -168,7 +168,7 @@ fn process(row: &TrackerRow) -> Option<String> {
     let mut o = Object::default();
     o.text("process", &process.path);
     if !process.parameters.is_empty() {
-        o.text("parameters", &process.parameters);
+        o.text("parameters", &process.parameters.join(" "));
     }
     o.text("param_match", parameter_match(process.parameter_match));
     o.number("min_processes", process.quorum);

@@ -343,7 +343,7 @@ fn processes(page: &mut Page, rows: &VrrpRows) {
         page.pair(0, "VRRP Track process", &process.name);
         page.pair(2, "Process", &process.path);
         if !process.parameters.is_empty() {
-            page.pair(2, "Parameters", &process.parameters);
+            page.pair(2, "Parameters", process.parameters.join(" "));
             page.pair(2, "Param match", super::json::parameter_match(process.parameter_match));
         }
         page.pair(2, "Min processes", process.quorum);

@@ -199,6 +199,7 @@ impl History {
                     self.report.success += tally.success;
                     self.report.failure += tally.failure;
                     self.report.flush_us = tally.took_us;
+                    self.report.busy_us += tally.took_us;
                     self.report.files = tally.files;
                     self.step_failed |= tally.failure > 0 || tally.error.is_some();
                     if tally.error.is_some() {

@@ -2,12 +2,16 @@
 //!
 //! One tokio runtime on one thread, and a few threads that start scripts (`launch`): a file system that does not answer
 //! holds up those and nothing else. Who runs, waits or must end is kept in [`script`]. It keeps the capabilities to be
-//! somebody else and to kill; what it executes as root has all that root has.
+//! somebody else and to kill; what it executes as root has all that root has. What VRRP tracks is looked at from here,
+//! too: [`trackers`].
 
+mod files;
 mod launch;
 mod mail;
+mod processes;
 mod script;
 mod tell;
+mod trackers;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -19,12 +23,14 @@ use tracing::{error, info, warn};
 use self::mail::Mailer;
 use self::script::{Output, RunId, Runs};
 use self::tell::Teller;
+use self::trackers::{Errand, Trackers};
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
 use super::link::sleep_until;
+use super::options::Options;
 use super::role::{Role, exit};
 use super::{logging, naming};
 use crate::bus::frame;
-use crate::bus::msg::ConfigGeneration;
+use crate::bus::msg::{ConfigGeneration, Source};
 use crate::bus::run::{FromRunner, ToRunner};
 use crate::bus::timing::RunnerPulse;
 use crate::clock::{self, Instant};
@@ -47,6 +53,8 @@ const LAST_START: Duration = Duration::from_millis(500);
 const FRAMES_PER_TURN: usize = 16;
 /// An engine that does not read its answers is not listened to either.
 const ANSWERS_MAX: usize = 256;
+/// Findings that wait in its queue; more of them wait where the latest wins.
+const NEWS_MAX: usize = 16;
 
 /// Scripts that may be starting at the same time.
 const LAUNCHERS: usize = 32;
@@ -54,7 +62,7 @@ const LAUNCHERS: usize = 32;
 /// Reads the first message from standard input and runs until told to stop. Returns the exit status.
 pub fn run() -> i32 {
     let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
-    let Ok((ToChild::Start { options, config: generation, .. }, Some(file))) = channel.wait::<ToChild>() else {
+    let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
     let config = match super::vrrp::decode(&file) {
@@ -64,6 +72,8 @@ pub fn run() -> i32 {
     naming::apply(Some(Role::Runner), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_runner");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(options.file_mask()));
+    // While it may: this is not for a process that has dropped what it was started with.
+    let trackers = Trackers::new(restarted, processes::open_events());
     if let Err(error) = prepare() {
         warn!("scripts may lack something: {error}");
     }
@@ -88,7 +98,7 @@ pub fn run() -> i32 {
         }
     };
     let status = runtime.block_on(async move {
-        match Runner::start(channel, signals, &config, generation) {
+        match Runner::start(channel, signals, trackers, *options, &config, generation) {
             Ok(mut runner) => runner.run().await,
             Err(error) => {
                 error!("the runner cannot start: {error}");
@@ -109,8 +119,10 @@ fn prepare() -> std::io::Result<()> {
         info!("without CAP_SETUID scripts run only as the user that keepwatchd was started as");
     }
     // Root's scripts may lie where only their owner gets, and are looked at and started from here.
-    let wanted = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
-    let kept: Vec<Capability> = wanted.into_iter().filter(|&capability| privileges::has(capability)).collect();
+    let scripts = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
+    // The kernel tells of processes to those who may administer its network.
+    let wanted = scripts.into_iter().chain([Capability::NetAdmin]);
+    let kept: Vec<Capability> = wanted.filter(|&capability| privileges::has(capability)).collect();
     privileges::limit(&kept)
 }
 
@@ -122,6 +134,8 @@ struct Runner {
     checks: Option<Peer>,
     vrrp: Option<Peer>,
     bridge: Teller,
+    options: Options,
+    trackers: Trackers,
     runs: Runs,
     outputs: Vec<Output>,
     mailer: Mailer,
@@ -155,6 +169,8 @@ enum Woken {
     Launched(Launched),
     /// The bridge has said something, or is gone.
     Bridge,
+    /// Something was found.
+    Tracker,
     MailDone,
     Time,
 }
@@ -163,6 +179,8 @@ impl Runner {
     fn start(
         channel: Channel,
         signals: Signals,
+        trackers: Trackers,
+        options: Options,
         config: &Config,
         generation: ConfigGeneration,
     ) -> std::io::Result<Runner> {
@@ -177,6 +195,8 @@ impl Runner {
             checks: None,
             vrrp: None,
             bridge: Teller::default(),
+            options,
+            trackers,
             runs: Runs::default(),
             outputs: Vec::new(),
             mailer: Mailer::start(),
@@ -202,13 +222,17 @@ impl Runner {
                     self.runs.reap(now, &mut self.outputs);
                 }
                 Woken::Bridge => self.bridge.part(),
-                Woken::MailDone | Woken::Time => {}
+                Woken::Tracker | Woken::MailDone | Woken::Time => {}
             }
             let now = clock::now();
+            if self.trackers.deadline(self.vrrp.is_some()).is_some_and(|at| at <= now) {
+                self.trackers.wake(now);
+            }
             if self.runs.deadline().is_some_and(|at| at <= now) {
                 self.runs.on_time(now, &mut self.outputs);
             }
             self.perform();
+            self.tell_vrrp(now);
             self.bridge.tell(now, || RunnerPulse {
                 at: clock::wall(),
                 scripts: self.runs.notified(),
@@ -224,7 +248,13 @@ impl Runner {
     }
 
     async fn wait(&mut self) -> Woken {
-        let own = [self.runs.deadline(), self.leaving.map(|leaving| leaving.until), self.bridge.deadline()];
+        let listened_to = self.vrrp.as_ref().is_some_and(|peer| peer.answers.len() < NEWS_MAX);
+        let own = [
+            self.runs.deadline(),
+            self.leaving.map(|leaving| leaving.until),
+            self.bridge.deadline(),
+            self.trackers.deadline(listened_to),
+        ];
         let deadline = own.into_iter().flatten().min();
         let leaving = self.leaving.is_some();
         let (checks, vrrp) = (self.checks.as_ref(), self.vrrp.as_ref());
@@ -238,23 +268,46 @@ impl Runner {
             () = Peer::readable(vrrp) => Woken::Readable(Role::Vrrp),
             () = Peer::readable(checks) => Woken::Readable(Role::Checks),
             () = self.bridge.spoken_to() => Woken::Bridge,
+            () = self.trackers.next() => Woken::Tracker,
             () = self.mailer.idle(), if leaving && !self.mailer.is_idle() => Woken::MailDone,
             () = sleep_until(deadline) => Woken::Time,
         }
     }
 
     fn perform(&mut self) {
-        // Answers may start nothing, but starting may fail at once: not here, on its thread.
-        for output in std::mem::take(&mut self.outputs) {
-            match output {
-                Output::Launch(id, job) => {
-                    let launcher = self.launcher.clone();
-                    tokio::task::spawn_blocking(move || {
-                        // Nobody listens any more when the process ends.
-                        let _ = launcher.send((id, launch::launch(&job)));
-                    });
+        loop {
+            self.run_trackers();
+            if self.outputs.is_empty() {
+                return;
+            }
+            // Answers may start nothing, but starting may fail at once: not here, on its thread.
+            for output in std::mem::take(&mut self.outputs) {
+                match output {
+                    Output::Launch(id, job) => {
+                        let launcher = self.launcher.clone();
+                        tokio::task::spawn_blocking(move || {
+                            // Nobody listens any more when the process ends.
+                            let _ = launcher.send((id, launch::launch(&job)));
+                        });
+                    }
+                    Output::Answer(Role::Runner, FromRunner::Ran { request, ended, .. }) => {
+                        self.trackers.ended(request, &ended);
+                    }
+                    Output::Answer(asker, answer) => self.answer(asker, &answer),
                 }
-                Output::Answer(asker, answer) => self.answer(asker, &answer),
+            }
+        }
+    }
+
+    /// Scripts that are tracked are checks that this process asks itself for.
+    fn run_trackers(&mut self) {
+        for errand in self.trackers.errands() {
+            let now = clock::now();
+            match errand {
+                Errand::Run { request, config, script, timeout } => {
+                    self.runs.check((Role::Runner, request), (config, script), timeout, now, &mut self.outputs);
+                }
+                Errand::Cancel { request } => self.runs.cancel(Role::Runner, request, now),
             }
         }
     }
@@ -263,6 +316,9 @@ impl Runner {
 
     fn configure(&mut self, generation: ConfigGeneration, config: &Config) {
         self.runs.configure(generation, config);
+        if self.options.engines(config).contains(&Source::Vrrp) {
+            self.trackers.configure(generation, config);
+        }
         self.mailer.configure(&config.global);
         let _ = self.channel.send(&ToSupervisor::Ready { config: generation }, None);
     }
@@ -285,7 +341,10 @@ impl Runner {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
-                Ok(new) => self.configure(config, &new),
+                Ok(new) => {
+                    naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
+                    self.configure(config, &new);
+                }
                 Err(_) => error!("reload refused: the new configuration cannot be read"),
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
@@ -319,6 +378,7 @@ impl Runner {
             }
             let now = clock::now();
             self.leaving = Some(Leaving { until: now + STOP_PATIENCE, let_go: false });
+            self.trackers.stop();
             self.runs.stop(now);
             self.mailer.last_call();
         }
@@ -351,6 +411,9 @@ impl Runner {
             Ok(ready) => {
                 let socket = Seqpacket::from_fd(fd);
                 *self.peer(role) = Some(Peer { socket, ready, answers: std::collections::VecDeque::new() });
+                if role == Role::Vrrp {
+                    self.trackers.met();
+                }
             }
             Err(error) => error!("cannot watch the {} process's socket: {error}", role.name()),
         }
@@ -419,6 +482,15 @@ impl Runner {
     fn catch_up(&mut self, config: ConfigGeneration) {
         if !self.runs.knows(config) && self.leaving.is_none() {
             self.read_channel();
+        }
+    }
+
+    /// As much of what was found as its socket takes; the rest is asked for when there is room.
+    fn tell_vrrp(&mut self, now: Instant) {
+        while self.vrrp.as_ref().is_some_and(|peer| peer.answers.len() < NEWS_MAX)
+            && let Some(found) = self.trackers.news(now)
+        {
+            self.answer(Role::Vrrp, &found);
         }
     }
 

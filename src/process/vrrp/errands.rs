@@ -1,13 +1,15 @@
 //! The socket to the runner: what it is to do for us, and what it has found of trackers. What waits for a runner that does
 //! not read has a bound; nothing here may keep an advert waiting.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tracing::{error, warn};
 
 use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
+use crate::bus::rows::{Finding, TrackerRuns};
 use crate::bus::run::{FromRunner, ToRunner};
+use crate::conf::model::TrackerKind;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::seqpacket::{Received, Sent, Seqpacket};
 use crate::vrrp::io::{Errand, Input, Output};
@@ -23,6 +25,8 @@ pub struct Errands {
     socket: Option<Seqpacket>,
     waiting: VecDeque<Vec<u8>>,
     config: ConfigGeneration,
+    /// What was found of a configuration that the runner has already, and this process does not: it is not said again.
+    early: BTreeMap<(TrackerKind, String), (ConfigGeneration, Finding, TrackerRuns)>,
     watching: bool,
     /// Errands that had no room, since that was logged.
     lost: u64,
@@ -30,7 +34,7 @@ pub struct Errands {
 
 impl Errands {
     pub fn new(config: ConfigGeneration) -> Errands {
-        Errands { socket: None, waiting: VecDeque::new(), config, watching: false, lost: 0 }
+        Errands { socket: None, waiting: VecDeque::new(), config, early: BTreeMap::new(), watching: false, lost: 0 }
     }
 
     pub fn meet(&mut self, socket: Seqpacket, token: Token, poller: &Poller) {
@@ -48,9 +52,11 @@ impl Errands {
         self.watching = false;
     }
 
-    /// Errands from now on belong to this configuration.
-    pub fn configuration(&mut self, config: ConfigGeneration) {
+    /// Errands from now on belong to this configuration. What was found of its trackers before is returned.
+    pub fn configuration(&mut self, config: ConfigGeneration) -> Vec<Input<'static>> {
         self.config = config;
+        let early = std::mem::take(&mut self.early).into_iter().filter(|(_, (of, ..))| *of == config);
+        early.map(|((kind, name), (_, finding, runs))| Input::Found { kind, name, finding, runs }).collect()
     }
 
     /// What trackers of the configuration in force have found.
@@ -71,7 +77,11 @@ impl Errands {
                     FromRunner::Found { config, kind, name, finding, runs } if config == self.config => {
                         Some(Input::Found { kind, name, finding, runs })
                     }
-                    // Of a configuration before or after this one: it is said again.
+                    FromRunner::Found { config, kind, name, finding, runs } if config > self.config => {
+                        self.early.insert((kind, name), (config, finding, runs));
+                        None
+                    }
+                    // Of a configuration before this one: it is said again.
                     FromRunner::Found { .. } | FromRunner::Ran { .. } => None,
                 })),
                 Err(error) => {

@@ -353,7 +353,9 @@ impl Driver {
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
-                    self.errands.configuration(config);
+                    for found in self.errands.configuration(config) {
+                        self.engine.handle(found, now, &mut self.outputs);
+                    }
                     self.ready(config);
                 }
                 Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),

@@ -54,7 +54,7 @@ fn one(cached: bool) -> Result<(f64, f64, f64), String> {
     let state = || state(&daemon);
     within(LIMIT, || state().filter(|state| state.files >= FILES && state.success >= FILES))
         .ok_or_else(|| format!("keepwatchd does not keep {FILES} files: {:?}; it said:\n{}", state(), daemon.log()))?;
-    let steps: Vec<Step> = (0..STEPS).filter_map(|_| step(&state)).collect();
+    let steps: Vec<Step> = (0..STEPS).filter_map(|_| step(state)).collect();
     if steps.len() < STEPS {
         return Err(format!("only {} of {STEPS} steps were written; it said:\n{}", steps.len(), daemon.log()));
     }
@@ -72,7 +72,7 @@ fn one(cached: bool) -> Result<(f64, f64, f64), String> {
 struct State {
     success: u64,
     files: u64,
-    flush: f64,
+    busy: f64,
 }
 
 fn state(daemon: &Daemon) -> Option<State> {
@@ -80,30 +80,27 @@ fn state(daemon: &Daemon) -> Option<State> {
     let document: serde_json::Value = serde_json::from_str(&text).ok()?;
     let rrd = document.get("rrd")?;
     let number = |name: &str| rrd.get(name)?.as_u64();
-    Some(State { success: number("success")?, files: number("files")?, flush: number("flush_us")? as f64 / 1e6 })
+    Some(State { success: number("success")?, files: number("files")?, busy: number("busy_us")? as f64 / 1e6 })
 }
 
 struct Step {
     updates: u64,
-    /// Seconds from the first batch's begin to the last one's end.
+    /// Seconds that its batches took.
     took: f64,
 }
 
-/// The next step's batches, from a pause to the next one.
+/// The next step, from a pause to the next one.
 fn step(state: impl Fn() -> Option<State>) -> Option<Step> {
     let before = state()?;
-    let changed = || state().filter(|now| now.success != before.success);
-    let first = within(STEP * 3, changed)?;
-    let began = Instant::now();
-    let (mut last, mut ended) = (first, began);
-    while ended.elapsed() < STEP / 5 {
+    let first = within(STEP * 3, || state().filter(|now| now.success != before.success))?;
+    let (mut last, mut changed) = (first, Instant::now());
+    while changed.elapsed() < STEP / 5 {
+        observe(Duration::from_millis(50));
         if let Some(now) = state().filter(|now| now.success != last.success) {
-            (last, ended) = (now, Instant::now());
+            (last, changed) = (now, Instant::now());
         }
-        observe(Duration::from_millis(2));
     }
-    let took = first.flush + (ended - began).as_secs_f64();
-    Some(Step { updates: last.success - before.success, took })
+    Some(Step { updates: last.success - before.success, took: last.busy - before.busy })
 }
 
 /// What scripts do: a line for each file into one `rrdtool -`, and one back.

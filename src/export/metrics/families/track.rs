@@ -4,7 +4,8 @@ use super::super::family::{Family, counter, gauge};
 use super::super::view::View;
 use crate::bus::rows::{Finding, TrackerConfig, TrackerRow, TrackerRuns};
 use crate::bus::timing::Deliveries;
-use crate::conf::model::{TrackProcess, TrackScript};
+use crate::conf::model::{Track, TrackProcess, TrackScript, TrackerKind};
+use crate::vrrp::track::{Effect, of_finding};
 
 fn scripts<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackScript, &'a TrackerRow)> {
     view.scripts().filter_map(|row| match &row.config {
@@ -40,12 +41,13 @@ fn script_up(config: &TrackScript, row: &TrackerRow) -> bool {
     good(row.finding).unwrap_or(!config.init_fail)
 }
 
-/// A positive weight counts while the script is good, a negative one while it is bad; `reverse` swaps the two.
+/// What a line without a weight of its own adds.
 fn script_weight(config: &TrackScript, row: &TrackerRow) -> i32 {
-    let as_wished = good(row.finding).map(|good| good != config.reverse);
-    match as_wished {
-        Some(as_wished) if (config.weight > 0) == as_wished => config.weight,
-        _ => 0,
+    let (weight, reverse) = (config.weight, config.reverse);
+    let track = Track { kind: TrackerKind::Script, name: config.name.clone(), weight, reverse };
+    match of_finding(&track, row.finding) {
+        Effect::Add(weight) => weight,
+        Effect::Nothing | Effect::Fault | Effect::Wait => 0,
     }
 }
 

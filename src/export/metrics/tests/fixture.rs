@@ -194,13 +194,19 @@ fn tracker_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
         fall: 1,
         init_fail: false,
     };
-    let file =
-        TrackFile { location: location.clone(), name: name.clone(), path: "/run/f".into(), weight: 1, reverse: false };
+    let file = TrackFile {
+        location: location.clone(),
+        name: name.clone(),
+        path: "/run/f".into(),
+        weight: 1,
+        reverse: false,
+        init: None,
+    };
     let process = TrackProcess {
         location: location.clone(),
         name: name.clone(),
         path: "haproxy".to_owned(),
-        parameters: String::new(),
+        parameters: Vec::new(),
         parameter_match: ParameterMatch::None,
         full_command: false,
         weight: 0,
@@ -391,6 +397,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             files: 9,
             success: 8,
             flush_us: 7_000,
+            busy_us: 21_000,
             ..RrdReport::default()
         })),
         bridge: *pulse(seed),
