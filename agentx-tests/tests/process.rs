@@ -89,8 +89,8 @@ vrrp_instance VI_1 {
   10.0.0.102/32
   fd00:5::5/64
  }
- notify_master \"/bin/true m x\"
- notify \"/bin/true n\"
+ notify_master \"/usr/bin/true m x\"
+ notify \"/usr/bin/true n\"
  smtp_alert
 }
 vrrp_instance VI_2 {

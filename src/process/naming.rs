@@ -25,7 +25,7 @@ fn name<'a>(role: Option<Role>, program: &'a str, names: &'a ProcessNames) -> &'
         Some(Role::Checks) => (names.checker.as_deref(), "keepalived_lvs"),
         // Keepalived has no such processes.
         Some(Role::Runner) => (None, "keepwatch_run"),
-        Some(Role::Bridge) => (None, "keepwatch_bridge"),
+        Some(Role::Bridge) => (None, "keepwatch_view"),
         Some(Role::Rrd) => (None, "keepwatch_rrd"),
         Some(Role::Load) => (None, "keepwatch_load"),
     };
