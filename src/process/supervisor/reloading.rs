@@ -86,10 +86,11 @@ impl Supervisor {
             return None;
         }
         // At once when it was never looked at.
-        let next = self.time_file.look_at.unwrap_or_else(clock::now);
+        let next = self.time_file.look_at.unwrap_or(Instant::ZERO);
         let Some((_, at)) = self.time_file.scheduled else { return Some(next) };
-        let left = u64::try_from(at - calendar::seconds_now()).unwrap_or(0);
-        Some(next.min(clock::now() + Duration::from_secs(left)))
+        let left = Duration::from_secs(u64::try_from(at).unwrap_or(0));
+        let left = left.saturating_sub(Duration::from_nanos(clock::wall().0));
+        Some(next.min(clock::now() + left))
     }
 
     pub(super) fn look_at_time_file(&mut self, now: Instant) {
@@ -98,11 +99,13 @@ impl Supervisor {
             self.time_file = TimeFile::default();
             return;
         };
-        if self.stopping.is_some() || self.time_file_due().is_none_or(|due| due > now) {
+        if self.stopping.is_some() {
             return;
         }
-        self.time_file.look_at = Some(now + LOOK_EVERY);
-        self.read_time_file(&path);
+        if self.time_file.look_at.is_none_or(|at| at <= now) {
+            self.time_file.look_at = Some(now + LOOK_EVERY);
+            self.read_time_file(&path);
+        }
         let wall = calendar::seconds_now();
         let Some((when, _)) = self.time_file.scheduled.filter(|(_, at)| *at <= wall) else { return };
         info!("It is time to reload, as {} says", path.display());
