@@ -11,6 +11,8 @@ PACKAGES += nginx-light openssl postfix unbound
 PACKAGES += frr
 # What asks an agent in tests.
 PACKAGES += prometheus-snmp-exporter
+# A system bus of its own, and who asks it.
+PACKAGES += dbus systemd
 # What history, dashboards and the status page are tested with.
 PACKAGES += librrd-dev rrdtool rrdcached prometheus chromium chromium-driver fonts-dejavu-core
 # Tests that need IPVS boot Debian's kernel where this one has none.

@@ -16,6 +16,7 @@ pub mod check;
 pub mod clock;
 pub mod conf;
 pub mod control;
+pub mod dbus;
 pub mod export;
 pub mod level;
 pub mod mib;

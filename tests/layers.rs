@@ -33,6 +33,7 @@ const PURE: [(&str, &[&str]); 12] = [
     ("check", &["probe", "probe.rs"]),
     ("agentx", &[]),
     ("snmp", &[]),
+    ("dbus", &[]),
     ("conf", &["files.rs", "host.rs"]),
 ];
 
@@ -61,6 +62,7 @@ fn modules_that_decide_know_no_operating_system() {
 const STRANGERS: [(&str, &[&str]); 11] = [
     ("track", &["crate::vrrp", "crate::check", "crate::mib", "crate::store", "crate::process", "crate::netlink"]),
     ("snmp", &["crate::vrrp", "crate::check", "crate::store", "crate::process", "crate::netlink", "crate::sys"]),
+    ("dbus", &["crate::vrrp", "crate::check", "crate::process", "crate::netlink", "crate::sys"]),
     ("wire", &["crate::vrrp", "crate::bus", "crate::mib", "crate::store", "crate::agentx", "crate::process"]),
     ("mib", &["crate::agentx", "crate::process", "crate::vrrp"]),
     ("store", &["crate::mib", "crate::agentx", "crate::process", "crate::vrrp"]),

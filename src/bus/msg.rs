@@ -166,6 +166,10 @@ pub enum Command {
         instance: InstanceName,
         down: bool,
     },
+    /// Tells the neighbours once more where the addresses are; of a router that has none, nothing.
+    Announce {
+        instance: InstanceName,
+    },
     /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
     SetWeight {
         server: ServerKey,
@@ -220,25 +224,35 @@ pub enum ToEngine {
 impl Command {
     /// Whether one undoes or overrides what the other does.
     pub fn same_thing(&self, other: &Command) -> bool {
-        use Command::{ResetWeight, SetPreempt, SetPriority, SetWeight, StandDown};
+        use Command::{Announce, ResetWeight, SetPreempt, SetPriority, SetWeight, StandDown};
         match (self, other) {
             (SetPriority { instance: a, .. }, SetPriority { instance: b, .. })
             | (SetPreempt { instance: a, .. }, SetPreempt { instance: b, .. })
-            | (StandDown { instance: a, .. }, StandDown { instance: b, .. }) => a == b,
+            | (StandDown { instance: a, .. }, StandDown { instance: b, .. })
+            | (Announce { instance: a }, Announce { instance: b }) => a == b,
             (
                 SetWeight { server: a, .. } | ResetWeight { server: a },
                 SetWeight { server: b, .. } | ResetWeight { server: b },
             ) => a == b,
-            (SetPriority { .. } | SetPreempt { .. } | StandDown { .. } | SetWeight { .. } | ResetWeight { .. }, _) => {
-                false
-            }
+            (
+                SetPriority { .. }
+                | SetPreempt { .. }
+                | StandDown { .. }
+                | Announce { .. }
+                | SetWeight { .. }
+                | ResetWeight { .. },
+                _,
+            ) => false,
         }
     }
 
     /// Who carries it out.
     pub fn owner(&self) -> Source {
         match self {
-            Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::StandDown { .. } => Source::Vrrp,
+            Command::SetPriority { .. }
+            | Command::SetPreempt { .. }
+            | Command::StandDown { .. }
+            | Command::Announce { .. } => Source::Vrrp,
             Command::SetWeight { .. } | Command::ResetWeight { .. } => Source::Checks,
         }
     }

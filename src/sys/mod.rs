@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod aio;
+pub mod calendar;
 pub mod children;
 pub mod connect;
 pub mod environment;

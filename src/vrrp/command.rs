@@ -22,7 +22,8 @@ impl Engine {
         let name = match &command {
             Command::SetPriority { instance, .. }
             | Command::SetPreempt { instance, .. }
-            | Command::StandDown { instance, .. } => instance.clone(),
+            | Command::StandDown { instance, .. }
+            | Command::Announce { instance } => instance.clone(),
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
@@ -67,6 +68,14 @@ impl Engine {
                     false => self.stand_up(slot, now, out),
                 }
                 Command::StandDown { instance, down: old }
+            }
+            Command::Announce { instance } => {
+                let count = u32::try_from(router.held.len()).unwrap_or(u32::MAX);
+                for position in 1..=count {
+                    self.enqueue(slot, position, 1, now);
+                }
+                self.announce(now, out);
+                Command::Announce { instance }
             }
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };

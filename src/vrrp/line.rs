@@ -155,9 +155,8 @@ impl RouteNews {
     pub fn may_be(&self, other: &RouteNews) -> bool {
         let key =
             |it: &RouteNews| (it.family, it.table, it.kind, it.protocol, it.destination, it.from, it.tos, it.metric);
-        let same_hop = |(a, b): (&(Option<IpAddr>, Option<IfIndex>), &(Option<IpAddr>, Option<IfIndex>))| {
-            a.0 == b.0 && (a.1 == b.1 || a.1.is_none() || b.1.is_none())
-        };
+        type Hop = (Option<IpAddr>, Option<IfIndex>);
+        let same_hop = |(a, b): (&Hop, &Hop)| a.0 == b.0 && (a.1 == b.1 || a.1.is_none() || b.1.is_none());
         let hops = self.hops.is_empty()
             || other.hops.is_empty()
             || self.hops.iter().any(|mine| other.hops.iter().any(|theirs| same_hop((mine, theirs))));

@@ -17,18 +17,6 @@ pub(super) const fn absent(object: &'static str, why: &'static str) -> Differenc
     Difference { object, right: Right::Absent, why }
 }
 
-const fn object(prefix: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Object(prefix), why }
-}
-
-const fn event(title: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Event(title), why }
-}
-
-const fn request(begin: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Request(begin), why }
-}
-
 /// 01-seed-vrrp: `eth0` is 10 and `eth1` is 11.
 pub const SEED: Recording = Recording {
     walk: include_str!("../../oracle/01-seed-vrrp/walk-numeric.txt"),

@@ -83,6 +83,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], options: &Options) -> (G
     };
     top_level(builder, nodes, &mut global);
     global.lvs = super::lvs::build(builder, nodes);
+    global.process = super::process::build(builder, nodes);
     global.snmp.socket = options.agent_socket.clone();
     let mut state = State { timeout: None, nftables: false, policy: None, multiplier: 3 };
     for node in nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children) {

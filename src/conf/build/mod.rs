@@ -12,6 +12,7 @@ mod held;
 mod instance;
 mod lvs;
 mod notify;
+mod process;
 mod routing;
 mod scripts;
 mod track_group;

@@ -22,6 +22,7 @@ pub struct Global {
     pub lvs_flush: bool,
     pub lvs_flush_on_stop: FlushOnStop,
     pub lvs: super::Lvs,
+    pub process: super::ProcessSettings,
     /// `checker_log_all_failures`: default of every checker.
     pub log_all_failures: bool,
     pub dynamic_interfaces: bool,

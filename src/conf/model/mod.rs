@@ -6,6 +6,7 @@
 mod bfd;
 mod check;
 mod global;
+mod process;
 mod route;
 mod settings;
 mod track;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use bfd::*;
 pub use check::*;
 pub use global::*;
+pub use process::*;
 pub use route::*;
 pub use settings::*;
 pub use track::*;

@@ -30,9 +30,9 @@ use self::tell::Teller;
 use self::trackers::{Errand, Trackers};
 use super::lifecycle::{Channel, Heard, Occasion, ToChild, ToSupervisor};
 use super::link::sleep_until;
-use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
+use super::{logging, naming};
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::bus::run::{Fifo, FromRunner, ToRunner};
@@ -73,6 +73,7 @@ pub fn run() -> i32 {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Runner), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_runner");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(options.file_mask()));
     // While it may: this is not for a process that has dropped what it was started with.
@@ -367,7 +368,10 @@ impl Runner {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
-                Ok(new) => self.configure(config, &new),
+                Ok(new) => {
+                    naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
+                    self.configure(config, &new);
+                }
                 Err(_) => error!("reload refused: the new configuration cannot be read"),
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),

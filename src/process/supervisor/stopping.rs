@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::{BRIDGE_PATIENCE, LOAD_PATIENCE, RESPAWN_FIRST, STOP_PATIENCE, Supervisor};
+use super::{BRIDGE_PATIENCE, LOAD_PATIENCE, RESPAWN_FIRST, STOP_PATIENCE, STOP_PATIENCE_MIN, Supervisor};
 use crate::clock::{self, Instant};
 use crate::process::lifecycle::ToChild;
 use crate::process::role::Role;
@@ -31,6 +31,7 @@ impl Supervisor {
             return;
         }
         info!("Stopping");
+        self.systemd.stopping();
         if let Some(loading) = &mut self.loading {
             let _ = loading.process.kill();
         }
@@ -44,8 +45,10 @@ impl Supervisor {
         for role in engines {
             self.tell(role, &ToChild::Stop, None);
         }
-        let (deadline, last_script) = (clock::now() + STOP_PATIENCE, LastScript::NotYet);
-        self.stopping = Some(Stopping { status, deadline, bridge_told: false, last_script });
+        let configured = self.config.as_ref().and_then(|config| config.sheet.process.child_wait_s);
+        let patience = configured.map_or(STOP_PATIENCE, |seconds| Duration::from_secs(seconds.into()));
+        let deadline = clock::now() + patience.max(STOP_PATIENCE_MIN);
+        self.stopping = Some(Stopping { status, deadline, bridge_told: false, last_script: LastScript::NotYet });
     }
 
     /// The shutdown script has ended, or will not run.

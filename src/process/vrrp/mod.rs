@@ -26,10 +26,10 @@ use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
 use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
-use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
-use super::scheduling;
+use super::scheduling::{self, Auto};
+use super::{logging, naming};
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, ToEngine};
 use crate::bus::outbox::{self, Outbox};
@@ -88,6 +88,7 @@ pub fn run() -> i32 {
         Err(status) => return status,
     };
     bfd::confine(&options, &mut config);
+    naming::apply(Some(Role::Vrrp), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_vrrp");
     for (capability, name) in [(Capability::NetAdmin, "CAP_NET_ADMIN"), (Capability::NetRaw, "CAP_NET_RAW")] {
         if !privileges::has(capability) {
@@ -101,7 +102,8 @@ pub fn run() -> i32 {
     let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => {
-            scheduling::settle("vrrp", &global.realtime, &[Capability::NetAdmin, Capability::NetRaw]);
+            let kept = [Capability::NetAdmin, Capability::NetRaw];
+            driver.auto = scheduling::settle("vrrp", &global.realtime, global.process.auto_priority, &kept);
             driver.run()
         }
         Err(error) => {
@@ -140,6 +142,7 @@ struct Driver {
     world: World,
     times: Times,
     heart: Heart,
+    auto: Auto,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -228,6 +231,7 @@ impl Driver {
             world,
             times: Times::default(),
             heart: Heart::new(now, clock::wall()),
+            auto: Auto::default(),
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -245,6 +249,7 @@ impl Driver {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             let due = self.deadline();
+            self.auto.sleeps(clock::now);
             if let Err(error) = self.poller.wait(due, &mut ready) {
                 error!("cannot wait for events: {error}");
                 return exit::SOFTWARE;
@@ -253,6 +258,7 @@ impl Driver {
             self.engine.set_wall(now, wall);
             self.bfd.set_wall(now, wall);
             self.heart.turn(due, now, wall);
+            self.auto.woken(due, now);
             for event in &ready {
                 self.serve(*event);
             }
@@ -380,6 +386,7 @@ impl Driver {
                 Ok(mut new) => {
                     bfd::confine(&self.options, &mut new);
                     let now = clock::now();
+                    naming::apply(Some(Role::Vrrp), &self.options.program, &new.global.process.names);
                     self.world.tell_what_waits_for_a_restart(&new.global);
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
@@ -399,8 +406,10 @@ impl Driver {
             }
             (
                 ToChild::Signal(_)
+                | ToChild::Dump { .. }
                 | ToChild::Peer(_)
                 | ToChild::AgentX { .. }
+                | ToChild::Bus { .. }
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
                 | ToChild::Control
