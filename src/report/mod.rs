@@ -261,7 +261,7 @@ pub struct EventsReport {
 pub struct Event {
     pub number: u64,
     pub at: f64,
-    /// `transition`, `sync-group`, `bad-packet`, `real-server`, `quorum`.
+    /// `transition`, `sync-group`, `tracker`, `bad-packet`, `real-server`, `quorum`.
     pub kind: String,
     pub severity: Severity,
     pub subject: String,
