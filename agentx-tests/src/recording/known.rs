@@ -3,7 +3,7 @@
 use super::sets::Rewrite;
 use super::stage::{Link, Scenario};
 use super::traps::Fewer;
-use super::{At, Difference, NotYet, Recording, Right};
+use super::{Difference, NotYet, Recording, Right};
 
 pub(super) const fn is(object: &'static str, value: &'static str, why: &'static str) -> Difference {
     Difference { object, right: Right::Is(value), why }
