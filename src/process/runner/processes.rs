@@ -155,17 +155,16 @@ impl Processes {
 /// Opens the socket for process events, while this process still may; where this network namespace has none, in that of
 /// the first process. `None`: there are none here.
 pub fn open_events() -> Option<ProcessEvents> {
-    let here = ProcessEvents::open();
-    match here {
-        Ok(events) if privileges::has(Capability::NetAdmin) => match events.listen() {
-            Ok(()) => {
-                // Nobody reads yet.
-                let _ = events.ignore();
-                Some(events)
-            }
-            Err(_) => open_elsewhere(),
-        },
-        _ => None,
+    if !privileges::has(Capability::NetAdmin) {
+        return None;
+    }
+    match ProcessEvents::open() {
+        Ok(events) if events.listen().is_ok() => {
+            // Nobody reads yet.
+            let _ = events.ignore();
+            Some(events)
+        }
+        _ => open_elsewhere(),
     }
 }
 
