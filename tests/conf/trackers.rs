@@ -302,7 +302,7 @@ fn a_process_is_what_keepalived_makes_of_its_lines() {
     assert_eq!(delays("fork_delay 2\ndelay 1.5"), (1_500_000, 1_500_000));
     let compared = |lines: &str| {
         let it = process(lines);
-        (it.path, it.parameters.join(" "), it.parameter_match, it.full_command)
+        (it.path, it.parameters, it.parameter_match, it.full_command)
     };
     let of = |path: &str, parameters: &[&str], way, full| {
         (path.to_owned(), parameters.iter().map(ToString::to_string).collect::<Vec<_>>(), way, full)

@@ -1,6 +1,7 @@
 //! Dumps of the seed's snapshot.
 
 use super::*;
+use crate::conf::model::{Script, ScriptId};
 use crate::mib::fixture;
 
 fn facts<'a>(snapshot: &'a Snapshot, interfaces: &'a [Interface]) -> Facts<'a> {
@@ -98,7 +99,8 @@ mod of_json {
             let mut rows = fixture::rows(fixture::global());
             for (_, row) in &mut rows {
                 if let crate::bus::rows::Row::Instance(row) = row {
-                    row.config.notify.any = Some(name.clone());
+                    row.config.notify.any =
+                        Some(Script { id: ScriptId(0), text: name.clone(), path: "/it".to_owned() });
                 }
             }
             let value = parsed(&fixture::committed(rows).snapshot());
