@@ -31,7 +31,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("10.1.0.0/24 via 192.0.2.1 dev a0 onlink", "10.1.0.0/24 via 192.0.2.1 dev a0 onlink"),
     (
         "10.1.0.0/24 dev a0 mtu lock 1400 advmss lock 1360 rtt 2s rttvar lock 3s reordering 9 cwnd lock 10 ssthresh lock 107 \
-         rto_min 300ms hoplimit 33 window 105 initcwnd 109 initrwnd 110 quickack 1 features ecn congctl lock cubic \
+         rto_min lock 300ms hoplimit 33 window 105 initcwnd 109 initrwnd 110 quickack 1 features ecn congctl lock cubic \
          fastopen_no_cookie 1",
         "10.1.0.0/24 dev a0 mtu lock 1400 advmss lock 1360 rtt 2s rttvar lock 3s reordering 9 cwnd lock 10 \
          ssthresh lock 107 rto_min 300ms hoplimit 33 window 105 initcwnd 109 initrwnd 110 quickack 1 features ecn \

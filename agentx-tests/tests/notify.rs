@@ -380,7 +380,8 @@ fn nobody_who_is_told_makes_an_advert_late() {
     let dies = script(node, "dies.sh", "kill -SEGV $$");
     let silent = node.enter(|| TcpListener::bind("127.0.0.1:2525").expect("the port is free"));
     // Twenty more on an interface that leads nowhere, which comes and goes.
-    node.ip(&["link", "add", "quiet", "type", "dummy"]);
+    node.ip(&["link", "add", "quiet", "type", "veth", "peer", "name", "nowhere"]);
+    node.ip(&["link", "set", "nowhere", "up"]);
     node.ip(&["address", "add", "10.0.5.254/24", "dev", "quiet"]);
     node.ip(&["link", "set", "quiet", "up"]);
     let instance = |number: u8, interface: &str, addresses: &str| {

@@ -180,7 +180,8 @@ fn what_a_killed_daemon_left_is_taken_over_or_removed() {
     let plain = Flavour::V3.configuration(1, "MASTER", 150);
     let daemon = Daemon::start(node, Program::Keepwatch, &plain, Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
-    assert!(!has_link(node, "vrrp.51"), "{}", daemon.log());
+    let gone = wait::within(PATIENCE, || (!has_link(node, "vrrp.51")).then_some(()));
+    assert!(gone.is_some(), "{}", daemon.log());
     assert!(!rules(node).contains("vmac_map"), "{}", rules(node));
 }
 
@@ -234,7 +235,7 @@ fn an_interface_below_that_goes_and_comes_back_takes_and_brings_its_virtual_one(
     };
     plug();
     let configuration =
-        Flavour::VMAC.configuration(1, "MASTER", 150).replace("router_id", "dynamic_interfaces\n router_id");
+        Flavour::VMAC.configuration(1, "MASTER", 150).replace("global_defs {", "global_defs {\n dynamic_interfaces");
     let daemon = Daemon::start(&node, Program::Keepwatch, &configuration, Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     node.ip(&["link", "del", "eth0"]);

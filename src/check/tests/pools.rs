@@ -425,7 +425,7 @@ fn mail_tells_of_checkers_servers_and_quorum_as_configured() {
 #[test]
 fn servers_that_are_up_from_the_start_are_told_with_rs_init_notifies() {
     let notified = |it: RealServer| RealServer { notify_up: script(it.weight), ..it };
-    let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![misc(1, true)]))];
+    let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![alpha(misc(1, false))]))];
     let vs = VirtualServer { quorum_up: script(3), ..service(1, servers) };
     for (init_notifies, first) in [(true, vec![1, 3]), (false, vec![3])] {
         let mut config = config(vec![vs.clone()]);
@@ -480,6 +480,7 @@ fn fifos_hear_of_servers_and_quorums_in_keepalived_s_words() {
         world.out.iter().filter_map(text).collect::<Vec<String>>()
     };
     world.pass(secs(1));
+    world.end(4, 0, Outcome::Passed);
     let up = ["VS [10.0.0.1]:tcp:80 UP", "VS FWM 5 UP", "RS [10.1.0.4]:udp:80 [GRP]:0 UP", "VS [GRP]:0 UP"];
     assert_eq!(told(&mut world, Fifo::Both), up);
     assert_eq!(told(&mut world, Fifo::Checks), up);
