@@ -783,7 +783,8 @@ fn what_a_virtual_mac_must_not_send_is_filtered_as_by_keepalived() {
         let a0 = veth();
         run("ip link add m0 link a0 type macvlan mode private");
         run("ip link add m1 link a0 type macvlan mode private");
-        let index = |name: &str| run(&format!("cat /sys/class/net/{name}/ifindex")).trim().parse().unwrap();
+        let index =
+            |name: &str| run(&format!("ip -o link show {name}")).split(':').next().unwrap().trim().parse().unwrap();
         let port = |family, name| Port { family, interface: index(name), base: a0 };
         let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
         let ports = BTreeSet::from([port(Family::V4, "m0"), port(Family::V6, "m1")]);

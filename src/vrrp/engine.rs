@@ -416,7 +416,8 @@ impl Engine {
                 let Some(router) = self.router(slot) else { continue };
                 if !router.machine.started() {
                     self.launch(slot, now, out);
-                } else if !self.held_back(slot, now, out) {
+                // By when it was due: of two that are due in one late turn the one that waits longest leads its group.
+                } else if !self.held_back(slot, self.due, out) {
                     self.drive(slot, Event::Wake, now, out);
                 }
             }

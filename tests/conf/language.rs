@@ -277,12 +277,12 @@ fn interfaces_have_delays_and_up_is_at_once_unless_it_is_said() {
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
     let loaded = load(&format!(
         "{}{}",
-        instance("    linkbeat_use_polling\n    vmac_xmit_base"),
+        instance("    linkbeat_use_polling"),
         instance("    linkbeat_use_polling").replace("VI_1", "B").replace("51", "52")
     ));
     let listed: Vec<_> =
         loaded.config.not_built.iter().map(|each| (each.directive.as_str(), each.location.line)).collect();
-    assert_eq!(listed, [("vrrp_instance/linkbeat_use_polling", 4), ("vrrp_instance/vmac_xmit_base", 5)]);
+    assert_eq!(listed, [("vrrp_instance/linkbeat_use_polling", 4)]);
 }
 
 #[test]

@@ -105,7 +105,8 @@ pub struct Outcome {
 /// `eth1` is up or not; `carried` is an instance that has an address there.
 pub fn outcome(instance: &Instance, group: Option<&SyncGroup>, found: &Findings, eth1: bool) -> Outcome {
     let mut outcome = Outcome::default();
-    let carried = instance.excluded.iter().any(|address| address.interface == "eth1");
+    let routes = instance.routes.iter().any(|route| !route.no_track && route.interface.as_deref() == Some("eth1"));
+    let carried = routes || instance.excluded.iter().any(|address| address.interface == "eth1");
     let lines = |those: &[TrackedInterface]| those.first().map(|it| i64::from(it.weight));
     let own = if carried { Some(0) } else { lines(&instance.tracked_interfaces) };
     let shared = group.and_then(|group| lines(&group.tracked_interfaces));
