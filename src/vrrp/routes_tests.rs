@@ -27,7 +27,7 @@ fn with_lines(routes: Vec<Route>, rules: Vec<Rule>) -> Config {
 
 fn changes(out: &[Output]) -> Vec<&LineChange> {
     let change = |output| match output {
-        &Output::Line(ref change) => Some(change),
+        Output::Line(change) => Some(change),
         _ => None,
     };
     out.iter().filter_map(change).collect()
