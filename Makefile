@@ -7,8 +7,12 @@ PACKAGES := gcc g++ make pkg-config libssl-dev libpcre2-dev iproute2 iputils-pin
   keepalived smitools nftables ethtool util-linux
 # Servers that checkers meet in tests.
 PACKAGES += nginx-light openssl postfix unbound
+# A BFD peer.
+PACKAGES += frr
 # What asks an agent in tests.
 PACKAGES += prometheus-snmp-exporter
+# A system bus of its own, and who asks it.
+PACKAGES += dbus systemd
 # What history, dashboards and the status page are tested with.
 PACKAGES += librrd-dev rrdtool rrdcached prometheus chromium chromium-driver fonts-dejavu-core
 # Tests that need IPVS boot Debian's kernel where this one has none.

@@ -10,17 +10,20 @@
 //! 5. Every queue has a bound, a policy when full, and a counter. Any child may die at any time.
 
 pub mod agentx;
+pub mod bfd;
 pub mod bus;
 pub mod check;
 pub mod clock;
 pub mod conf;
 pub mod control;
+pub mod dbus;
 pub mod export;
 pub mod level;
 pub mod mib;
 pub mod report;
 pub mod snmp;
 pub mod store;
+pub mod track;
 pub mod vrrp;
 pub mod wire;
 

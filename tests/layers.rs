@@ -20,17 +20,20 @@ const EDGE: [&str; 12] = [
 ];
 
 /// Modules that decide, and files in them that are the edge on purpose.
-const PURE: [(&str, &[&str]); 10] = [
+const PURE: [(&str, &[&str]); 13] = [
     ("wire", &[]),
     ("mib", &[]),
     ("store", &[]),
     ("bus", &[]),
     ("control", &[]),
     ("vrrp", &[]),
+    ("bfd", &[]),
+    ("track", &[]),
     // What probes do is I/O.
     ("check", &["probe", "probe.rs"]),
     ("agentx", &[]),
     ("snmp", &[]),
+    ("dbus", &[]),
     ("conf", &["files.rs", "host.rs"]),
 ];
 
@@ -56,12 +59,15 @@ fn modules_that_decide_know_no_operating_system() {
 }
 
 /// Each module, and modules it must not name.
-const STRANGERS: [(&str, &[&str]); 9] = [
+const STRANGERS: [(&str, &[&str]); 12] = [
+    ("track", &["crate::vrrp", "crate::check", "crate::mib", "crate::store", "crate::process", "crate::netlink"]),
     ("snmp", &["crate::vrrp", "crate::check", "crate::store", "crate::process", "crate::netlink", "crate::sys"]),
+    ("dbus", &["crate::vrrp", "crate::check", "crate::process", "crate::netlink", "crate::sys"]),
     ("wire", &["crate::vrrp", "crate::bus", "crate::mib", "crate::store", "crate::agentx", "crate::process"]),
     ("mib", &["crate::agentx", "crate::process", "crate::vrrp"]),
     ("store", &["crate::mib", "crate::agentx", "crate::process", "crate::vrrp"]),
     ("vrrp", &["crate::agentx", "crate::mib", "crate::store", "crate::process", "crate::netlink", "crate::sys"]),
+    ("bfd", &["crate::vrrp", "crate::check", "crate::mib", "crate::store", "crate::process", "crate::sys"]),
     ("check", &["crate::vrrp", "crate::agentx", "crate::mib", "crate::store", "crate::process", "crate::netlink"]),
     ("conf", &["crate::vrrp", "crate::check", "crate::bus", "crate::agentx", "crate::mib", "crate::process"]),
     ("bus", &["crate::vrrp", "crate::agentx", "crate::mib", "crate::store", "crate::process"]),

@@ -12,10 +12,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use keepwatch::conf::model::{Address, AddressFlags, Location};
-use keepwatch::netlink::nft::Firewall;
+use keepwatch::conf::model::{Address, AddressFlags, Family, Location, VmacKind, Vrid, virtual_mac};
+use keepwatch::netlink::link::Links;
+use keepwatch::netlink::nft::{Firewall, Port};
 use keepwatch::netlink::route::{AddressAnswer, Addresses, Monitor, NetEvent, Status};
-use keepwatch::vrrp::io::{AddressChange, AddressKey, Block, HostAddress, Link};
+use keepwatch::vrrp::io::{AddressChange, AddressKey, Block, HostAddress, Link, WantedVmac};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -707,6 +708,123 @@ impl Watch {
 
 fn links(events: &[NetEvent]) -> Vec<&Link> {
     events.iter().filter_map(|event| if let NetEvent::Link(link) = event { Some(link) } else { None }).collect()
+}
+
+// ---- interfaces of our own
+
+#[test]
+fn a_virtual_mac_gets_its_interface_in_private_mode_and_its_settings_before_it_is_up() {
+    in_namespace(|| {
+        let a0 = veth();
+        let mut links = Links::open().unwrap();
+        let [four, six] = [Family::V4, Family::V6].map(|family| macvlan(a0, 51, family));
+        assert_eq!(links.make(&[(&four, None), (&six, None)]).unwrap(), []);
+        assert_eq!(links.set_up(&[&four, &six], "mark").unwrap(), []);
+        assert_eq!(links.bring_up(&[&four, &six]).unwrap(), []);
+        for (wanted, mac) in [(&four, "00:00:5e:00:01:33"), (&six, "00:00:5e:00:02:33")] {
+            let shown = run(&format!("ip -d link show {}", wanted.name));
+            for part in [mac, "macvlan mode private", "addrgenmode none", "alias mark", "UP"] {
+                assert!(shown.contains(part), "no `{part}` in {shown}");
+            }
+            let found = links.list().unwrap();
+            assert!(found.iter().any(|it| it.is(wanted) && it.alias.as_deref() == Some("mark")), "{found:?}");
+        }
+        let setting = |name: &str| run(&format!("cat /proc/sys/net/ipv4/conf/{}/{name}", four.name)).trim().to_owned();
+        let settings = ["arp_ignore", "rp_filter", "accept_local", "promote_secondaries"].map(setting);
+        assert_eq!(settings, ["1", "0", "1", "1"]);
+    });
+}
+
+#[test]
+fn making_a_thing_twice_and_on_nothing_is_refused_for_that_one_only() {
+    in_namespace(|| {
+        let a0 = veth();
+        let mut links = Links::open().unwrap();
+        let (here, nowhere, other) =
+            (macvlan(a0, 1, Family::V4), macvlan(9999, 2, Family::V4), macvlan(a0, 3, Family::V4));
+        assert_eq!(links.make(&[(&here, None)]).unwrap(), []);
+        let refused = links.make(&[(&here, None), (&nowhere, None), (&other, None)]).unwrap();
+        let told: Vec<_> = refused.iter().map(|it| (it.name.as_str(), it.errno)).collect();
+        assert_eq!(told, [(here.name.as_str(), Errno::EEXIST as i32), (nowhere.name.as_str(), Errno::ENODEV as i32)]);
+        assert!(run("ip -o link").contains(&other.name));
+    });
+}
+
+#[test]
+fn hundreds_are_made_and_deleted_in_one_go_and_nothing_else() {
+    in_namespace(|| {
+        let a0 = veth();
+        let mut links = Links::open().unwrap();
+        let all: Vec<WantedVmac> =
+            (1..=255).flat_map(|vrid| [Family::V4, Family::V6].map(|family| macvlan(a0, vrid, family))).collect();
+        let pairs: Vec<_> = all.iter().map(|it| (it, None)).collect();
+        let those: Vec<_> = all.iter().collect();
+        assert_eq!(links.make(&pairs).unwrap(), []);
+        assert_eq!(links.set_up(&those, "mark").unwrap(), []);
+        assert_eq!(links.bring_up(&those).unwrap(), []);
+        let found = links.list().unwrap();
+        let mut ours: Vec<_> =
+            found.iter().filter(|it| it.alias.is_some()).map(|it| (it.index, it.name.clone())).collect();
+        assert_eq!(ours.len(), 510);
+        let kept = ours.pop().unwrap();
+        // One that is gone already keeps nobody from going.
+        ours.push((99_999, "gone".to_owned()));
+        assert_eq!(links.delete(&ours).unwrap(), []);
+        let left: Vec<_> =
+            links.list().unwrap().into_iter().filter(|it| it.kind.as_deref() == Some("macvlan")).collect();
+        assert_eq!(left.iter().map(|it| it.index).collect::<Vec<_>>(), [kept.0]);
+        assert_eq!(links.delete(&[kept]).unwrap(), []);
+    });
+}
+
+#[test]
+fn what_a_virtual_mac_must_not_send_is_filtered_as_by_keepalived() {
+    in_namespace(|| {
+        let a0 = veth();
+        run("ip link add m0 link a0 type macvlan mode private");
+        run("ip link add m1 link a0 type macvlan mode private");
+        let index =
+            |name: &str| run(&format!("ip -o link show {name}")).split(':').next().unwrap().trim().parse().unwrap();
+        let port = |family, name| Port { family, interface: index(name), base: a0 };
+        let mut firewall = Firewall::open("keepalived", -1, false).unwrap();
+        let ports = BTreeSet::from([port(Family::V4, "m0"), port(Family::V6, "m1")]);
+        firewall.set_ports(&ports).unwrap();
+        assert_settled(&mut firewall);
+        let v4 = run("nft list table ip keepalived");
+        for part in [
+            "map vmac_map",
+            "type iface_index : iface_index",
+            "elements = { \"m0\" : \"a0\" }",
+            "dup to ip daddr device oif map @vmac_map drop",
+        ] {
+            assert!(v4.contains(part), "no `{part}` in {v4}");
+        }
+        let v6 = run("nft list table ip6 keepalived");
+        for part in [
+            "icmpv6 type mld2-listener-report dup to ip6 daddr device oif map @vmac_map drop",
+            "icmpv6 type nd-router-solicit oif @vmac_set drop",
+            "elements = { \"m1\" }",
+        ] {
+            assert!(v6.contains(part), "no `{part}` in {v6}");
+        }
+        set(&mut firewall, &[anywhere("10.1.0.1")]);
+        let ports = BTreeSet::from([port(Family::V4, "m0"), port(Family::V4, "m1")]);
+        firewall.set_ports(&ports).unwrap();
+        assert_settled(&mut firewall);
+        let v4 = run("nft list table ip keepalived");
+        assert!(v4.contains("10.1.0.1") && v4.contains("\"m1\" : \"a0\""), "{v4}");
+        firewall.set_ports(&BTreeSet::new()).unwrap();
+        assert_settled(&mut firewall);
+        let left = run("nft list ruleset");
+        assert!(left.contains("10.1.0.1") && !left.contains("vmac"), "{left}");
+    });
+}
+
+fn macvlan(base: u32, vrid: u8, family: Family) -> WantedVmac {
+    let six = if family == Family::V6 { "6" } else { "" };
+    let vrid = Vrid::new(vrid).unwrap();
+    let kind = VmacKind::Macvlan { mac: virtual_mac(family, vrid) };
+    WantedVmac { name: format!("vrrp{six}.{vrid}"), base, family, kind, group: 0, own: None }
 }
 
 fn anywhere(address: &str) -> Block {

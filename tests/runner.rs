@@ -23,6 +23,9 @@ use keepwatch::process::role::Role;
 use keepwatch::sys::memfd;
 use keepwatch::sys::seqpacket::{FRAME_MAX, Received, Sent, Seqpacket};
 
+#[path = "runner/trackers.rs"]
+mod trackers;
+
 /// Long enough for a busy machine; nothing waits this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -75,7 +78,8 @@ impl Runner {
             .spawn()
             .unwrap();
         let mut channel = Channel::new(ours);
-        let options = Options::parse_words(["-l", "-G", "-D"].map(str::to_owned)).unwrap();
+        // With `--all` it takes itself for a part of a router, whatever the configuration.
+        let options = Options::parse_words(["-l", "-G", "-D", "--all"].map(str::to_owned)).unwrap();
         let options = Box::new(options);
         let start = ToChild::Start { options, config: 1, restarted: false };
         channel.send(&start, Some(sealed(config))).unwrap();
@@ -202,7 +206,7 @@ impl Drop for Runner {
 
 fn entry(uid: u32, words: &[&str]) -> ScriptEntry {
     let words = words.iter().map(|&word| word.to_owned()).collect();
-    ScriptEntry { words, uid, gid: uid, location: Location::default() }
+    ScriptEntry { words, uid, gid: uid, all_groups: false, location: Location::default() }
 }
 
 fn sealed(config: &Config) -> OwnedFd {
@@ -292,7 +296,8 @@ fn roots_scripts_have_what_root_has_and_the_runner_itself_does_not() {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim().to_owned();
         u64::from_str_radix(&line, 16).unwrap()
     };
-    assert_eq!(capabilities(&own), 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7, "DAC_OVERRIDE, KILL, SETGID, SETUID");
+    let kept = 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12;
+    assert_eq!(capabilities(&own), kept, "DAC_OVERRIDE, KILL, SETGID, SETUID, NET_ADMIN");
     let ours = fs::read_to_string("/proc/self/status").unwrap();
     assert_eq!(capabilities(&runner.read("out")), capabilities(&ours));
 }

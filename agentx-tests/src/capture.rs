@@ -69,7 +69,7 @@ impl Witness {
         let node = lab.switches();
         let file = node.directory().join(format!("witness{number}.pcap"));
         let path = file.to_string_lossy().into_owned();
-        let filter = "ip proto 112 or ip6 proto 112 or arp or (icmp6 and ip6[40] == 136)";
+        let filter = "ip proto 112 or ip proto 51 or ip6 proto 112 or arp or (icmp6 and ip6[40] == 136)";
         let words = [
             "tcpdump",
             "-i",
@@ -190,7 +190,13 @@ fn ipv4(packet: &[u8]) -> Option<Content> {
     let total = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
     let body = packet.get(header..total)?;
     let address = |at: usize| Some(IpAddr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
-    (packet.get(9)? == &112).then(|| advert(address(12)?, address(16)?, *packet.get(8)?, body))?
+    let body = match packet.get(9)? {
+        112 => body,
+        // Inside an authentication header with a value of 12 octets.
+        51 if body.first()? == &112 => body.get(24..)?,
+        _ => return None,
+    };
+    advert(address(12)?, address(16)?, *packet.get(8)?, body)
 }
 
 fn ipv6(packet: &[u8]) -> Option<Content> {

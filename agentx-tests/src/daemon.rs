@@ -163,7 +163,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until somebody on the node (who else?) has a raw socket for VRRP: adverts sent from now on are heard.
+    /// Waits until somebody on the node (who else?) has a raw socket for VRRP, or for authentication headers: adverts sent from now on are heard.
     #[track_caller]
     pub fn wait_until_it_listens(&self) {
         let listens = || {
@@ -171,7 +171,9 @@ impl Daemon {
                 ["raw", "raw6"]
                     .map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default())
             });
-            let vrrp = |line: &str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":0070"));
+            let vrrp = |line: &str| {
+                line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":0070") || local.ends_with(":0033"))
+            };
             tables.iter().any(|table| table.lines().any(vrrp)).then_some(())
         };
         let listening = wait::within(Duration::from_secs(10), listens);

@@ -20,6 +20,7 @@ pub mod dice;
 pub mod exporter;
 pub mod exposition;
 pub mod forward;
+pub mod frr;
 pub mod hostile;
 pub mod http;
 pub mod ipvsadm;

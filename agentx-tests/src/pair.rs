@@ -14,18 +14,47 @@ pub struct Flavour {
     pub version: u8,
     pub ipv6: bool,
     pub unicast: bool,
-    /// Version 2 only.
-    pub password: bool,
+    /// `auth_type`; version 2 only.
+    pub authentication: Option<&'static str>,
     pub interval: Duration,
+    pub vmac: VirtualMac,
+}
+
+/// Which routers use the virtual MAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VirtualMac {
+    Nobody,
+    Both,
+    /// R1 does, R2 has its addresses on eth0.
+    First,
+    /// Both, and adverts leave by the interface below.
+    BothOnBase,
 }
 
 impl Flavour {
-    pub const V2: Flavour =
-        Flavour { version: 2, ipv6: false, unicast: false, password: true, interval: Duration::from_secs(1) };
-    pub const V3: Flavour =
-        Flavour { version: 3, ipv6: false, unicast: false, password: false, interval: Duration::from_millis(100) };
+    pub const V2: Flavour = Flavour {
+        version: 2,
+        ipv6: false,
+        unicast: false,
+        authentication: Some("PASS"),
+        interval: Duration::from_secs(1),
+        vmac: VirtualMac::Nobody,
+    };
+    pub const V3: Flavour = Flavour {
+        version: 3,
+        ipv6: false,
+        unicast: false,
+        authentication: None,
+        interval: Duration::from_millis(100),
+        vmac: VirtualMac::Nobody,
+    };
     pub const IPV6: Flavour = Flavour { ipv6: true, ..Flavour::V3 };
+    pub const VMAC_V2: Flavour = Flavour { vmac: VirtualMac::Both, ..Flavour::V2 };
+    pub const VMAC: Flavour = Flavour { vmac: VirtualMac::Both, ..Flavour::V3 };
+    pub const VMAC_IPV6: Flavour = Flavour { vmac: VirtualMac::Both, ..Flavour::IPV6 };
     pub const UNICAST: Flavour = Flavour { unicast: true, ..Flavour::V2 };
+    pub const AH: Flavour = Flavour { authentication: Some("AH"), ..Flavour::V2 };
+    pub const UNICAST_AH: Flavour = Flavour { unicast: true, ..Flavour::AH };
     pub const UNICAST_V3: Flavour = Flavour { unicast: true, ..Flavour::V3 };
     pub const UNICAST_IPV6: Flavour = Flavour { unicast: true, ..Flavour::IPV6 };
 
@@ -50,16 +79,24 @@ impl Flavour {
         let peer = 3 - number;
         let version = format!("version {}", self.version);
         let interval = format!("advert_int {}", self.interval.as_secs_f64());
-        let authentication =
-            if self.password { "authentication {\n auth_type PASS\n auth_pass s3cret\n }" } else { "" };
+        let authentication = self
+            .authentication
+            .map(|kind| format!("authentication {{\n auth_type {kind}\n auth_pass s3cret\n }}"))
+            .unwrap_or_default();
         let network = if self.ipv6 { "fd00:1::" } else { "10.0.0." };
         let unicast = format!("unicast_src_ip {network}{number}\n unicast_peer {{\n {network}{peer}\n }}");
         let unicast = if self.unicast { unicast.as_str() } else { "" };
+        let vmac = match self.vmac {
+            VirtualMac::Nobody => "",
+            VirtualMac::First if number == 2 => "",
+            VirtualMac::First | VirtualMac::Both => "use_vmac",
+            VirtualMac::BothOnBase => "use_vmac\n vmac_xmit_base",
+        };
         let length = if self.ipv6 { 64 } else { 24 };
         let addresses = self.addresses().map(|address| format!("{address}/{length}")).join("\n ");
         format!(
             "global_defs {{\n router_id R{number}\n enable_traps\n}}\nvrrp_instance VI_1 {{\n state {state}\n interface eth0\n \
-             virtual_router_id 51\n priority {priority}\n {version}\n {interval}\n {authentication}\n {unicast}\n \
+             virtual_router_id 51\n priority {priority}\n {version}\n {interval}\n {authentication}\n {unicast}\n {vmac}\n \
              virtual_ipaddress {{\n {addresses}\n }}\n}}\n"
         )
     }
@@ -100,6 +137,16 @@ impl Link {
         turns(&self.witness.frames())
     }
 
+    /// The MAC that the router's addresses are to be found at; `None` is that of its card.
+    fn mac(&self, router: usize, flavour: Flavour) -> Option<[u8; 6]> {
+        let uses = match flavour.vmac {
+            VirtualMac::Nobody => false,
+            VirtualMac::Both | VirtualMac::BothOnBase => true,
+            VirtualMac::First => router == 0,
+        };
+        uses.then_some([0, 0, 0x5e, 0, if flavour.ipv6 { 2 } else { 1 }, 51])
+    }
+
     pub fn has_all(&self, router: usize, flavour: Flavour) -> bool {
         flavour.addresses().iter().all(|address| self.has(router, address))
     }
@@ -110,7 +157,7 @@ impl Link {
 
     /// Also for link-local addresses, which [`Node::addresses`] leaves out.
     fn has(&self, router: usize, address: &str) -> bool {
-        let shown = self.nodes[router].ip(&["-o", "address", "show", "dev", "eth0"]);
+        let shown = self.nodes[router].ip(&["-o", "address", "show"]);
         shown.contains(&format!(" {address}/"))
     }
 }
@@ -246,6 +293,11 @@ pub const RECEIVED: &str = "Advertisements / Received";
 /// Every advert of a router so far says what its configuration says, at the configured pace.
 #[track_caller]
 fn first_adverts_fit(link: &Link, flavour: Flavour, router: usize, priority: u8) {
+    if let Some(mac) = link.mac(router, flavour).filter(|_| flavour.vmac != VirtualMac::BothOnBase) {
+        let is_advert = |frame: &Frame| frame.port == link.ports[router] && matches!(frame.content, Content::Advert(_));
+        let frames: Vec<Frame> = link.witness.frames().into_iter().filter(is_advert).collect();
+        assert!(frames.iter().all(|frame| frame.mac == mac), "adverts from another MAC than {mac:?}: {frames:?}");
+    }
     let adverts = link.witness.adverts_from(link.ports[router]);
     for (_, advert) in &adverts {
         let said = (advert.version, advert.vrid, advert.priority, usize::from(advert.count));
@@ -266,6 +318,7 @@ pub fn announced(link: &Link, flavour: Flavour, router: usize, after: u64) {
         let told = |frame: &Frame| {
             frame.port == link.ports[router]
                 && frame.at + 5_000_000 > after
+                && link.mac(router, flavour).is_none_or(|mac| frame.mac == mac)
                 && match &frame.content {
                     Content::Arp { sender, target, .. } => sender == target && sender.to_string() == address,
                     Content::Neighbour { target, unsolicited, overrides, .. } => {

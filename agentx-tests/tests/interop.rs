@@ -63,3 +63,23 @@ fn keepalived_backs_up_keepwatchd_by_ipv6_unicast() {
 fn keepwatchd_backs_up_keepalived_by_ipv6_unicast() {
     survive([Keepalived, Keepwatch], Flavour::UNICAST_IPV6);
 }
+
+#[test]
+fn keepalived_backs_up_keepwatchd_with_an_authentication_header() {
+    survive([Keepwatch, Keepalived], Flavour::AH);
+}
+
+#[test]
+fn keepwatchd_backs_up_keepalived_with_an_authentication_header() {
+    survive([Keepalived, Keepwatch], Flavour::AH);
+}
+
+#[test]
+fn keepalived_backs_up_keepwatchd_by_unicast_with_an_authentication_header() {
+    survive([Keepwatch, Keepalived], Flavour::UNICAST_AH);
+}
+
+#[test]
+fn keepwatchd_backs_up_keepalived_by_unicast_with_an_authentication_header() {
+    survive([Keepalived, Keepwatch], Flavour::UNICAST_AH);
+}

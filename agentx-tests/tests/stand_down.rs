@@ -137,7 +137,7 @@ fn a_router_that_stands_down_alone_serves_until_a_better_one_comes_and_again_whe
 
 #[test]
 fn an_owner_is_told_that_it_cannot_stand_down_and_an_unknown_name_is_told_too() {
-    let flavour = Flavour { password: false, ..Flavour::V2 };
+    let flavour = Flavour { authentication: None, ..Flavour::V2 };
     let link = Link::new();
     let first = Daemon::start(&link.nodes[0], Keepwatch, &flavour.configuration(1, "MASTER", 255), Options::default());
     first.wait_until_it_listens();

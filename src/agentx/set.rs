@@ -459,7 +459,7 @@ fn count<'a>(counts: &'a mut SetCounts, command: &Command) -> Option<&'a mut Set
         Command::SetPriority { .. } => "vrrpInstanceBasePriority",
         Command::SetPreempt { .. } => "vrrpInstancePreempt",
         Command::SetWeight { .. } | Command::ResetWeight { .. } => "realServerWeight",
-        Command::StandDown { .. } => return None,
+        Command::StandDown { .. } | Command::Announce { .. } => return None,
     };
     Some(counts.entry(object).or_default())
 }

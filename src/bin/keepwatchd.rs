@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use keepwatch::process::options::{Options, UsageError, signal_number};
 use keepwatch::process::role::{Role, exit};
-use keepwatch::process::{bridge, checks, daemonize, load, logging, runner, supervisor, vrrp};
+use keepwatch::process::{bridge, checks, daemonize, load, logging, naming, runner, supervisor, vrrp};
 use keepwatch::sys::privileges;
 
 fn main() -> ExitCode {
@@ -12,8 +12,10 @@ fn main() -> ExitCode {
     let argv0 = words.next().unwrap_or_default().to_string_lossy().into_owned();
     let words: Result<Vec<String>, _> = words.map(std::ffi::OsString::into_string).collect();
     // Re-executed through /proc/self/exe, the kernel would call every process "exe".
-    privileges::set_name("keepwatchd");
-    let status = match Role::from_title(&argv0) {
+    let role = Role::from_title(&argv0);
+    let program = if role.is_some() { "keepwatchd".to_owned() } else { naming::program(&argv0) };
+    privileges::set_name(&program);
+    let status = match role {
         Some(Role::Load) => load::run(),
         Some(Role::Vrrp) => vrrp::run(),
         Some(Role::Bridge) => bridge::run(),
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
             .and_then(Options::parse_words)
         {
-            Ok(options) => start(options),
+            Ok(options) => start(Options { program, ..options }),
             Err(UsageError(text)) => {
                 eprint!("{text}");
                 exit::FATAL

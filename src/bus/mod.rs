@@ -3,6 +3,7 @@
 //! Every pair of processes shares a non-blocking seqpacket socket. [`outbox`] is the sender's side of the engine feed:
 //! the latest value of a row wins, edges wait in a ring, and a batch goes out whole.
 
+pub mod bfd;
 pub mod frame;
 pub mod msg;
 pub mod outbox;

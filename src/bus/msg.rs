@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{AuthError, MasterReason, ProtocolError, Reason, Row, RowKey, State};
+use super::rows::{AuthError, Finding, MasterReason, ProtocolError, Reason, Row, RowKey, State};
 use crate::clock::WallTime;
-use crate::conf::model::{Family, InstanceName, Priority, ServerKey, ServiceKey, Version};
+use crate::conf::model::{Family, InstanceName, Priority, ServerKey, ServiceKey, TrackerKind, Version};
 
 /// The engine process that owns a thing, tells of it and takes commands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,6 +76,9 @@ pub enum Edge {
         to: State,
         at: WallTime,
     },
+    /// Looking at a tracker came to something else than before. Numbers in a file that change all the time are told now and
+    /// then only.
+    Tracker { kind: TrackerKind, name: String, finding: Finding, at: WallTime },
     /// A packet for an instance broke the protocol. Rate limited: see `unreported`.
     BadPacket {
         instance: InstanceName,
@@ -163,6 +166,10 @@ pub enum Command {
         instance: InstanceName,
         down: bool,
     },
+    /// Tells the neighbours once more where the addresses are; of a router that has none, nothing.
+    Announce {
+        instance: InstanceName,
+    },
     /// 0 to 2,147,483,647. Stays in force until [`Command::ResetWeight`] or a reload that touches the server.
     SetWeight {
         server: ServerKey,
@@ -217,32 +224,50 @@ pub enum ToEngine {
 impl Command {
     /// Whether one undoes or overrides what the other does.
     pub fn same_thing(&self, other: &Command) -> bool {
-        use Command::{ResetWeight, SetPreempt, SetPriority, SetWeight, StandDown};
+        use Command::{Announce, ResetWeight, SetPreempt, SetPriority, SetWeight, StandDown};
         match (self, other) {
             (SetPriority { instance: a, .. }, SetPriority { instance: b, .. })
             | (SetPreempt { instance: a, .. }, SetPreempt { instance: b, .. })
-            | (StandDown { instance: a, .. }, StandDown { instance: b, .. }) => a == b,
+            | (StandDown { instance: a, .. }, StandDown { instance: b, .. })
+            | (Announce { instance: a }, Announce { instance: b }) => a == b,
             (
                 SetWeight { server: a, .. } | ResetWeight { server: a },
                 SetWeight { server: b, .. } | ResetWeight { server: b },
             ) => a == b,
-            (SetPriority { .. } | SetPreempt { .. } | StandDown { .. } | SetWeight { .. } | ResetWeight { .. }, _) => {
-                false
-            }
+            (
+                SetPriority { .. }
+                | SetPreempt { .. }
+                | StandDown { .. }
+                | Announce { .. }
+                | SetWeight { .. }
+                | ResetWeight { .. },
+                _,
+            ) => false,
         }
     }
 
     /// Who carries it out.
     pub fn owner(&self) -> Source {
         match self {
-            Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::StandDown { .. } => Source::Vrrp,
+            Command::SetPriority { .. }
+            | Command::SetPreempt { .. }
+            | Command::StandDown { .. }
+            | Command::Announce { .. } => Source::Vrrp,
             Command::SetWeight { .. } | Command::ResetWeight { .. } => Source::Checks,
         }
     }
 }
 
-/// What the vrrp process tells the checks process: connection synchronisation follows an instance.
+/// What the vrrp process tells the checks process: connection synchronisation follows an instance, BFD_CHECK a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecks {
-    State { instance: InstanceName, state: super::rows::State },
+    State {
+        instance: InstanceName,
+        state: super::rows::State,
+    },
+    /// A BFD session.
+    Bfd {
+        session: String,
+        up: bool,
+    },
 }

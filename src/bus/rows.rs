@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::bfd::BfdRow;
 use super::timing::{CheckTimes, Pulse, VrrpTimes};
 use crate::check::table::{Daemon, Load, Stats};
 use crate::clock::{Instant, WallTime};
@@ -39,6 +40,8 @@ pub enum RowKey {
         interface: String,
     },
     Tracker(TrackerKind, String),
+    /// A `bfd_instance`, also one that nobody tracks.
+    Bfd(String),
     /// `owner` is `None` for static routes. `position` counts from 1.
     Route {
         owner: Option<InstanceName>,
@@ -87,6 +90,7 @@ impl fmt::Display for RowKey {
                     TrackerKind::Bfd => "bfd_instance",
                 }
             ),
+            RowKey::Bfd(name) => write!(f, "bfd_instance {name}"),
             RowKey::Route { owner, position } => of("route", position, owner),
             RowKey::Rule { owner, position } => of("rule", position, owner),
             RowKey::Group(name) => write!(f, "virtual_server_group {name}"),
@@ -109,6 +113,7 @@ pub enum Row {
     SyncGroup(Box<SyncGroupRow>),
     SyncTrackedInterface(TrackedInterfaceRow),
     Tracker(Box<TrackerRow>),
+    Bfd(Box<BfdRow>),
     Route(Box<RouteRow>),
     Rule(Box<RuleRow>),
     Group(Box<GroupRow>),
@@ -195,6 +200,9 @@ pub struct InstanceRow {
     pub reason: Reason,
     /// What holds the instance in fault, in words; empty otherwise.
     pub faults: Vec<String>,
+    /// Interfaces other than its own that its addresses, routes and rules are on, and whether they are up: tracked as if each
+    /// had a line with weight 0.
+    pub carried: Vec<(String, bool)>,
     pub counters: Counters,
 }
 
@@ -230,6 +238,8 @@ pub enum Reason {
     LateTimer,
     /// Another member of its sync group changed its state.
     SyncGroup,
+    /// A script, a file, a process or a BFD session is not as required, or is so again.
+    Tracker,
 }
 
 /// vrrpv3StatisticsNewMasterReason, as RFC 6527 numbers it.
@@ -350,7 +360,7 @@ pub struct TrackerRow {
     pub runs: TrackerRuns,
 }
 
-/// What looking at a tracker has come to; scripts and BFD sessions only.
+/// What looking at a tracker has come to; of scripts, and `went_up` and `went_down` of BFD sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrackerRuns {
     pub success: u64,

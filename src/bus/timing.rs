@@ -157,6 +157,8 @@ pub struct RunnerPulse {
     /// Notify scripts.
     pub scripts: Deliveries,
     pub mails: Deliveries,
+    /// Lines for FIFOs: sent when the kernel took them.
+    pub fifos: Deliveries,
     pub logged: Logged,
 }
 

@@ -11,8 +11,9 @@ use super::machine::Change;
 use super::service::{CheckerId, Quorum, WEIGHT_MAX, server_name, service_name};
 use crate::bus::msg::{Edge, QuorumStatus};
 use crate::bus::rows::RowKey;
+use crate::bus::run::Fifo;
 use crate::clock::Instant;
-use crate::conf::model::{Check, CheckerKey, FileCheck};
+use crate::conf::model::{Check, CheckerKey, FileCheck, ServiceKey, ServiceKind};
 
 impl Engine {
     /// A probe ended.
@@ -115,7 +116,15 @@ impl Engine {
         self.checker_told(id, change, first, &text, now, out);
     }
 
-    fn log_result(&self, id: CheckerId, change: Change, first: bool, good: bool, text: &str, out: &mut Vec<Output>) {
+    pub(super) fn log_result(
+        &self,
+        id: CheckerId,
+        change: Change,
+        first: bool,
+        good: bool,
+        text: &str,
+        out: &mut Vec<Output>,
+    ) {
         let (Some(checker), Some(probe)) = (self.checker_key(id), self.probe(id)) else { return };
         let (server, service) = (server_name(&checker.server), service_name(&checker.server.service));
         let what = format!("{} of {server} for VS {service}", probe.config.check.name());
@@ -138,7 +147,7 @@ impl Engine {
     }
 
     /// A checker went up or down, or has run for the first time: what becomes of its server.
-    fn checker_told(
+    pub(super) fn checker_told(
         &mut self,
         id: CheckerId,
         change: Change,
@@ -160,8 +169,9 @@ impl Engine {
         let mails = server.config.smtp_alert && (was != alive || (told && !self.global.lvs.no_checker_mails));
         if was != alive {
             self.server_changed(slot, at, &reason, now, out);
-        } else if let Some(script) = script {
-            out.push(Output::Notify { script, lane: lane(slot, Some(at)) });
+        } else if stays_down && !was {
+            out.extend(script.map(|script| Output::Notify { script, lane: lane(slot, Some(at)) }));
+            self.line_of_server(slot, at, false, out);
         }
         if mails {
             self.mail_server(slot, at, alive, kind, up, text, out);
@@ -171,6 +181,15 @@ impl Engine {
         }
         if told && let Some(checker) = self.checker_key(id) {
             out.push(Output::Changed(RowKey::Server(checker.server)));
+        }
+    }
+
+    /// `rs_init_notifies`: servers that are up from the start are told like those that come up.
+    pub(super) fn notify_of_first_servers(&self, slot: Slot, out: &mut Vec<Output>) {
+        let Some(service) = self.service(slot).filter(|_| self.global.lvs.init_notifies) else { return };
+        for (at, server) in service.servers.iter().enumerate().filter(|(_, server)| server.alive) {
+            let script = server.config.notify_up.as_ref().map(|script| script.id);
+            out.extend(script.map(|script| Output::Notify { script, lane: lane(slot, Some(at)) }));
         }
     }
 
@@ -213,6 +232,7 @@ impl Engine {
         };
         out.push(log(if alive { Level::Info } else { Level::Warn }, text));
         out.extend(script.map(|script| Output::Notify { script, lane: lane(slot, Some(at)) }));
+        self.line_of_server(slot, at, alive, out);
         out.push(Output::Changed(RowKey::Server(key)));
         out.push(Output::Edge(edge));
     }
@@ -298,6 +318,7 @@ impl Engine {
         out.push(log(level, format!("{line} {sum} for VS {name}")));
         let script = if met { &config.quorum_up } else { &config.quorum_down };
         out.extend(script.as_ref().map(|script| Output::Notify { script: script.id, lane: lane(slot, None) }));
+        self.line_of_service(slot, met, out);
         if config.smtp_alert {
             let state = if met { "UP" } else { "DOWN" };
             out.push(Output::Mail(Mail {
@@ -308,6 +329,28 @@ impl Engine {
         let status = if met { QuorumStatus::Met } else { QuorumStatus::NotMet };
         out.extend(self.quorum_edge(slot, status, now));
         out.push(Output::Changed(RowKey::Service(service.key().clone())));
+    }
+
+    /// To the FIFOs, as Keepalived words it: `RS [10.1.0.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN`.
+    fn line_of_server(&self, slot: Slot, at: usize, up: bool, out: &mut Vec<Output>) {
+        let Some(service) = self.service(slot) else { return };
+        let Some(server) = service.servers.get(at) else { return };
+        let server = server_name(&service.server_key(server));
+        self.line(format!("RS {server} {} {}", name_in_fifo(service.key()), up_or_down(up)), out);
+    }
+
+    fn line_of_service(&self, slot: Slot, met: bool, out: &mut Vec<Output>) {
+        let Some(service) = self.service(slot) else { return };
+        self.line(format!("VS {} {}", name_in_fifo(service.key()), up_or_down(met)), out);
+    }
+
+    fn line(&self, text: String, out: &mut Vec<Output>) {
+        let fifos = &self.global.fifos;
+        for (fifo, _) in
+            [(Fifo::Both, &fifos.both), (Fifo::Checks, &fifos.checks)].iter().filter(|(_, it)| it.is_some())
+        {
+            out.push(Output::Line { fifo: *fifo, text: text.clone() });
+        }
     }
 
     fn quorum_edge(&self, slot: Slot, status: QuorumStatus, now: Instant) -> Option<Output> {
@@ -368,6 +411,7 @@ impl Engine {
         let vs = service_name(service.key());
         let total = service.servers_total();
         let mut left = service.servers_up();
+        let mut told = Vec::new();
         for at in 0..service.servers.len() {
             let index = (service.index, service.row_index(at));
             let Some(server) = service.servers.get_mut(at) else { continue };
@@ -379,6 +423,7 @@ impl Engine {
             out.push(log(Level::Info, format!("Shutting down service {} from VS {vs}", server_name(&key))));
             let script = server.config.notify_down.as_ref().filter(|_| omega);
             out.extend(script.map(|script| Output::Notify { script: script.id, lane: lane(slot, Some(at)) }));
+            told.extend(omega.then(|| format!("RS {} {} DOWN", server_name(&key), name_in_fifo(service.key()))));
             out.push(Output::Edge(Edge::Server {
                 server: key,
                 index,
@@ -391,8 +436,24 @@ impl Engine {
         }
         let script = service.config.quorum_down.as_ref().filter(|_| omega && met);
         out.extend(script.map(|script| Output::Notify { script: script.id, lane: lane(slot, None) }));
+        told.into_iter().for_each(|text| self.line(text, out));
+        if omega && met {
+            self.line_of_service(slot, false, out);
+        }
         out.extend(self.quorum_edge(slot, QuorumStatus::Shutdown, now));
     }
+}
+
+/// A virtual server as lines of FIFOs name it: as the log does, but for groups.
+fn name_in_fifo(key: &ServiceKey) -> String {
+    match &key.kind {
+        ServiceKind::Group(name) => format!("[{name}]:0"),
+        _ => service_name(key),
+    }
+}
+
+fn up_or_down(up: bool) -> &'static str {
+    if up { "UP" } else { "DOWN" }
 }
 
 /// Scripts about one server run one after the other, and those about one quorum; others do not wait for them.

@@ -89,6 +89,8 @@ pub struct Engine {
     /// `ha_suspend`: virtual servers by address.
     address_users: HashMap<IpAddr, Vec<Slot>>,
     files: HashMap<String, Option<i64>>,
+    /// Whether a BFD session is up.
+    pub(super) sessions: HashMap<String, bool>,
     pub(super) addresses: HashSet<IpAddr>,
     instances: HashMap<InstanceName, State>,
     timers: BTreeSet<(Instant, CheckerId)>,
@@ -122,6 +124,7 @@ impl Engine {
             file_users: HashMap::new(),
             address_users: HashMap::new(),
             files: HashMap::new(),
+            sessions: HashMap::new(),
             addresses: HashSet::new(),
             instances: HashMap::new(),
             timers: BTreeSet::new(),
@@ -193,6 +196,7 @@ impl Engine {
                 self.instances.insert(instance, state);
             }
             Input::File { name, value } => self.file_changed(name, value, now, out),
+            Input::Bfd { session, up } => self.session_changed(session, up, now, out),
             Input::Command { request, command } => self.command(request, command, now, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
@@ -303,8 +307,8 @@ impl Engine {
     pub(super) fn new_probe(&mut self, config: &Checker, up: bool, since: WallTime) -> Probe {
         self.checkers_made += 1;
         self.times.know(&config.check);
-        // Files and BFD sessions that have not spoken are good.
-        let up = up || matches!(config.check, Check::File(_) | Check::Bfd(_));
+        // Files that have not spoken are good.
+        let up = up || matches!(config.check, Check::File(_));
         Probe::new(self.checkers_made, config, up, since)
     }
 
@@ -349,19 +353,12 @@ impl Engine {
 
     /// A virtual server starts: its first quorum is told, its checkers get their first deadlines.
     pub(super) fn start_service(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
-        self.watch_files(slot);
+        self.watch_others(slot);
+        self.notify_of_first_servers(slot, out);
         self.first_quorum(slot, now, out);
         self.suspend_or_resume(slot, now, out);
         self.start_probes(slot, now);
         self.want(slot);
-        if let Some(service) = self.service(slot) {
-            for probe in service.servers.iter().flat_map(|server| &server.checkers) {
-                if let Check::Bfd(name) = &probe.config.check {
-                    let text = format!("{}: BFD_CHECK {name}: there is no BFD, it never fails", probe.config.location);
-                    out.push(log(Level::Warn, text));
-                }
-            }
-        }
     }
 
     /// Starts the checkers that are at rest and should not be, at random moments within their warm-up.
@@ -510,11 +507,16 @@ impl Engine {
         }
     }
 
-    /// Takes what is known of files into a virtual server that starts.
-    fn watch_files(&mut self, slot: Slot) {
+    /// Takes what is known of files and BFD sessions into a virtual server that starts.
+    fn watch_others(&mut self, slot: Slot) {
         let Some(service) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         for server in &mut service.servers {
             for probe in &mut server.checkers {
+                if let Check::Bfd(name) = &probe.config.check
+                    && let Some(up) = self.sessions.get(name)
+                {
+                    probe.machine.told(*up);
+                }
                 let Check::File(file) = &probe.config.check else { continue };
                 if let Some(value) = self.files.get(&file.name) {
                     let (up, delta) = super::carry::file_says(file, *value);

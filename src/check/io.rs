@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::table::{Found, Op, Stats};
 use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{RowKey, State};
+use crate::bus::run::Fifo;
 use crate::clock::Instant;
 use crate::conf::model::{CheckerKey, InstanceName, ScriptId};
 
@@ -90,6 +91,11 @@ pub enum Input {
         name: String,
         value: Option<i64>,
     },
+    /// A BFD session is up, or is not (any more); said for each one when the vrrp process is (again) there.
+    Bfd {
+        session: String,
+        up: bool,
+    },
     /// `request` comes back in [`Output::Reply`].
     Command {
         request: u64,
@@ -129,6 +135,11 @@ pub enum Output {
     Notify {
         script: ScriptId,
         lane: u64,
+    },
+    /// A line for a FIFO, without its end.
+    Line {
+        fifo: Fifo,
+        text: String,
     },
     Mail(Mail),
     Changed(RowKey),

@@ -3,6 +3,7 @@
 //! Start at [`io`], which names everything that goes in and comes out, then [`engine`]. Nothing here but `probe` touches
 //! the operating system.
 
+mod bfd;
 mod carry;
 pub mod engine;
 pub mod io;

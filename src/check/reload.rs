@@ -204,6 +204,11 @@ impl Engine {
                 probe.delta = delta;
                 probe.machine.told(up);
             }
+            if let Check::Bfd(name) = &checker.check
+                && let Some(up) = self.known_session(name)
+            {
+                probe.machine.told(up);
+            }
             checkers.push(probe);
         }
         for (at, probe) in left.iter().enumerate() {

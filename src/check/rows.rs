@@ -29,6 +29,7 @@ impl Engine {
             RowKey::SyncGroup(_)
             | RowKey::SyncTrackedInterface { .. }
             | RowKey::Tracker(..)
+            | RowKey::Bfd(_)
             | RowKey::Route { .. }
             | RowKey::Rule { .. }
             | RowKey::Router

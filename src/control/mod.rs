@@ -357,7 +357,7 @@ pub fn settled(command: &Command, reply: &Reply, look: &Look) -> Response {
             let server = match command {
                 Command::SetWeight { server, .. } | Command::ResetWeight { server } => server,
                 Command::StandDown { instance, .. } => return documents::instance(instance, look),
-                Command::SetPriority { .. } | Command::SetPreempt { .. } => {
+                Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::Announce { .. } => {
                     return error(Code::BadRequest, "this command is not of the control socket");
                 }
             };

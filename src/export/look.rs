@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::bfd::{BfdCounters, BfdRow};
 use crate::bus::msg::Source;
 use crate::bus::rows::{Counters, InstanceRow, RouterCounters, ServerRow, ServiceRow, TrackerRow, TrackerRuns};
 use crate::bus::timing::{CheckTimes, Histogram, Logged, Pulse, RunnerPulse, VrrpTimes};
@@ -153,6 +154,10 @@ impl Look {
 
     pub fn tracker_runs(&self, row: &TrackerRow) -> TrackerRuns {
         self.bases.tracker(row.config.kind(), row.config.name(), row.runs)
+    }
+
+    pub fn bfd_counters(&self, row: &BfdRow) -> BfdCounters {
+        self.bases.bfd(&row.config.name, row.counters)
     }
 
     pub fn service_stats(&self, row: &ServiceRow) -> Stats {

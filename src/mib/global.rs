@@ -153,8 +153,8 @@ static SCALARS: &[Scalar] = &[
         id: &[1, 9],
         name: "dbus",
         syntax: Syntax::TRUTH_VALUE,
-        help: "Always false(2): there is no D-Bus interface.",
-        get: |snapshot| global(snapshot).map(|_| one_or_two(false)),
+        help: "true(1) with `enable_dbus`.",
+        get: |snapshot| Some(one_or_two(global(snapshot)?.process.dbus.is_some())),
     },
     Scalar {
         id: &[1, 10],

@@ -1,7 +1,7 @@
 //! Sync groups, their members and the interfaces they track.
 
 use super::table::{Column, Syntax, Table};
-use super::value::{one_or_two, optional_text, state};
+use super::value::{one_or_two, script, state};
 use super::vrrp::SYNC_GROUP_ENTRY;
 use crate::bus::rows::{SyncGroupRow, TrackedInterfaceRow};
 use crate::conf::model::InstanceName;
@@ -39,16 +39,16 @@ pub(super) static SYNC_GROUP: Table<SyncGroupRow> = Table {
             "vrrpSyncGroupScriptMaster",
             Syntax::DISPLAY_STRING,
             "`notify_master`, every word in single quotes; no instance when unset.",
-            |row| optional_text(row.config.notify.master.as_ref()),
+            |row| script(row.config.notify.master.as_ref()),
         ),
         Column::shown(7, "vrrpSyncGroupScriptBackup", Syntax::DISPLAY_STRING, "`notify_backup`, likewise.", |row| {
-            optional_text(row.config.notify.backup.as_ref())
+            script(row.config.notify.backup.as_ref())
         }),
         Column::shown(8, "vrrpSyncGroupScriptFault", Syntax::DISPLAY_STRING, "`notify_fault`, likewise.", |row| {
-            optional_text(row.config.notify.fault.as_ref())
+            script(row.config.notify.fault.as_ref())
         }),
         Column::shown(9, "vrrpSyncGroupScript", Syntax::DISPLAY_STRING, "`notify`, likewise.", |row| {
-            optional_text(row.config.notify.any.as_ref())
+            script(row.config.notify.any.as_ref())
         }),
         Column::shown(
             10,
@@ -58,7 +58,7 @@ pub(super) static SYNC_GROUP: Table<SyncGroupRow> = Table {
             |row| Some(one_or_two(row.config.tracking_weight)),
         ),
         Column::shown(11, "vrrpSyncGroupScriptStop", Syntax::DISPLAY_STRING, "`notify_stop`, likewise.", |row| {
-            optional_text(row.config.notify.stop.as_ref())
+            script(row.config.notify.stop.as_ref())
         }),
     ],
 };

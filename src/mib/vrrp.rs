@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::sync_group::{SYNC_GROUP, SYNC_GROUP_MEMBER, SYNC_TRACKED_INTERFACE};
 use super::table::{Access, Column, Notification, Part, SetError, Syntax, Table};
-use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, seconds, state};
+use super::value::{inet, inet_type, interface_index, one_or_two, optional_text, script, seconds, state};
 use crate::bus::msg::Command;
 use crate::bus::rows::{AddressRow, InstanceRow, TrackedInterfaceRow};
 use crate::conf::model::{Address, Auth, InitialState, Notify, Preempt, Priority, Transport, Version};
@@ -154,8 +154,8 @@ static INSTANCE: Table<InstanceRow> = Table {
             name: "vrrpInstancePrimaryInterface",
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
-            help: "`interface`; no instance without one.",
-            get: |row| optional_text(row.config.interface.as_ref()),
+            help: "`interface`, or the one that `use_vmac` made on it; no instance without one.",
+            get: |row| row.config.shown_interface().map(Value::text),
             set: None,
         },
         Column {
@@ -263,7 +263,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify_master`, every word in single quotes; no instance when unset.",
-            get: |row| optional_text(row.config.notify.master.as_ref()),
+            get: |row| script(row.config.notify.master.as_ref()),
             set: None,
         },
         Column {
@@ -272,7 +272,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify_backup`, likewise.",
-            get: |row| optional_text(row.config.notify.backup.as_ref()),
+            get: |row| script(row.config.notify.backup.as_ref()),
             set: None,
         },
         Column {
@@ -281,7 +281,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify_fault`, likewise.",
-            get: |row| optional_text(row.config.notify.fault.as_ref()),
+            get: |row| script(row.config.notify.fault.as_ref()),
             set: None,
         },
         Column {
@@ -290,7 +290,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify_stop`, likewise.",
-            get: |row| optional_text(row.config.notify.stop.as_ref()),
+            get: |row| script(row.config.notify.stop.as_ref()),
             set: None,
         },
         Column {
@@ -299,7 +299,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify`, likewise.",
-            get: |row| optional_text(row.config.notify.any.as_ref()),
+            get: |row| script(row.config.notify.any.as_ref()),
             set: None,
         },
         Column {
@@ -344,7 +344,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "`notify_master_rx_lower_pri`, every word in single quotes; no instance when unset.",
-            get: |row| optional_text(row.config.notify.master_rx_lower_pri.as_ref()),
+            get: |row| script(row.config.notify.master_rx_lower_pri.as_ref()),
             set: None,
         },
         Column {
@@ -353,7 +353,7 @@ static INSTANCE: Table<InstanceRow> = Table {
             syntax: Syntax::DISPLAY_STRING,
             access: Access::ReadOnly,
             help: "Command of `notify_deleted`, likewise.",
-            get: |row| optional_text(row.config.notify.deleted_script.as_ref()),
+            get: |row| script(row.config.notify.deleted_script.as_ref()),
             set: None,
         },
         Column {
@@ -581,7 +581,17 @@ fn auth_type(row: &InstanceRow) -> Value {
 }
 
 fn any_command(notify: &Notify) -> bool {
-    let Notify { master, backup, fault, stop, any, master_rx_lower_pri, deleted_script, deleted: _ } = notify;
+    let Notify {
+        master,
+        backup,
+        fault,
+        stop,
+        any,
+        master_rx_lower_pri,
+        deleted_script,
+        deleted: _,
+        priority_changes: _,
+    } = notify;
     [master, backup, fault, stop, any, master_rx_lower_pri, deleted_script].iter().any(|command| command.is_some())
 }
 

@@ -1,8 +1,10 @@
 //! `no_accept`: drops packets to and from addresses that this router holds without being their owner. Start at
-//! [`Firewall::set`].
+//! [`Firewall::set`]. For virtual MACs, `vmac.rs` keeps back what must not be sent from them ([`Firewall::set_ports`]).
 //!
 //! As Keepalived does, a table each for IPv4 and IPv6, with base chains on input and output and the addresses in sets.
 //! Neighbour discovery passes: without it nobody could send to the addresses at all.
+
+mod vmac;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,7 +23,34 @@ use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterMessa
 
 use super::socket::{self, Answer, Arrival, NETLINK_NETFILTER, Socket};
 use crate::conf::model::Family;
-use crate::vrrp::io::Block;
+use crate::vrrp::io::{Block, IfIndex};
+
+/// A virtual MAC's interface, and the one below by which its multicast reports go instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    pub family: Family,
+    pub interface: IfIndex,
+    pub base: IfIndex,
+}
+
+/// What the tables are to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Contents {
+    blocks: BTreeSet<Block>,
+    ports: BTreeSet<Port>,
+}
+
+impl Contents {
+    fn of(&self, family: Family) -> Contents {
+        let blocks = self.blocks.iter().filter(|block| Family::of(block.address) == family).copied().collect();
+        let ports = self.ports.iter().filter(|port| port.family == family).copied().collect();
+        Contents { blocks, ports }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.ports.is_empty()
+    }
+}
 
 /// Keeps the kernel's tables equal to what was last [`set`](Self::set).
 ///
@@ -31,10 +60,12 @@ use crate::vrrp::io::Block;
 pub struct Firewall {
     socket: Socket,
     tables: Tables,
-    wanted: BTreeSet<Block>,
+    wanted: Contents,
     /// `None` after a failure: anything may be there.
-    installed: Option<BTreeSet<Block>>,
+    installed: Option<Contents>,
     in_flight: Option<Transaction>,
+    /// This kernel cannot send reports by another interface: then at least addresses are blocked.
+    portless: bool,
     /// Building anew failed: nothing more is tried before the next call.
     gave_up: bool,
     errors: Vec<String>,
@@ -45,7 +76,7 @@ pub struct Firewall {
 struct Transaction {
     first: u32,
     last: u32,
-    target: BTreeSet<Block>,
+    target: Contents,
     anew: bool,
     error: Option<String>,
 }
@@ -61,9 +92,10 @@ impl Firewall {
         Ok(Firewall {
             socket,
             tables: Tables { name: table.to_owned(), priority, counters },
-            wanted: BTreeSet::new(),
-            installed: Some(BTreeSet::new()),
+            wanted: Contents::default(),
+            installed: Some(Contents::default()),
             in_flight: None,
+            portless: false,
             gave_up: false,
             errors: Vec::new(),
         })
@@ -72,7 +104,17 @@ impl Firewall {
     /// Drops packets to and from exactly these addresses from now on. The kernel has obeyed when this returns; if it
     /// refused, [`read_answers`](Self::read_answers) tells.
     pub fn set(&mut self, wanted: &[Block]) -> io::Result<()> {
-        self.wanted = wanted.iter().copied().collect();
+        self.wanted.blocks = wanted.iter().copied().collect();
+        self.gave_up = false;
+        self.flush()
+    }
+
+    /// Keeps from exactly these interfaces what would give virtual MACs away or collect them: reports of group membership
+    /// leave by the interface below, router solicitations not at all.
+    pub fn set_ports(&mut self, wanted: &BTreeSet<Port>) -> io::Result<()> {
+        if !self.portless {
+            self.wanted.ports.clone_from(wanted);
+        }
         self.gave_up = false;
         self.flush()
     }
@@ -80,7 +122,7 @@ impl Firewall {
     /// Deletes the tables, whoever made them: at the end, and at the start for those of a crashed predecessor.
     pub fn remove(&mut self) -> io::Result<()> {
         self.read()?;
-        self.wanted.clear();
+        self.wanted = Contents::default();
         self.installed = None;
         self.gave_up = false;
         self.flush()
@@ -103,8 +145,8 @@ impl Firewall {
     /// Sends what is missing. If the kernel is short of memory, the next call does.
     fn flush(&mut self) -> io::Result<()> {
         self.read()?;
-        // A difference that fails is followed by one attempt to build anew.
-        for _ in 0..2 {
+        // A difference that fails is followed by one attempt to build anew, and that by one without virtual MACs.
+        for _ in 0..3 {
             if self.in_flight.is_some() || self.gave_up || self.settled() {
                 break;
             }
@@ -166,10 +208,18 @@ impl Firewall {
             None => self.installed = Some(transaction.target),
             Some(error) => {
                 self.installed = None;
-                self.gave_up = transaction.anew;
                 // The first failure of a difference heals itself; two in a row are for the operator.
-                if transaction.anew {
-                    self.errors.push(format!("nftables table {}: {error}", self.tables.name));
+                if !transaction.anew {
+                    return;
+                }
+                let ported = !transaction.target.ports.is_empty();
+                let what = if ported { "virtual MACs are not filtered, " } else { "" };
+                self.errors.push(format!("{what}nftables table {}: {error}", self.tables.name));
+                if ported {
+                    self.portless = true;
+                    self.wanted.ports.clear();
+                } else {
+                    self.gave_up = true;
                 }
             }
         }
@@ -206,40 +256,36 @@ const ON_INTERFACE: &str = "vips_link_local";
 
 impl Tables {
     /// The transaction that leads from one state to another.
-    fn batch(&self, socket: &mut Socket, before: Option<&BTreeSet<Block>>, after: &BTreeSet<Block>) -> Batch {
+    fn batch(&self, socket: &mut Socket, before: Option<&Contents>, after: &Contents) -> Batch {
         let mut commands = Vec::new();
         for family in [Family::V4, Family::V6] {
-            let of_family = |blocks: &BTreeSet<Block>| -> BTreeSet<Block> {
-                blocks.iter().filter(|block| Family::of(block.address) == family).copied().collect()
-            };
-            let before = before.map(of_family);
-            let after = of_family(after);
-            self.plan(family, before.as_ref(), &after, &mut commands);
+            let before = before.map(|before| before.of(family));
+            self.plan(family, before.as_ref(), &after.of(family), &mut commands);
         }
         Batch::new(socket, commands)
     }
 
-    fn plan(
-        &self,
-        family: Family,
-        before: Option<&BTreeSet<Block>>,
-        after: &BTreeSet<Block>,
-        commands: &mut Vec<Command>,
-    ) {
-        let was_empty = before.is_some_and(BTreeSet::is_empty);
+    fn plan(&self, family: Family, before: Option<&Contents>, after: &Contents, commands: &mut Vec<Command>) {
+        let was_empty = before.is_some_and(Contents::is_empty);
+        let same_rules = |before: &Contents| before.ports.is_empty() == after.ports.is_empty();
         match before {
             Some(_) if was_empty && after.is_empty() => {}
-            Some(before) if !was_empty && !after.is_empty() => {
-                let gone: Vec<_> = before.difference(after).collect();
-                let new: Vec<_> = after.difference(before).collect();
+            Some(before) if !was_empty && !after.is_empty() && same_rules(before) => {
+                let gone: Vec<_> = before.blocks.difference(&after.blocks).collect();
+                let new: Vec<_> = after.blocks.difference(&before.blocks).collect();
                 self.elements(family, &gone, false, commands);
                 self.elements(family, &new, true, commands);
+                let gone: Vec<_> = before.ports.difference(&after.ports).collect();
+                let new: Vec<_> = after.ports.difference(&before.ports).collect();
+                self.port_elements(family, &gone, false, commands);
+                self.port_elements(family, &new, true, commands);
             }
             _ => {
                 self.clear(family, commands);
                 if !after.is_empty() {
-                    self.build(family, commands);
-                    self.elements(family, &after.iter().collect::<Vec<_>>(), true, commands);
+                    self.build(family, !after.ports.is_empty(), commands);
+                    self.elements(family, &after.blocks.iter().collect::<Vec<_>>(), true, commands);
+                    self.port_elements(family, &after.ports.iter().collect::<Vec<_>>(), true, commands);
                 }
             }
         }
@@ -257,8 +303,11 @@ impl Tables {
         });
     }
 
-    fn build(&self, family: Family, commands: &mut Vec<Command>) {
+    fn build(&self, family: Family, ports: bool, commands: &mut Vec<Command>) {
         commands.push(self.table(family));
+        if ports {
+            self.port_sets(family, commands);
+        }
         commands.push(self.set(family, ANYWHERE, 1, family.key_type(), family.length()));
         let (key_type, length) = (family.key_type() << TYPE_BITS | TYPE_INTERFACE, family.length() + INTERFACE);
         commands.push(self.set(family, ON_INTERFACE, 2, key_type, length));
@@ -267,6 +316,9 @@ impl Tables {
             (OUTPUT, InetHookNumber::LocalOut, family.source(), MetaKey::Oif),
         ] {
             commands.push(self.chain(family, chain, hook));
+            if ports && chain == OUTPUT {
+                self.port_rules(family, commands);
+            }
             if family == Family::V6 {
                 commands.push(self.rule(family, chain, neighbour_discovery(), ACCEPT));
             }

@@ -1,4 +1,5 @@
-//! Links and addresses of the host: [`Monitor`] tells what they are, [`Addresses`] changes the addresses.
+//! Links and addresses of the host: [`Monitor`] tells what they are, [`Addresses`] changes the addresses, and routes and
+//! rules in one order with them.
 //!
 //! Two sockets, so that a flood of news cannot push out the kernel's answers to our own requests.
 
@@ -9,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE, Parseable,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE,
+    Parseable,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeader, AddressMessage, AddressProtocol, CacheInfo,
@@ -17,9 +19,11 @@ use netlink_packet_route::address::{
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkLayerType, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use super::routes::Payload;
 use super::socket::{self, Arrival, Message, NETLINK_ROUTE, Socket};
+use super::{routes, rules};
 use crate::conf::model::Address;
-use crate::vrrp::io::{AddressChange, AddressKey, HostAddress, IfIndex, Link};
+use crate::vrrp::io::{AddressChange, AddressKey, HostAddress, IfIndex, KernelLine, LineChange, LineKey, Link};
 
 /// What happened to the host's links and addresses. Only real changes: repetitions are swallowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -312,6 +316,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         multicast: flags.contains(LinkFlags::Multicast),
         mac: None,
         mtu: 0,
+        vrf: None,
     };
     for (kind, value) in socket::attributes(payload.get(LINK_HEADER..)?) {
         match kind {
@@ -320,12 +325,23 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
                 link.name = String::from_utf8_lossy(name).into_owned();
             }
             libc::IFLA_MTU => link.mtu = u32::from_ne_bytes(*value.first_chunk()?),
+            libc::IFLA_LINKINFO => link.vrf = vrf_table(value),
             libc::IFLA_ADDRESS if header.link_layer_type == LinkLayerType::Ether => link.mac = value.try_into().ok(),
             _ => {}
         }
     }
     (!link.name.is_empty()).then_some(link)
 }
+
+/// The table of a VRF, from what IFLA_LINKINFO says.
+fn vrf_table(about: &[u8]) -> Option<u32> {
+    let of = |kind| socket::attributes(about).find(|(it, _)| *it == kind).map(|(_, value)| value);
+    of(libc::IFLA_INFO_KIND).filter(|kind| kind.starts_with(b"vrf"))?;
+    let (_, table) = socket::attributes(of(libc::IFLA_INFO_DATA)?).find(|(kind, _)| *kind == IFLA_VRF_TABLE)?;
+    Some(u32::from_ne_bytes(*table.first_chunk()?))
+}
+
+const IFLA_VRF_TABLE: u16 = 1;
 
 /// Length of `ifinfomsg`.
 const LINK_HEADER: usize = 16;
@@ -364,7 +380,24 @@ fn parse_address(payload: &[u8]) -> Option<(AddressId, HostAddress, bool)> {
 /// already (adding) or not there (removing) counts as success.
 pub type AddressAnswer = (AddressKey, bool, Option<i32>);
 
-/// Puts addresses on the host and takes them off.
+/// One of the changes that keep their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Address(AddressChange),
+    Line(LineChange),
+}
+
+/// The kernel's verdict on one [`LineChange`]. Removing what is not there is a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineAnswer {
+    pub key: LineKey,
+    pub install: bool,
+    pub error: Option<i32>,
+    /// What the kernel says beyond that.
+    pub text: String,
+}
+
+/// Puts addresses, routes and rules on the host and takes them off.
 ///
 /// Requests go out in chunks of at most [`CHUNK`], one chunk per call, so that thousands of addresses do not keep the
 /// caller from its timers. The kernel's answers to one chunk make the socket readable, and
@@ -379,25 +412,54 @@ pub struct Addresses {
     /// How many answers the receive buffer holds for certain; halved when it overflows nevertheless.
     window: usize,
     text: String,
+    line_answers: Vec<LineAnswer>,
 }
 
 #[derive(Debug)]
 struct Request {
-    key: AddressKey,
+    what: What,
     install: bool,
-    message: AddressMessage,
+}
+
+#[derive(Debug)]
+enum What {
+    Address(AddressKey, AddressMessage),
+    Line {
+        key: LineKey,
+        /// RTM_*
+        kind: u16,
+        payload: Payload,
+        /// NLM_F_* beside those of every request.
+        flags: u16,
+    },
 }
 
 impl Addresses {
     pub fn open(receive_buffer: Option<u32>) -> io::Result<Addresses> {
         let socket = Socket::open(NETLINK_ROUTE, receive_buffer)?;
         let window = (socket.receive_buffer()? / ANSWER).clamp(1, CHUNK);
-        Ok(Addresses { socket, queue: VecDeque::new(), sent: VecDeque::new(), window, text: String::new() })
+        Ok(Addresses {
+            socket,
+            queue: VecDeque::new(),
+            sent: VecDeque::new(),
+            window,
+            text: String::new(),
+            line_answers: Vec::new(),
+        })
     }
 
     /// Queues the changes and sends the first chunk. They are carried out in order, behind those of earlier calls.
     pub fn submit(&mut self, changes: &[AddressChange]) -> io::Result<()> {
         self.queue.extend(changes.iter().map(Request::new));
+        self.flush()
+    }
+
+    /// The same for changes of several kinds.
+    pub fn submit_all(&mut self, changes: &[Change]) -> io::Result<()> {
+        self.queue.extend(changes.iter().map(|change| match change {
+            Change::Address(change) => Request::new(change),
+            Change::Line(change) => Request::line(change),
+        }));
         self.flush()
     }
 
@@ -439,10 +501,17 @@ impl Addresses {
                         };
                         let Some((_, request)) = self.sent.remove(at) else { continue };
                         let error = answer.errno.filter(|errno| !request.fulfilled(*errno));
-                        if error.is_some() {
-                            self.text = answer.text.unwrap_or_default();
+                        let text = answer.text.filter(|_| error.is_some());
+                        match request.what {
+                            What::Address(key, _) => {
+                                self.text = text.unwrap_or(std::mem::take(&mut self.text));
+                                out.push((key, request.install, error));
+                            }
+                            What::Line { key, .. } => {
+                                let text = text.unwrap_or_default();
+                                self.line_answers.push(LineAnswer { key, install: request.install, error, text });
+                            }
                         }
-                        out.push((request.key, request.install, error));
                     }
                 }
             }
@@ -453,7 +522,12 @@ impl Addresses {
         self.flush()
     }
 
-    /// What the kernel said about the last refused change beyond its errno; empty if nothing.
+    /// The answers about routes and rules that [`read_answers`](Self::read_answers) has found.
+    pub fn take_line_answers(&mut self) -> Vec<LineAnswer> {
+        std::mem::take(&mut self.line_answers)
+    }
+
+    /// What the kernel said about the last refused address beyond its errno; empty if nothing.
     pub fn last_text(&self) -> &str {
         &self.text
     }
@@ -514,12 +588,32 @@ impl Request {
         if *install {
             describe(address, &mut message.attributes);
         }
-        Request { key: key.clone(), install: *install, message }
+        Request { what: What::Address(key.clone(), message), install: *install }
+    }
+
+    fn line(change: &LineChange) -> Request {
+        let LineChange { key, line, install, afresh } = change;
+        let (kind, payload, flags) = match (line, install) {
+            (KernelLine::Route(route), true) => {
+                let place = if *afresh { NLM_F_REPLACE } else { routes::placement(&route.config) };
+                (libc::RTM_NEWROUTE, routes::install(route), NLM_F_CREATE | place)
+            }
+            (KernelLine::Route(route), false) => (libc::RTM_DELROUTE, routes::remove(route), 0),
+            // Without NLM_F_EXCL the kernel keeps as many equal rules as it is given.
+            (KernelLine::Rule(rule), true) => (libc::RTM_NEWRULE, rules::payload(rule), NLM_F_CREATE | NLM_F_EXCL),
+            (KernelLine::Rule(rule), false) => (libc::RTM_DELRULE, rules::payload(rule), 0),
+        };
+        Request { what: What::Line { key: key.clone(), kind, payload, flags }, install: *install }
     }
 
     fn append(&self, batch: &mut Vec<u8>, sequence: u32) {
-        let message = self.message.clone();
         let flags = NLM_F_REQUEST | NLM_F_ACK;
+        let message = match &self.what {
+            What::Address(_, message) => message.clone(),
+            What::Line { kind, payload, flags: own, .. } => {
+                return socket::append_bytes(batch, *kind, flags | own, sequence, &payload.0);
+            }
+        };
         if self.install {
             let message = RouteNetlinkMessage::NewAddress(message);
             socket::append(batch, message, flags | NLM_F_CREATE | NLM_F_REPLACE, sequence);
@@ -530,6 +624,10 @@ impl Request {
 
     /// Whether the error only says that the wanted state was there already.
     fn fulfilled(&self, errno: i32) -> bool {
+        if let What::Line { .. } = self.what {
+            // What "exists" means for an addition, the engine knows.
+            return !self.install && matches!(errno, libc::ESRCH | libc::ENOENT | libc::ENODEV);
+        }
         match self.install {
             true => errno == libc::EEXIST,
             // ENXIO: IPv6 is off on the interface, and with it went the address.
@@ -615,6 +713,7 @@ mod tests {
     fn addresses_are_marked_as_those_of_a_virtual_router() {
         let request = Request::new(&impossible(1));
         let protocol = AddressAttribute::Protocol(AddressProtocol::Other(18));
-        assert!(request.message.attributes.contains(&protocol));
+        let What::Address(_, message) = request.what else { panic!("{request:?}") };
+        assert!(message.attributes.contains(&protocol));
     }
 }

@@ -164,6 +164,18 @@ pub fn append<T: NetlinkSerializable>(batch: &mut Vec<u8>, message: T, flags: u1
     }
 }
 
+/// The same for a message whose bytes are made already.
+pub fn append_bytes(batch: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, payload: &[u8]) {
+    let length = u32::try_from(HEADER + payload.len()).unwrap_or(u32::MAX);
+    batch.extend_from_slice(&length.to_ne_bytes());
+    batch.extend_from_slice(&kind.to_ne_bytes());
+    batch.extend_from_slice(&flags.to_ne_bytes());
+    batch.extend_from_slice(&sequence.to_ne_bytes());
+    batch.extend_from_slice(&[0; 4]);
+    batch.extend_from_slice(payload);
+    batch.resize(batch.len().next_multiple_of(ALIGNMENT), 0);
+}
+
 /// NLMSG_ALIGNTO: messages begin on multiples of it.
 const ALIGNMENT: usize = 4;
 const HEADER: usize = 16;

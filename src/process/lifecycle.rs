@@ -17,6 +17,8 @@ use super::options::Options;
 use super::role::Role;
 use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
+use crate::conf::model::ProcessSettings;
+use crate::export::dump::Kind;
 use crate::export::look::{Daemon, Endpoint};
 use crate::sys::seqpacket::{self, Received, Seqpacket};
 
@@ -32,6 +34,8 @@ pub enum ToChild {
     Peer(Role),
     /// The answer to the [`ToSupervisor::ConnectAgentX`] of this number: with a connected socket, or an errno.
     AgentX { attempt: u64, error: Option<i32> },
+    /// The answer to the [`ToSupervisor::ConnectBus`] of this number: with a connected socket, or an errno.
+    Bus { attempt: u64, error: Option<i32> },
     /// To the bridge with the listening control socket.
     Control,
     /// An answer to [`ToSupervisor::Listen`]: with a socket, or an errno.
@@ -48,8 +52,12 @@ pub enum ToChild {
     Textfile { number: u64, error: Option<i32> },
     /// To the bridge, every few seconds and when something changed; not sent while an earlier one waits.
     Daemon(Box<Daemon>),
-    /// To the bridge with a file to fill, when there is one to write.
+    /// An operator's signal.
     Signal(UserSignal),
+    /// To the runner: run the script for this, which the configuration has.
+    Occasion(Occasion),
+    /// To the bridge, with a file to fill. What it tells must not be older than this configuration.
+    Dump { number: u64, kind: Kind, config: ConfigGeneration },
     /// Stop in good order.
     Stop,
 }
@@ -59,8 +67,8 @@ pub enum ToChild {
 pub enum ToSupervisor {
     /// This configuration is in force here.
     Ready { config: ConfigGeneration },
-    /// The file that came with a signal is whole.
-    Dumped,
+    /// The file of the [`ToChild::Dump`] of this number is whole.
+    Dumped { number: u64 },
     /// The bridge has no right to open the master agent's Unix socket itself. The number comes back: an answer to a
     /// question that was given up meanwhile is none. Of several questions at once only the last is answered.
     ConnectAgentX { attempt: u64 },
@@ -77,13 +85,30 @@ pub enum ToSupervisor {
     Textfile { number: u64 },
     /// The textfile of this number is whole.
     TextfileDone { number: u64 },
+    /// The script for this has ended, or cannot run; it was logged how.
+    OccasionOver(Occasion),
+    /// Nor is it anybody on the system's D-Bus: a connection of the daemon's user, as with [`Self::ConnectAgentX`].
+    ConnectBus { attempt: u64 },
+    /// An operator wants what this signal stands for.
+    Signal(UserSignal),
     /// An operator wants the configuration read again.
     Reload,
 }
 
-/// Signals that children act on, passed on by the supervisor.
+/// When the daemon itself has a script run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Occasion {
+    /// `startup_script`, before the engines start.
+    Startup,
+    /// `shutdown_script`, when they have gone.
+    Shutdown,
+}
+
+/// Signals of operators. Children act on the last one only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserSignal {
+    /// SIGUSR1, for VRRP alone.
+    Data,
     /// SIGUSR2.
     Stats,
     /// SIGRTMAX-1.
@@ -102,6 +127,9 @@ pub struct Sheet {
     pub net_namespace: Option<String>,
     pub instance: Option<String>,
     pub use_pid_dir: bool,
+    /// There are BFD sessions; the vrrp process has them.
+    pub has_bfd: bool,
+    pub process: ProcessSettings,
     /// Where the SNMP responder listens; the bridge gets no other socket.
     pub listen: Vec<SocketAddr>,
     /// Where HTTP is served, with the permissions and the group of Unix sockets.
@@ -117,6 +145,9 @@ pub struct Sheet {
     /// The first 48 bits of the SHA-256 of the configuration behind this sheet.
     pub hash: u64,
     pub warnings: u32,
+    /// How long `startup_script` and `shutdown_script` may take, seconds, if there are such.
+    pub startup_s: Option<u32>,
+    pub shutdown_s: Option<u32>,
 }
 
 /// How many messages may wait for a child that does not read.

@@ -5,12 +5,13 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
+use super::dumps::{self, Pending};
 use super::host::HostWithoutOurs;
 use super::lifecycle::{Channel, Sheet, ToChild};
 use super::logging;
@@ -19,7 +20,7 @@ use super::role::exit;
 use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock;
-use crate::conf::model::WebConfig;
+use crate::conf::model::{Config, Trackers, WebConfig};
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
@@ -40,13 +41,24 @@ pub fn run() -> i32 {
             Severity::Hint => info!("{line}"),
         }
     }
+    let reloading = generation > 1;
+    if let Some(log) = options.reload_log.as_deref().filter(|_| reloading)
+        && let Err(error) = write_log(log, &loaded.render())
+    {
+        error!("cannot write complaints to {}: {error}", log.display());
+    }
+    if let Some(directory) = loaded.config.global.process.reload.save_dir.as_deref() {
+        let name = format!("keepalived.conf.{}.{generation}", std::process::id());
+        if let Err(error) = save(directory, &name, &loaded) {
+            warn!("cannot save the configuration in {}: {error}", directory.display());
+        }
+    }
     if !loaded.can_start {
         complain(&file, &complaints(&loaded));
         return i32::from(loaded.start_status);
     }
     // At start a file with mistakes is better than no VRRP, and Keepalived thinks so too. While one is in force that
     // somebody has seen to work, a file with mistakes is worse than none.
-    let reloading = generation > 1;
     if reloading && loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         complain(&file, &complaints(&loaded));
         return exit::CONFIG;
@@ -89,6 +101,34 @@ pub fn test(options: &Options, complained: bool) -> i32 {
         exit::OK if complained => GENERAL,
         status => status,
     }
+}
+
+/// What `-t` would print, in the place of what the reload before has left there.
+fn write_log(path: &Path, text: &str) -> std::io::Result<()> {
+    // Lines of settings may hold secrets.
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+    let mut file = options.open(path)?;
+    // /dev/null takes text, too, but not its removal.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
+}
+
+/// `config_save_dir`: the files as they were read, one after the other, each with its name before it.
+fn save(directory: &Path, name: &str, loaded: &Loaded) -> std::io::Result<()> {
+    let mut text = String::new();
+    for source in loaded.sources.iter() {
+        text.extend(["# ", &source.name, "\n"]);
+        source.lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
+    }
+    if !directory.is_dir() {
+        std::fs::DirBuilder::new().mode(0o700).create(directory)?;
+    }
+    let (pending, file) = Pending::create(directory.join(name), 0o077)?;
+    dumps::write(file, &text)?;
+    pending.finish()
 }
 
 fn load(options: &Options) -> Loaded {
@@ -157,11 +197,13 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
     let sheet = Sheet {
         wants_vrrp: engines.contains(&Source::Vrrp),
         wants_checks: engines.contains(&Source::Checks),
-        wants_runner: !config.scripts.is_empty() || config.global.mail.server.is_some(),
+        wants_runner: wants_runner(config, &engines),
         snmp_socket: config.global.snmp.socket.clone(),
         net_namespace: config.global.net_namespace.clone(),
         instance: config.global.instance.clone(),
         use_pid_dir: config.global.use_pid_dir,
+        has_bfd: !config.trackers.bfds.is_empty() && !options.no_bfd,
+        process: config.global.process.clone(),
         listen: config.settings.snmp.responder.iter().flat_map(|responder| responder.listen.clone()).collect(),
         http: unix.into_iter().chain(tcp).collect(),
         http_mode: http.unix.mode & 0o777,
@@ -174,11 +216,27 @@ fn write(options: &Options, loaded: &Loaded, file: &OwnedFd) -> std::io::Result<
             loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count(),
         )
         .unwrap_or(u32::MAX),
+        startup_s: config.global.startup.as_ref().map(|script| script.timeout_s),
+        shutdown_s: config.global.shutdown.as_ref().map(|script| script.timeout_s),
     };
     let mut bytes = postcard::to_stdvec(&sheet).map_err(std::io::Error::other)?;
     bytes.extend_from_slice(&encoded);
     std::fs::File::from(file.try_clone()?).write_all(&bytes)?;
     memfd::seal(file.as_fd())
+}
+
+/// Whether there is something to run, to write or to look at.
+fn wants_runner(config: &Config, engines: &[Source]) -> bool {
+    let fifos = &config.global.fifos;
+    let writes = [&fifos.both, &fifos.vrrp, &fifos.checks].into_iter().any(Option::is_some);
+    !config.scripts.is_empty() || config.global.mail.server.is_some() || writes || tracks(config, engines)
+}
+
+/// Whether there is something that the runner looks at for vrrp.
+fn tracks(config: &Config, engines: &[Source]) -> bool {
+    let Trackers { scripts, files, other_files, processes, bfds: _ } = &config.trackers;
+    let none = scripts.is_empty() && files.is_empty() && other_files.is_empty() && processes.is_empty();
+    engines.contains(&Source::Vrrp) && !none
 }
 
 /// The first 48 bits of the SHA-256: a number that Prometheus keeps exactly.

@@ -66,7 +66,7 @@ pub struct Options {
     /// File creation mask, octal
     #[arg(short = 'u', long, value_name = "MASK")]
     pub umask: Option<String>,
-    /// Drop addresses on a transition caused by a signal
+    /// Drop addresses when a signal ends the daemon: it always does, unless --dont-release-vrrp is given
     #[arg(short = 'X', long)]
     pub release_vips: bool,
     /// Keep addresses when stopping
@@ -93,7 +93,7 @@ pub struct Options {
     /// Pid file of the checker process
     #[arg(short = 'c', long = "checkers_pid", value_name = "FILE")]
     pub checkers_pid: Option<PathBuf>,
-    /// Pid file of the BFD process
+    /// Pid file for BFD, with the number of the VRRP process, which has the sessions
     #[arg(short = 'b', long = "bfd_pid", value_name = "FILE")]
     pub bfd_pid: Option<PathBuf>,
     /// Log every address that comes or goes
@@ -138,6 +138,15 @@ pub struct Options {
     /// Print this help
     #[arg(short = 'h', long)]
     pub help: bool,
+    /// What the program was called by: the name of its processes, unless the configuration gives another.
+    #[arg(skip)]
+    pub program: String,
+    /// `umask` of the configuration; the option wins.
+    #[arg(skip)]
+    pub configured_umask: Option<u16>,
+    /// `reload_check_config` of the configuration in force: where the load process writes its complaints to.
+    #[arg(skip)]
+    pub reload_log: Option<PathBuf>,
 }
 
 /// How a process logs.
@@ -164,8 +173,10 @@ impl Options {
     /// The engine processes that run with this configuration. `-P` and `-C` leave only one of them, unless both are given.
     pub fn engines(&self, config: &Config) -> Vec<Source> {
         let vrrp = !config.instances.is_empty() || !config.static_addresses.is_empty();
+        // They live there, whoever tracks them.
+        let bfd = !config.bfd.is_empty() && !self.no_bfd;
         let mut engines = vec![];
-        if (vrrp || self.all) && (!self.check || self.vrrp) {
+        if ((vrrp || self.all) && (!self.check || self.vrrp)) || bfd {
             engines.push(Source::Vrrp);
         }
         let checks = config.has_virtual_servers || config.global.lvs.sync_daemon.is_some();
@@ -205,14 +216,8 @@ impl Options {
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (given, name) in [
-            (self.no_bfd, "--no_bfd"),
-            (self.bfd_pid.is_some(), "--bfd_pid"),
             (self.log_file.is_some(), "--log-file"),
             (self.flush_log_file, "--flush-log-file"),
-            (self.release_vips, "--release-vips"),
-            (self.dump_conf, "--dump-conf"),
-            (self.core_dump, "--core-dump"),
-            (self.core_dump_pattern.is_some(), "--core-dump-pattern"),
             (self.genhash, "--genhash"),
         ] {
             if given {
@@ -250,7 +255,8 @@ impl Options {
 
     /// The mask for files that we create; Keepalived's default is 0177.
     pub fn file_mask(&self) -> u32 {
-        self.umask.as_deref().and_then(umask).unwrap_or(0o177)
+        let configured = || self.configured_umask.map(u32::from);
+        self.umask.as_deref().and_then(umask).or_else(configured).unwrap_or(0o177)
     }
 }
 
@@ -342,6 +348,13 @@ mod tests {
     fn long_options_may_be_abbreviated_as_getopt_allows() {
         assert!(parse("--log-con --dont-f").is_ok_and(|o| o.log_console && o.dont_fork));
         assert_eq!(parse("--log-facility=6").unwrap().log(None).facility, Some(16 + 6));
+    }
+
+    #[test]
+    fn the_mask_of_the_command_line_beats_that_of_the_configuration_which_beats_keepalived_s_own() {
+        let of = |line, configured_umask| Options { configured_umask, ..parse(line).unwrap() }.file_mask();
+        assert_eq!((of("", None), of("", Some(0o22)), of("-u 27", Some(0o22))), (0o177, 0o22, 0o27));
+        assert_eq!(of("-u 99", Some(0o22)), 0o22, "a bad one is complained of and ignored");
     }
 
     #[test]

@@ -20,7 +20,15 @@ pub fn running(path: &Path) -> Option<u32> {
         return None;
     }
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    matches!(name.trim(), "keepalived" | "keepwatchd").then_some(pid)
+    // With `process_name` it is called anything, and is the same program still; another user's does not tell.
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let program = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let program = program.strip_suffix(" (deleted)").unwrap_or(program);
+    (is_ours(name.trim()) || is_ours(program)).then_some(pid)
+}
+
+fn is_ours(name: &str) -> bool {
+    matches!(name, "keepalived" | "keepwatchd")
 }
 
 impl PidFile {

@@ -39,6 +39,7 @@ pub(super) fn at(edge: &Edge) -> WallTime {
     match edge {
         Edge::Transition { at, .. }
         | Edge::SyncGroup { at, .. }
+        | Edge::Tracker { at, .. }
         | Edge::BadPacket { at, .. }
         | Edge::Server { at, .. }
         | Edge::Quorum { at, .. } => *at,
@@ -53,6 +54,10 @@ pub(super) fn event(number: u64, edge: &Edge) -> Event {
         }
         Edge::SyncGroup { group, to, .. } => {
             ("sync-group", severity_of(*to), format!("sync group {group}"), format!("is {} now", words::state(*to)))
+        }
+        Edge::Tracker { kind, name, finding, .. } => {
+            let (severity, text) = words::finding(*kind, *finding);
+            ("tracker", severity, format!("{} {name}", words::tracker_kind(*kind)), text)
         }
         Edge::BadPacket { instance, source, fault, unreported, .. } => {
             let more = match unreported {
@@ -112,5 +117,7 @@ fn transition_reason(to: State, reason: Reason) -> &'static str {
         Reason::Shutdown => "the daemon stops",
         Reason::LateTimer => "the process woke up too late (timer_expired_backup)",
         Reason::SyncGroup => "another member of its sync group did",
+        Reason::Tracker if over => "what it tracks is as required again",
+        Reason::Tracker => "something that it tracks is not as required",
     }
 }

@@ -135,6 +135,7 @@ pub fn backup(name: &str) -> InstanceRow {
         priority: priority(100),
         advert_interval: Duration::from_secs(1),
         auth: None,
+        hmac: false,
         ..mib::instance(name)
     };
     InstanceRow {

@@ -166,11 +166,11 @@ pub struct TrackedReport {
     /// `None`: nothing is known yet.
     pub up: Option<bool>,
     pub weight: i32,
-    /// Up counts as down, and down as up.
+    /// The weight has the other sign; weight 0 is a fault while up.
     pub reverse: bool,
     /// What it adds to or takes from the priority now.
     pub adds: i32,
-    /// It holds the instance in fault now: its weight is 0, and it is down.
+    /// It holds the instance in fault now: its weight is 0 and it is down, or the number in a file is too low.
     pub faults: bool,
     /// The line is the sync group's.
     pub from_group: bool,
@@ -261,7 +261,7 @@ pub struct EventsReport {
 pub struct Event {
     pub number: u64,
     pub at: f64,
-    /// `transition`, `sync-group`, `bad-packet`, `real-server`, `quorum`.
+    /// `transition`, `sync-group`, `tracker`, `bad-packet`, `real-server`, `quorum`.
     pub kind: String,
     pub severity: Severity,
     pub subject: String,

@@ -1,6 +1,6 @@
 //! Why an instance is in its state, in one line with figures.
 
-use super::vrrp::master_down;
+use super::vrrp::{awaited, master_down};
 use super::words;
 use crate::bus::rows::{InstanceRow, Reason, State};
 use crate::export::Look;
@@ -13,6 +13,10 @@ pub(super) fn of(look: &Look, row: &InstanceRow) -> String {
     }
     let fixed = match row.reason {
         Reason::Startup if row.state == State::Init => {
+            let awaited = awaited(look, row);
+            if !awaited.is_empty() {
+                return format!("it waits for the first word of {}", words::and(&awaited));
+            }
             return match look.snapshot.global().map_or(0, |global| global.startup_delay_ns) {
                 0 => "it is not started yet".to_owned(),
                 ns => {
@@ -39,6 +43,8 @@ pub(super) fn of(look: &Look, row: &InstanceRow) -> String {
         Reason::InterfaceDown | Reason::InterfaceUp => "what held it in fault is over: its interfaces are as required",
         Reason::SourceMissing => "what held it in fault is over: there is a source address for adverts",
         Reason::NoPeers => "what held it in fault is over: there are unicast peers",
+        Reason::Tracker if row.state == State::Fault => "something that it tracks is not as required",
+        Reason::Tracker => "what held it in fault is over: what it tracks is as required",
         Reason::Commanded if row.stood_down.is_some() => "an operator lets other routers go first",
         Reason::Commanded => "an operator said so",
         Reason::Reload => "the configuration was reloaded",

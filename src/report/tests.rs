@@ -63,6 +63,7 @@ fn as_the_engine_sees_it(
             multicast: true,
             mac: Some([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            vrf: None,
         };
         engine.handle(Input::Link(link), now, &mut out);
     }
@@ -290,6 +291,7 @@ fn reasons_are_in_words_for_every_state_that_an_instance_can_be_in() {
         Reason::Shutdown,
         Reason::LateTimer,
         Reason::SyncGroup,
+        Reason::Tracker,
     ];
     for reason in reasons {
         for state in [State::Init, State::Backup, State::Master, State::Fault] {

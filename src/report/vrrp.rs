@@ -13,7 +13,7 @@ use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transpor
 use crate::export::Look;
 use crate::store::RowSet;
 use crate::vrrp::machine::Settings;
-use crate::vrrp::priority::{self, Effect};
+use crate::vrrp::track::{self, Effect};
 
 /// `/api/v1/vrrp`.
 pub fn vrrp(look: &Look) -> VrrpReport {
@@ -113,6 +113,22 @@ pub(super) fn addresses<'a>(look: &'a Look, row: &InstanceRow) -> impl Iterator<
     rows.take_while(move |(at, _)| at.first() == Some(&index)).map(|(_, row)| row)
 }
 
+/// How many routes of an instance there are, and how many of them the kernel has.
+pub(super) fn routes(look: &Look, row: &InstanceRow) -> (usize, usize) {
+    let index = row.index;
+    let rows = look.snapshot.vrrp.routes.from(&[index], true);
+    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
+    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+}
+
+/// The same for rules.
+pub(super) fn rules(look: &Look, row: &InstanceRow) -> (usize, usize) {
+    let index = row.index;
+    let rows = look.snapshot.vrrp.rules.from(&[index], true);
+    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
+    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+}
+
 /// Addresses that belong on an interface now and are not there.
 pub(super) fn missing(look: &Look, row: &InstanceRow) -> Vec<AddressReport> {
     let addresses = addresses(look, row).map(|address| address_report(row, address));
@@ -128,30 +144,62 @@ fn address_report(row: &InstanceRow, address: &AddressRow) -> AddressReport {
     }
 }
 
-/// Everything that the instance and its sync group track. What the interfaces add is what the engine adds: both ask
-/// [`priority`].
+/// Everything that the instance and its sync group track. What each adds is what the engine adds: both ask [`track`].
 pub(super) fn tracked(look: &Look, row: &InstanceRow) -> Vec<TrackedReport> {
     let rows = &look.snapshot.vrrp;
     let group = row.config.sync_group.as_deref().and_then(|name| group_named(look, name));
     let shared = group.map_or(&[][..], |group| &group.config.tracked_interfaces);
-    let interfaces = priority::counting(&row.config.tracked_interfaces, shared).map(|tracked| {
-        let own = row.config.tracked_interfaces.iter().any(|it| std::ptr::eq(it, tracked));
+    let own = own_lines(row);
+    let interfaces = track::counting(&own, shared).map(|tracked| {
+        let own = own.iter().any(|it| std::ptr::eq(it, tracked));
         let (owner, set) = match (own, group) {
             (false, Some(group)) => (group.index, &rows.sync_tracked_interfaces),
             _ => (row.index, &rows.tracked_interfaces),
         };
         // Interfaces that do not exist have no row.
         let seen = set.from(&[owner], true).take_while(|(at, _)| at.first() == Some(&owner));
-        let up = seen.into_iter().any(|(_, seen)| seen.interface == tracked.interface && seen.up);
+        let carried = row.carried.iter().find(|(name, _)| own && *name == tracked.interface);
+        let up = match carried {
+            Some((_, up)) => *up,
+            None => seen.into_iter().any(|(_, seen)| seen.interface == tracked.interface && seen.up),
+        };
         interface(tracked, up, !own)
     });
     let group_tracks = group.map_or(&[][..], |group| &group.config.tracks);
-    let others = group_tracks
-        .iter()
-        .filter(|track| !row.config.tracks.iter().any(|own| own.kind == track.kind && own.name == track.name));
-    let own = row.config.tracks.iter().map(|track| (track, false));
-    let tracks = own.chain(others.map(|track| (track, true)));
-    interfaces.chain(tracks.map(|(it, from_group)| track(look, it, from_group))).collect()
+    let tracks = track::counting(&row.config.tracks, group_tracks).map(|line| {
+        let own = row.config.tracks.iter().any(|it| std::ptr::eq(it, line));
+        tracker_report(look, line, !own)
+    });
+    interfaces.chain(tracks).collect()
+}
+
+/// As the engine sees them: the interfaces of addresses, routes and rules, then lines about others.
+fn own_lines(row: &InstanceRow) -> Vec<TrackedInterface> {
+    let carried = row.carried.iter();
+    let carried = carried.map(|(name, _)| TrackedInterface { interface: name.clone(), weight: 0, reverse: false });
+    let others = row.config.tracked_interfaces.iter();
+    let others = others.filter(|it| row.carried.iter().all(|(name, _)| *name != it.interface));
+    carried.chain(others.cloned()).collect()
+}
+
+/// What an instance that has not started waits for, `script chk`: nobody has looked at it yet, and its weight is 0. It waits
+/// for the other members of its sync group, too.
+pub(super) fn awaited(look: &Look, row: &InstanceRow) -> Vec<String> {
+    let of = |row: &InstanceRow| -> Vec<String> {
+        let tracked = tracked(look, row).into_iter().filter(|it| it.up.is_none() && it.weight == 0);
+        tracked.map(|it| format!("{} {}", it.kind, it.name)).collect()
+    };
+    let own = of(row);
+    if !own.is_empty() || row.config.sync_group.is_none() {
+        return own;
+    }
+    let rows = look.snapshot.vrrp.instances.iter().map(|(_, row)| row);
+    let mates = rows.filter(|mate| mate.config.sync_group == row.config.sync_group);
+    let of_mates = mates.flat_map(|mate| {
+        let name = mate.config.name.clone();
+        of(mate).into_iter().map(move |it| format!("{it} of {name}"))
+    });
+    of_mates.collect()
 }
 
 pub(super) fn group_named<'a>(look: &'a Look, name: &str) -> Option<&'a SyncGroupRow> {
@@ -159,11 +207,7 @@ pub(super) fn group_named<'a>(look: &'a Look, name: &str) -> Option<&'a SyncGrou
 }
 
 fn interface(tracked: &TrackedInterface, up: bool, from_group: bool) -> TrackedReport {
-    let (adds, faults) = match priority::effect(tracked, up) {
-        Effect::Nothing => (0, false),
-        Effect::Fault => (0, true),
-        Effect::Add(weight) => (i32::from(weight), false),
-    };
+    let (adds, faults) = effect(track::of_interface(tracked, up));
     TrackedReport {
         kind: "interface".to_owned(),
         name: tracked.interface.clone(),
@@ -176,33 +220,34 @@ fn interface(tracked: &TrackedInterface, up: bool, from_group: bool) -> TrackedR
     }
 }
 
+/// What is added, and whether it is a fault.
+fn effect(effect: Effect) -> (i32, bool) {
+    match effect {
+        Effect::Nothing | Effect::Wait => (0, false),
+        Effect::Fault => (0, true),
+        Effect::Add(weight) => (weight, false),
+    }
+}
+
 /// A script, a file, a process or a BFD session. As long as nobody looks at it, it neither adds nor takes anything.
-fn track(look: &Look, track: &Track, from_group: bool) -> TrackedReport {
-    let finding = tracker(look, track.kind, &track.name).map_or(Finding::Unknown, |row| row.finding);
+fn tracker_report(look: &Look, line: &Track, from_group: bool) -> TrackedReport {
+    let finding = tracker(look, line.kind, &line.name).map_or(Finding::Unknown, |row| row.finding);
+    let (adds, faults) = effect(track::of_finding(line, finding));
     let up = match finding {
         Finding::Unknown => None,
+        // A number is good or bad by what is made of it.
+        Finding::Count { .. } if line.kind == TrackerKind::File => Some(!faults),
         Finding::Good | Finding::Count { good: true, .. } => Some(true),
         Finding::Bad | Finding::Count { good: false, .. } => Some(false),
     };
-    let good = up.map(|up| up != track.reverse);
-    let adds = match (finding, good) {
-        // The number in a file is what the weight is multiplied by.
-        (Finding::Count { count, .. }, _) if track.kind == TrackerKind::File => {
-            let sign = if track.reverse { -1 } else { 1 };
-            let product = count.saturating_mul(i64::from(track.weight)).saturating_mul(sign);
-            i32::try_from(product.clamp(-254, 254)).unwrap_or_default()
-        }
-        (_, Some(good)) if (track.weight > 0) == good => track.weight,
-        _ => 0,
-    };
     TrackedReport {
-        kind: words::tracker_kind(track.kind).to_owned(),
-        name: track.name.clone(),
+        kind: words::tracker_kind(line.kind).to_owned(),
+        name: line.name.clone(),
         up,
-        weight: track.weight,
-        reverse: track.reverse,
+        weight: line.weight,
+        reverse: line.reverse,
         adds,
-        faults: track.weight == 0 && good == Some(false),
+        faults,
         from_group,
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::Severity;
 use crate::bus::msg::PacketFault;
-use crate::bus::rows::{AuthError, ProtocolError, State};
+use crate::bus::rows::{AuthError, Finding, ProtocolError, State};
 use crate::clock::WallTime;
 use crate::conf::model::{Family, TrackerKind};
 
@@ -49,6 +50,24 @@ pub fn tracker_kind(kind: TrackerKind) -> &'static str {
         TrackerKind::File => "file",
         TrackerKind::Process => "process",
         TrackerKind::Bfd => "bfd",
+    }
+}
+
+/// What was found of a tracker, as an event.
+pub fn finding(kind: TrackerKind, finding: Finding) -> (Severity, String) {
+    match (kind, finding) {
+        (_, Finding::Unknown) => (Severity::Info, "is not known".to_owned()),
+        (TrackerKind::File, Finding::Count { count, .. }) => (Severity::Info, format!("says {count} now")),
+        (TrackerKind::Process, Finding::Count { count, good: true }) => {
+            (Severity::Info, format!("has its quorum, {count} running"))
+        }
+        (TrackerKind::Process, Finding::Count { count, good: false }) => {
+            (Severity::Warning, format!("misses its quorum, {count} running"))
+        }
+        (TrackerKind::Script, Finding::Good) => (Severity::Info, "succeeds now".to_owned()),
+        (TrackerKind::Script, Finding::Bad) => (Severity::Warning, "fails now".to_owned()),
+        (_, Finding::Good | Finding::Count { good: true, .. }) => (Severity::Info, "is up now".to_owned()),
+        (_, Finding::Bad | Finding::Count { good: false, .. }) => (Severity::Warning, "is down now".to_owned()),
     }
 }
 

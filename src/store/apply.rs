@@ -12,6 +12,7 @@ use super::derived;
 use super::journal::{Journal, Numbered};
 use super::ledger::{Bases, Ledger};
 use super::snapshot::{Age, CheckRows, Generations, MibIndex, RowSet, Settings, Snapshot, VrrpRows};
+use crate::bus::bfd::BfdRow;
 use crate::bus::msg::{ConfigGeneration, Edge, Feed, Generation, Source};
 use crate::bus::rows::{
     AddressRow, GroupRow, InstanceRow, IpvsRow, RouteRow, RouterCounters, Row, RowKey, RuleRow, ServerRow, ServiceRow,
@@ -112,6 +113,7 @@ struct Vrrp {
     files: Kind<TrackerRow>,
     processes: Kind<TrackerRow>,
     bfds: Kind<TrackerRow>,
+    sessions: Kind<BfdRow>,
     routes: Kind<RouteRow>,
     rules: Kind<RuleRow>,
     /// An instance's row came: what the RFC modules show of it must follow.
@@ -314,6 +316,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         RowKey::SyncGroup(_) => matches!(row, Row::SyncGroup(_)),
         RowKey::SyncTrackedInterface { .. } => matches!(row, Row::SyncTrackedInterface(_)),
         RowKey::Tracker(kind, _) => matches!(row, Row::Tracker(row) if row.config.kind() == *kind),
+        RowKey::Bfd(_) => matches!(row, Row::Bfd(_)),
         RowKey::Route { .. } => matches!(row, Row::Route(_)),
         RowKey::Rule { .. } => matches!(row, Row::Rule(_)),
         RowKey::Group(_) => matches!(row, Row::Group(_)),
@@ -366,6 +369,7 @@ impl Kinds for Vrrp {
                 };
                 self.trackers(kind).put(set, key, Arc::from(row));
             }
+            Row::Bfd(row) => self.sessions.put(&mut shown.sessions, key, Arc::from(row)),
             Row::Route(row) => {
                 self.routes.put(&mut shown.routes, key, Arc::from(row));
                 // Routes change seldom, and their next hops with them.
@@ -391,6 +395,7 @@ impl Kinds for Vrrp {
             RowKey::SyncGroup(_) => self.sync_groups.remove(key),
             RowKey::SyncTrackedInterface { .. } => self.sync_tracked_interfaces.remove(key),
             RowKey::Tracker(kind, _) => self.trackers(*kind).remove(key),
+            RowKey::Bfd(_) => self.sessions.remove(key),
             RowKey::Route { .. } => self.routes.remove(key),
             RowKey::Rule { .. } => self.rules.remove(key),
             RowKey::Pulse => shown.pulse = None,
@@ -411,6 +416,7 @@ impl Kinds for Vrrp {
         self.files.finish(&mut shown.files);
         self.processes.finish(&mut shown.processes);
         self.bfds.finish(&mut shown.bfds);
+        self.sessions.finish(&mut shown.sessions);
         if self.routes.finish(&mut shown.routes) {
             shown.next_hops = derived::next_hops(&shown.routes);
         }
@@ -462,6 +468,7 @@ impl Kinds for Checks {
             | Row::SyncGroup(_)
             | Row::SyncTrackedInterface(_)
             | Row::Tracker(_)
+            | Row::Bfd(_)
             | Row::Route(_)
             | Row::Rule(_) => {}
         }
@@ -484,6 +491,7 @@ impl Kinds for Checks {
             | RowKey::SyncGroup(_)
             | RowKey::SyncTrackedInterface { .. }
             | RowKey::Tracker(..)
+            | RowKey::Bfd(_)
             | RowKey::Route { .. }
             | RowKey::Rule { .. } => {}
         }
@@ -583,6 +591,12 @@ impl Indexed for SyncGroupRow {
 }
 
 impl Indexed for TrackerRow {
+    fn index(&self) -> Option<MibIndex> {
+        Some(smallvec![self.index])
+    }
+}
+
+impl Indexed for BfdRow {
     fn index(&self) -> Option<MibIndex> {
         Some(smallvec![self.index])
     }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::bus::bfd::BfdCounters;
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::bus::rows::{CheckerRow, Counters, RouterCounters, Row, RowKey, ServerRow, ServiceRow, TrackerRuns};
 use crate::bus::timing::{CheckTimes, Histogram, KindTimes, Logged, Pulse, VrrpTimes};
@@ -25,6 +26,7 @@ use crate::conf::model::{InstanceName, ServerKey, ServiceKey, ServiceKind, Track
 pub struct Bases {
     instances: HashMap<InstanceName, Counters>,
     trackers: HashMap<(TrackerKind, String), TrackerRuns>,
+    bfd: HashMap<String, BfdCounters>,
     services: HashMap<ServiceKey, Stats>,
     servers: HashMap<ServerKey, ServerTotals>,
     router: RouterCounters,
@@ -68,6 +70,10 @@ impl Bases {
     pub fn tracker(&self, kind: TrackerKind, name: &str, shown: TrackerRuns) -> TrackerRuns {
         // Looking a borrowed pair up takes a key of our own.
         if self.trackers.is_empty() { shown } else { plus(shown, self.trackers.get(&(kind, name.to_owned()))) }
+    }
+
+    pub fn bfd(&self, name: &str, shown: BfdCounters) -> BfdCounters {
+        plus(shown, self.bfd.get(name))
     }
 
     pub fn service(&self, key: &ServiceKey, shown: Stats) -> Stats {
@@ -130,6 +136,7 @@ pub struct Ledger {
     bases: Arc<Bases>,
     instances: Known<InstanceName, Counters>,
     trackers: Known<(TrackerKind, String), TrackerRuns>,
+    bfd: Known<String, BfdCounters>,
     services: Known<ServiceKey, Kernel>,
     servers: Known<ServerKey, Server>,
     router: RouterCounters,
@@ -202,9 +209,9 @@ impl Ledger {
         process.lag = Histogram::default();
         match source {
             Source::Vrrp => {
-                (self.instances, self.trackers) = Default::default();
+                (self.instances, self.trackers, self.bfd) = Default::default();
                 (self.router, self.vrrp_times) = Default::default();
-                (bases.instances, bases.trackers) = Default::default();
+                (bases.instances, bases.trackers, bases.bfd) = Default::default();
                 (bases.router, bases.vrrp_times) = Default::default();
             }
             Source::Checks => {
@@ -226,7 +233,8 @@ impl Ledger {
         if full {
             match source {
                 Source::Vrrp => {
-                    (self.instances.batch, self.trackers.batch) = (self.instances.batch + 1, self.trackers.batch + 1)
+                    (self.instances.batch, self.trackers.batch) = (self.instances.batch + 1, self.trackers.batch + 1);
+                    self.bfd.batch += 1;
                 }
                 Source::Checks => {
                     (self.services.batch, self.servers.batch) = (self.services.batch + 1, self.servers.batch + 1)
@@ -263,6 +271,9 @@ impl Ledger {
             Source::Vrrp => {
                 for (name, (last, _)) in &mut self.instances.rows {
                     bases.instances.entry(name.clone()).or_default().add(&std::mem::take(last));
+                }
+                for (name, (last, _)) in &mut self.bfd.rows {
+                    bases.bfd.entry(name.clone()).or_default().add(&std::mem::take(last));
                 }
                 for (key, (last, _)) in &mut self.trackers.rows {
                     bases.trackers.entry(key.clone()).or_default().add(&std::mem::take(last));
@@ -301,6 +312,10 @@ impl Ledger {
                 let key = (*kind, name.clone());
                 let last = self.trackers.entry(&key);
                 follow(last, row.runs, |gone| Arc::make_mut(bases).trackers.entry(key).or_default().add(gone));
+            }
+            (RowKey::Bfd(name), Row::Bfd(row)) => {
+                let last = self.bfd.entry(name);
+                follow(last, row.counters, |gone| Arc::make_mut(bases).bfd.entry(name.clone()).or_default().add(gone));
             }
             (RowKey::Service(key), Row::Service(row)) => {
                 let ServiceRow { stats, .. } = &**row;
@@ -362,6 +377,10 @@ impl Ledger {
                 self.trackers.rows.remove(&key);
                 forget(bases, &key, |bases| &bases.trackers, |bases| &mut bases.trackers);
             }
+            RowKey::Bfd(name) => {
+                self.bfd.rows.remove(name);
+                forget(bases, name, |bases| &bases.bfd, |bases| &mut bases.bfd);
+            }
             RowKey::Service(key) => {
                 self.services.rows.remove(key);
                 forget(bases, key, |bases| &bases.services, |bases| &mut bases.services);
@@ -379,7 +398,8 @@ impl Ledger {
         let gone: Vec<RowKey> = match source {
             Source::Vrrp => {
                 let trackers = self.trackers.unsaid().map(|(kind, name)| RowKey::Tracker(*kind, name.clone()));
-                self.instances.unsaid().cloned().map(RowKey::Instance).chain(trackers).collect()
+                let sessions = self.bfd.unsaid().cloned().map(RowKey::Bfd);
+                self.instances.unsaid().cloned().map(RowKey::Instance).chain(trackers).chain(sessions).collect()
             }
             Source::Checks => {
                 let servers = self.servers.unsaid().cloned().map(RowKey::Server);
@@ -576,6 +596,7 @@ tally!(Counters {
     other_master_adverts,
 });
 tally!(RouterCounters { checksum_errors, version_errors, vrid_errors, truncated });
+tally!(BfdCounters { sent, received, dropped, expired, went_up, went_down });
 tally!(TrackerRuns { success, failure, timeout, skipped, went_up, went_down });
 // Rates are of the moment.
 tally!(Stats { connections, packets_in, packets_out, bytes_in, bytes_out });

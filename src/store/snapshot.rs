@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
+use crate::bus::bfd::BfdRow;
 use crate::bus::msg::{ConfigGeneration, Generation, Source};
 use crate::bus::rows::{
     AddressRow, GroupRow, InstanceRow, IpvsRow, RouteRow, RouterCounters, RuleRow, ServerRow, ServiceRow, SyncGroupRow,
@@ -42,6 +43,8 @@ pub struct VrrpRows {
     pub files: RowSet<TrackerRow>,
     pub processes: RowSet<TrackerRow>,
     pub bfds: RowSet<TrackerRow>,
+    /// Every BFD session, also those that checkers alone use.
+    pub sessions: RowSet<BfdRow>,
     /// What instances track, and what sync groups track.
     pub tracks: Tracks,
     pub sync_tracks: Tracks,

@@ -113,6 +113,20 @@ pub fn unblock_signals(command: &mut Command) {
     }
 }
 
+/// What this command starts is this user, with these supplementary groups. In place of the standard library's `uid` and
+/// `gid`, which leave no groups.
+pub fn become_user(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
+    let done = |result: i32| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    // SAFETY: between fork and exec this calls setgroups, setgid and setuid only, with memory made before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            done(libc::setgroups(groups.len(), groups.as_ptr()))?;
+            done(libc::setgid(gid))?;
+            done(libc::setuid(uid))
+        });
+    }
+}
+
 /// A process, told from a later one with its number by when it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod aio;
+pub mod calendar;
 pub mod children;
 pub mod connect;
 pub mod environment;
@@ -17,3 +18,4 @@ pub mod privileges;
 pub mod raw;
 pub mod seqpacket;
 pub mod udp;
+pub mod udp_ttl;

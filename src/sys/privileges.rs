@@ -6,6 +6,7 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Capability {
+    Chown = 0,
     DacOverride = 1,
     Kill = 5,
     SetGid = 6,

@@ -1,4 +1,4 @@
-//! Raw protocol 112 sockets, IPv4 and IPv6: batches in, batches out, never blocking.
+//! Raw sockets of VRRP (protocol 112) and of adverts inside an authentication header (51), IPv4 and IPv6: batches in, batches out, never blocking.
 //!
 //! Receiving sockets are bound to an interface (or to none, for unicast instances without one) and join groups there.
 //! Sending needs one socket per family: interface, source and TTL go with each message.
@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_void};
 
-/// VRRP's IP protocol number.
-const PROTOCOL: c_int = 112;
+/// VRRP's IP protocol number, and that of the authentication header.
+const VRRP: c_int = 112;
+const AH: c_int = 51;
 
 /// Precedence "internetwork control": what routers mark adverts with.
 const TOS: c_int = 0xC0;
@@ -48,9 +49,18 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// `interface`: index and name to bind to; `None` receives on all. `buffer`: receive buffer in bytes.
+    /// Of VRRP. `interface`: name to bind to; `None` receives on all. `buffer`: receive buffer in bytes.
     pub fn open(v6: bool, interface: Option<&str>, buffer: Option<u32>) -> io::Result<Receiver> {
-        let fd = raw_socket(v6)?;
+        Receiver::of(VRRP, v6, interface, buffer)
+    }
+
+    /// Of VRRP inside an authentication header, over IPv4.
+    pub fn open_protected(interface: Option<&str>, buffer: Option<u32>) -> io::Result<Receiver> {
+        Receiver::of(AH, false, interface, buffer)
+    }
+
+    fn of(protocol: c_int, v6: bool, interface: Option<&str>, buffer: Option<u32>) -> io::Result<Receiver> {
+        let fd = raw_socket(v6, protocol)?;
         if let Some(name) = interface {
             set_bytes(&fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())?;
         }
@@ -232,7 +242,7 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
 }
 
-/// A sending socket of one family. It receives nothing.
+/// A sending socket: of one family, or for whole IPv4 packets. It receives nothing.
 #[derive(Debug)]
 pub struct Sender {
     fd: OwnedFd,
@@ -240,11 +250,18 @@ pub struct Sender {
 
 impl Sender {
     pub fn open(v6: bool) -> io::Result<Sender> {
-        let fd = raw_socket(v6)?;
+        Sender::of(VRRP, v6)
+    }
+
+    /// For payloads that begin with an IPv4 header. The kernel fills in its checksum and total length, and leaves the rest.
+    pub fn open_whole() -> io::Result<Sender> {
+        Sender::of(libc::IPPROTO_RAW, false)
+    }
+
+    fn of(protocol: c_int, v6: bool) -> io::Result<Sender> {
+        let fd = raw_socket(v6, protocol)?;
         // Without this, every advert on the host would also queue here, unread.
-        let nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
-        let program = libc::sock_fprog { len: 1, filter: nothing.as_ptr().cast_mut() };
-        set(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+        hear_nothing(&fd)?;
         // A configured source need not be on the host (an unnumbered interface); then the kernel must not look for it.
         let _ = if v6 {
             set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)
@@ -357,10 +374,17 @@ fn fill_control<T>(header: &mut libc::msghdr, (level, kind): (c_int, c_int), inf
     }
 }
 
-fn raw_socket(v6: bool) -> io::Result<OwnedFd> {
+/// Has the kernel drop what comes to a socket that only sends.
+pub(super) fn hear_nothing(fd: &OwnedFd) -> io::Result<()> {
+    let nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
+    let program = libc::sock_fprog { len: 1, filter: nothing.as_ptr().cast_mut() };
+    set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+fn raw_socket(v6: bool, protocol: c_int) -> io::Result<OwnedFd> {
     let domain = if v6 { libc::AF_INET6 } else { libc::AF_INET };
     // SAFETY: no pointers; a negative result is checked.
-    let fd = unsafe { libc::socket(domain, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, PROTOCOL) };
+    let fd = unsafe { libc::socket(domain, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

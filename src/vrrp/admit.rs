@@ -27,12 +27,26 @@ pub enum Rejected {
     },
     InvalidAuthType(u8),
     AuthTypeMismatch(u8),
-    AuthFailure,
+    AuthFailure(Failure),
     /// Version 2 only: seconds received.
     Interval(u8),
     AddressList {
         found: usize,
     },
+}
+
+/// Why an advert is not authentic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    Password,
+    /// An SPI that is not the sender's address.
+    Index(u32),
+    Replayed {
+        sequence: u32,
+        highest: u32,
+    },
+    /// Not made with our key.
+    Value,
 }
 
 impl Rejected {
@@ -50,7 +64,7 @@ impl Rejected {
             Rejected::Length { .. } => 6,
             Rejected::InvalidAuthType(_) => 7,
             Rejected::AuthTypeMismatch(_) => 8,
-            Rejected::AuthFailure => 9,
+            Rejected::AuthFailure(_) => 9,
             Rejected::Interval(_) => 10,
             Rejected::AddressList { .. } => 11,
         }
@@ -64,7 +78,7 @@ impl Rejected {
             Rejected::Checksum => PacketFault::Protocol(ProtocolError::Checksum),
             Rejected::InvalidAuthType(_) => PacketFault::Auth(AuthError::InvalidType),
             Rejected::AuthTypeMismatch(_) => PacketFault::Auth(AuthError::TypeMismatch),
-            Rejected::AuthFailure => PacketFault::Auth(AuthError::Failure),
+            Rejected::AuthFailure(_) => PacketFault::Auth(AuthError::Failure),
             Rejected::UnknownSource
             | Rejected::Type(_)
             | Rejected::Truncated
@@ -95,7 +109,7 @@ impl Rejected {
             Rejected::Length { .. } => Some(&mut counters.packet_length_errors),
             Rejected::InvalidAuthType(_) => Some(&mut counters.invalid_auth_type),
             Rejected::AuthTypeMismatch(_) => Some(&mut counters.auth_type_mismatch),
-            Rejected::AuthFailure => Some(&mut counters.auth_failures),
+            Rejected::AuthFailure(_) => Some(&mut counters.auth_failures),
             Rejected::Interval(_) => Some(&mut counters.advert_interval_errors),
             Rejected::AddressList { .. } => Some(&mut counters.address_list_errors),
         };
@@ -120,7 +134,14 @@ impl Rejected {
             Rejected::Length { needed, found } => format!("{found} bytes where its address count needs {needed}"),
             Rejected::InvalidAuthType(kind) => format!("unknown authentication type {kind}"),
             Rejected::AuthTypeMismatch(kind) => format!("authentication type {kind} is not ours"),
-            Rejected::AuthFailure => "wrong password".into(),
+            Rejected::AuthFailure(Failure::Password) => "wrong password".into(),
+            Rejected::AuthFailure(Failure::Index(index)) => {
+                format!("the SPI {index:#010x} of its authentication header is not its address")
+            }
+            Rejected::AuthFailure(Failure::Replayed { sequence, highest }) => {
+                format!("sequence number {sequence} is not above {highest}")
+            }
+            Rejected::AuthFailure(Failure::Value) => "its authentication header does not fit the password".into(),
             Rejected::Interval(found) => format!(
                 "advertisement interval mismatch mine={} sec rcv'd={found} sec",
                 instance.advert_interval.as_secs()
@@ -136,12 +157,13 @@ impl Rejected {
 /// Reads and checks one datagram that was sent to `instance`'s virtual router.
 ///
 /// `listed` are the advertised addresses, sorted. `followed` is the master heard last: with `skip_check_adv_addr` its
-/// address list is not compared again.
+/// address list is not compared again. `proof` is what the authentication header came to that was around the advert.
 pub fn admit(
     instance: &Instance,
     listed: &[IpAddr],
     followed: Option<IpAddr>,
     datagram: &Datagram<'_>,
+    proof: Option<Result<(), Failure>>,
 ) -> Result<Advert, Rejected> {
     check_path(instance, datagram)?;
     let header = vrrp::peek(datagram.payload).map_err(|_| Rejected::Truncated)?;
@@ -151,6 +173,9 @@ pub fn admit(
     };
     if header.version != own_version {
         return Err(Rejected::Version(header.version));
+    }
+    if let Some(proof) = proof {
+        proof.map_err(Rejected::AuthFailure)?;
     }
     // In the order of RFC 9568 section 7.1: a packet that is not whole has no checksum to speak of.
     let decoded = vrrp::Advert::decode(datagram.payload, instance.family).map_err(|error| match error {
@@ -246,7 +271,7 @@ fn check_auth(own: Option<&Auth>, auth_type: u8, auth_data: [u8; 8]) -> Result<(
     match (auth_type, own) {
         (3.., _) => Err(Rejected::InvalidAuthType(auth_type)),
         (found, _) if found != expected => Err(Rejected::AuthTypeMismatch(auth_type)),
-        (_, Some(Auth::Pass(password))) if *password != auth_data => Err(Rejected::AuthFailure),
+        (_, Some(Auth::Pass(password))) if *password != auth_data => Err(Rejected::AuthFailure(Failure::Password)),
         _ => Ok(()),
     }
 }

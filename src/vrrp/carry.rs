@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::announce::Lane;
-use super::engine::{Asked, Engine, ORPHANS, Phase, STATICS, Slot, info};
+use super::engine::{Asked, Engine, ORPHANS, Phase, STATIC_LINES, STATICS, Slot, info};
 use super::host::Host;
 use super::io::{AddressChange, AddressKey, Announce, Block, HostAddress, IfIndex, Level, Log, Output, Send};
-use super::machine::{Action, Actions, Burst, Event, Master, Transition};
+use super::machine::{Action, Actions, Burst, DEMOTED, Event, Master, Transition};
 use super::router::{Held, LOG_PAUSE, Takeover};
 use crate::bus::msg::{Edge, NewMaster};
 use crate::bus::rows::{MasterReason, Reason, RowKey, State};
 use crate::clock::Instant;
-use crate::conf::model::{Address, Family, InitialState, InstanceName};
+use crate::conf::model::{Address, Auth, Family, InitialState, InstanceName};
 
 /// Pause before the kernel is asked again; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Somebody else removes an address again and again: do not put it back more often than this.
-const RESTORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Hands an event to a machine and carries out what it says.
@@ -42,6 +42,7 @@ impl Engine {
                 Action::Announce(burst) => self.start_burst(slot, burst, now, out),
                 Action::Report(transition) => self.report(slot, transition, now, out),
                 Action::HeardWeaker(other) => self.heard_weaker(slot, other, now, out),
+                Action::SecondOwner(address) => self.second_owner(slot, address, out),
                 Action::PreemptDelayed(delay) => self.preempt_delayed(slot, delay, now, out),
             }
         }
@@ -49,6 +50,7 @@ impl Engine {
 
     /// One that does not hear us goes on and on: it is not logged each time.
     fn heard_weaker(&mut self, slot: Slot, other: Master, now: Instant, out: &mut Vec<Output>) {
+        self.tell_weaker(slot, now, out);
         let Some(router) = self.router_mut(slot) else { return };
         if now < router.weaker_quiet_until {
             return;
@@ -58,6 +60,19 @@ impl Engine {
         let Master { address, priority } = other;
         let text = format!("({name}) Received advert from {address} with lower priority {priority}, ours {own}");
         out.push(info(name, text));
+    }
+
+    /// Two would push each other aside for ever. It is an owner again when the file is read anew, or a SET makes it one.
+    fn second_owner(&mut self, slot: Slot, address: IpAddr, out: &mut Vec<Output>) {
+        let Some(router) = self.router_mut(slot) else { return };
+        router.demoted = true;
+        router.stale();
+        let name = router.config.name.clone();
+        let text = format!(
+            "({name}) CONFIGURATION ERROR: {address} has priority 255, too, and an address has one owner: going on with {DEMOTED}"
+        );
+        out.push(Output::Log(Log { level: Level::Error, instance: Some(name.clone()), text }));
+        out.push(Output::Changed(RowKey::Instance(name)));
     }
 
     /// A stronger and a weaker master may take turns: likewise.
@@ -75,11 +90,19 @@ impl Engine {
     fn send(&mut self, slot: Slot, priority: u8, out: &mut Vec<Output>) {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let Some(source) = router.machine.primary() else { return };
-        let interface = router.link;
+        let interface = router.port;
+        // Without it, the kernel would choose another.
+        if interface.is_none() && (router.config.vmacs.port().is_some() || router.config.vrf.is_some()) {
+            return;
+        }
         if interface.and_then(|index| self.host.link(index)).is_some_and(|link| !link.admin_up) {
             return;
         }
         let ttl = router.ttl();
+        let key = match &router.config.auth {
+            Some(Auth::Ah(key)) => Some(*key),
+            Some(Auth::Pass(_)) | None => None,
+        };
         let send = |(destination, payload): &(IpAddr, Arc<[u8]>)| {
             Output::Send(Send {
                 interface,
@@ -87,11 +110,14 @@ impl Engine {
                 destination: *destination,
                 ttl,
                 payload: payload.clone(),
+                whole: key.is_some(),
                 due: None,
             })
         };
         let before = out.len();
-        if priority == 0 {
+        if let Some(key) = key {
+            out.extend(router.protect(priority, &key).iter().map(send));
+        } else if priority == 0 {
             out.extend(router.encode(0).iter().map(send));
         } else {
             out.extend(router.frames().iter().map(send));
@@ -158,6 +184,7 @@ impl Engine {
             at,
         }));
         out.push(Output::Changed(RowKey::Instance(name)));
+        self.tell_instance(slot, transition, out);
     }
 
     /// All addresses are wanted on the host from now on.
@@ -172,13 +199,12 @@ impl Engine {
         if !router.config.garp.refresh.is_zero() {
             router.refresh_at = Some(now + router.config.garp.refresh);
         }
-        if router.config.garp.extra_all && !router.config.garp.extra_interval.is_zero() {
-            router.extra_at = Some(now + router.config.garp.extra_interval);
-        }
+        router.extra_at = router.extra_interval().map(|interval| now + interval).or(router.extra_at);
         if router.blocks() {
             self.block(slot, true, out);
         }
         self.install_missing(slot, out);
+        self.install_lines(slot, out);
         if let Some(router) = self.router_mut(slot) {
             let missing = router.held.iter().filter(|held| held.at.is_none()).count() as u32;
             // One without addresses has nothing to take over.
@@ -228,6 +254,7 @@ impl Engine {
 
     /// All addresses are to leave, and nothing more is announced.
     fn remove(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        self.remove_lines(slot, out);
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.takeover = None;
         router.second_burst = None;
@@ -484,9 +511,8 @@ impl Engine {
         if repeat > 0 {
             self.enqueue_all(slot, repeat, now);
         } else if extra_due && let Some(router) = self.router(slot) {
-            let own = router.config.interface.as_ref();
-            let elsewhere = router.held.iter().enumerate().filter(|(_, held)| Some(&held.address.interface) != own);
-            let positions: Vec<u32> = elsewhere.map(|(at, _)| at as u32 + 1).collect();
+            let extra = (1..).zip(&router.held).filter(|(_, held)| router.announced_extra(&held.address.interface));
+            let positions: Vec<u32> = extra.map(|(position, _)| position).collect();
             for position in positions {
                 self.enqueue(slot, position, 1, now);
             }
@@ -609,6 +635,7 @@ impl Engine {
         }
         self.stop_groups(now, out);
         if !keep_addresses {
+            self.remove_lines(STATIC_LINES, out);
             for (at, held) in self.statics.iter_mut().enumerate() {
                 held.wanted = false;
                 ask_to_remove(held, None, at, &mut self.asked, out);
@@ -693,7 +720,7 @@ fn refused(owner: Option<&InstanceName>, held: &Held, install: bool, error: i32)
     Output::Log(Log { level: Level::Error, instance: owner.cloned(), text })
 }
 
-fn pause(refusals: u32) -> Duration {
+pub(super) fn pause(refusals: u32) -> Duration {
     RETRY.saturating_mul(1 << refusals.min(8)).min(RETRY_MAX)
 }
 

@@ -22,7 +22,8 @@ impl Engine {
         let name = match &command {
             Command::SetPriority { instance, .. }
             | Command::SetPreempt { instance, .. }
-            | Command::StandDown { instance, .. } => instance.clone(),
+            | Command::StandDown { instance, .. }
+            | Command::Announce { instance } => instance.clone(),
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         let Some(slot) = self.names.get(&name).copied() else { return Reply::Refused(Refusal::NoSuchInstance) };
@@ -30,6 +31,7 @@ impl Engine {
         let undo = match command {
             Command::SetPriority { instance, priority } => {
                 let old = std::mem::replace(&mut router.base, priority);
+                router.demoted = false;
                 out.push(info(&name, format!("({name}) base priority set from {old} to {priority}")));
                 // An owner cannot let others go first.
                 if priority.get() == OWNER && self.stands_down(slot) {
@@ -66,6 +68,14 @@ impl Engine {
                     false => self.stand_up(slot, now, out),
                 }
                 Command::StandDown { instance, down: old }
+            }
+            Command::Announce { instance } => {
+                let count = u32::try_from(router.held.len()).unwrap_or(u32::MAX);
+                for position in 1..=count {
+                    self.enqueue(slot, position, 1, now);
+                }
+                self.announce(now, out);
+                Command::Announce { instance }
             }
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };

@@ -14,14 +14,15 @@ use super::admit;
 use super::announce::Announcer;
 use super::group::Group;
 use super::host::Host;
-use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output};
+use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output, WantedVmac};
 use super::machine::{Advert, Event, OWNER};
 use super::router::{Held, LOG_PAUSE, Router};
-use crate::bus::rows::{Finding, OtherMaster, Reason, RouterCounters, RowKey, State, TrackerRuns};
+use super::routes::{Line, Lines, Place, Which};
+use super::track::Findings;
+use crate::bus::rows::{OtherMaster, RouterCounters, RowKey, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{
-    Config, Family, Global, InstanceName, Route, Rule, TrackerKind, Trackers, Transport, Version,
-};
+use crate::conf::model::{Auth, Config, Family, Global, InstanceName, TrackGroup, Trackers, Transport, Version};
+use crate::wire::ah::Protected;
 use crate::wire::vrrp;
 
 /// How an engine starts.
@@ -36,6 +37,12 @@ pub(super) type Slot = u32;
 
 /// Stands for the static addresses, and for orphans, among the timers.
 pub(super) const STATICS: Slot = Slot::MAX;
+
+/// Stands for interfaces with delays, among the timers.
+pub(super) const LINKS: Slot = Slot::MAX - 1;
+
+/// The same for static routes and rules.
+pub(super) const STATIC_LINES: Slot = Slot::MAX - 2;
 
 /// Positions from here on are those of orphans, in questions to the kernel and its answers.
 pub(super) const ORPHANS: u32 = 1 << 31;
@@ -53,14 +60,25 @@ pub struct Engine {
     pub(super) global: Global,
     pub(super) trackers: Trackers,
     /// What was found of those.
-    pub(super) found: HashMap<(TrackerKind, String), (Finding, TrackerRuns)>,
+    pub(super) found: Findings,
     pub(super) host: Host,
     pub(super) slots: Vec<Option<Box<Router>>>,
     pub(super) names: BTreeMap<InstanceName, Slot>,
     pub(super) groups: Vec<Group>,
     pub(super) statics: Vec<Held>,
-    pub(super) static_routes: Vec<Route>,
-    pub(super) static_rules: Vec<Rule>,
+    pub(super) static_lines: Lines,
+    /// The retry of those that stands in the timers.
+    pub(super) static_lines_armed: Option<Instant>,
+    /// Routes and rules that left the configuration and not yet the host, by position.
+    pub(super) orphan_lines: BTreeMap<u32, Line>,
+    /// Who waits to try refused ones again.
+    pub(super) lines_waiting: BTreeSet<Slot>,
+    pub(super) line_index: HashMap<Place, SmallVec<[Which; 1]>>,
+    /// Routes by the source address that they prefer.
+    pub(super) line_sources: HashMap<IpAddr, SmallVec<[Which; 1]>>,
+    /// Owners of routes by the interfaces that these name.
+    pub(super) line_users: HashMap<String, Vec<Slot>>,
+    pub(super) track_groups: Vec<TrackGroup>,
     pub(super) statics_retry: Option<Instant>,
     pub(super) statics_refusals: u32,
     /// Addresses that left the configuration and not yet the host, by position.
@@ -71,12 +89,17 @@ pub struct Engine {
     /// By interface, family and VRID; the interface is `None` for unicast instances that have none.
     pub(super) dispatch: HashMap<(Option<IfIndex>, Family, u8), SmallVec<[Slot; 1]>>,
     pub(super) timers: BTreeSet<(Instant, Slot)>,
+    /// When an interface with a delay counts as something else: it stands in `timers`.
+    pub(super) links_at: Option<Instant>,
     pub(super) announcer: Announcer,
     pub(super) counters: RouterCounters,
     pub(super) counted: Cell<bool>,
     pub(super) listening: BTreeSet<Listen>,
     /// Interfaces appeared or went: `dispatch` and `listening` must be made again.
     pub(super) sockets_stale: bool,
+    /// The interfaces that were asked for last, and whether others may be wanted by now.
+    pub(super) vmacs: BTreeSet<WantedVmac>,
+    pub(super) vmacs_stale: bool,
     /// Blocked traffic.
     pub(super) blocks: BTreeSet<Block>,
     /// Where in the outputs the new set belongs, if it changed.
@@ -121,14 +144,20 @@ impl Engine {
         let mut engine = Engine {
             global: config.global.clone(),
             trackers: config.trackers.clone(),
-            found: HashMap::new(),
+            found: Findings::default(),
             host: Host::default(),
             slots: Vec::new(),
             names: BTreeMap::new(),
             groups: Vec::new(),
             statics: config.static_addresses.iter().cloned().map(Held::new).collect(),
-            static_routes: config.static_routes.clone(),
-            static_rules: config.static_rules.clone(),
+            static_lines: Lines::new(&config.static_routes, &config.static_rules),
+            static_lines_armed: None,
+            orphan_lines: BTreeMap::new(),
+            lines_waiting: BTreeSet::new(),
+            line_index: HashMap::new(),
+            line_sources: HashMap::new(),
+            line_users: HashMap::new(),
+            track_groups: config.track_groups.clone(),
             statics_retry: None,
             statics_refusals: 0,
             orphans: BTreeMap::new(),
@@ -137,11 +166,14 @@ impl Engine {
             index: Index::default(),
             dispatch: HashMap::new(),
             timers: BTreeSet::new(),
+            links_at: None,
             announcer: Announcer::default(),
             counters: RouterCounters::default(),
             counted: Cell::new(false),
             listening: BTreeSet::new(),
             sockets_stale: true,
+            vmacs: BTreeSet::new(),
+            vmacs_stale: true,
             blocks: BTreeSet::new(),
             block_at: None,
             phase: Phase::Waiting,
@@ -151,6 +183,7 @@ impl Engine {
             epoch: 0,
             quiet_until: Instant::ZERO,
         };
+        engine.set_delays(&config.global, &config.instances, now);
         engine.set_wall(now, wall);
         let since = engine.wall(now);
         for (position, instance) in config.instances.iter().enumerate() {
@@ -177,7 +210,8 @@ impl Engine {
         }
         self.due = now;
         match input {
-            Input::Datagram(datagram) => self.receive(&datagram, now, out),
+            Input::Datagram(datagram) => self.receive(&datagram, None, now, out),
+            Input::Protected { interface, packet } => self.receive_protected(interface, packet, now, out),
             Input::Link(link) => self.put_link(link, now, out),
             Input::LinkGone(index) => {
                 if let Some(link) = self.host.remove_link(index) {
@@ -187,38 +221,33 @@ impl Engine {
             }
             Input::HostAddress(address) => {
                 self.host.put_address(address);
+                self.lines_gained_address(now);
                 self.host_address_changed(&address, now, out);
             }
             Input::HostAddressGone(address) => {
                 self.host.remove_address(&address);
                 let by_us = self.asked.removals.remove(&(address.interface, address.address, address.prefix));
                 self.restore(&address, by_us, now, out);
+                self.lines_lost_address(&address, out);
                 self.host_address_changed(&address, now, out);
             }
             Input::AddressAnswer { key, install, error } => self.address_answer(&key, install, error, now, out),
+            Input::LineAnswer { key, install, error, text } => {
+                self.line_answer(&key, install, error, &text, now, out);
+            }
+            Input::LineGone(news) => self.line_gone(&news, now, out),
+            Input::LinesUncertain => self.lines_uncertain(out),
             Input::Command { request, command } => {
                 let reply = self.command(command, now, out);
                 out.push(Output::Reply { request, reply });
             }
-            Input::Found { kind, name, finding, runs } => self.found(kind, name, finding, runs, out),
+            Input::Found { kind, name, finding, runs } => self.found(kind, &name, finding, runs, now, out),
             Input::ClearCounters => self.clear_counters(out),
             Input::Wake if self.phase == Phase::Waiting => self.begin(now, out),
             Input::Wake => self.wake(now, out),
             Input::Shutdown { keep_addresses } => self.shutdown(keep_addresses, now, out),
         }
         self.settle(out);
-    }
-
-    fn found(&mut self, kind: TrackerKind, name: String, finding: Finding, runs: TrackerRuns, out: &mut Vec<Output>) {
-        if self.trackers.weight(kind, &name).is_none() {
-            return;
-        }
-        let before = self.found.insert((kind, name.clone()), (finding, runs));
-        let key = RowKey::Tracker(kind, name);
-        out.push(match before {
-            Some((before, _)) if before == finding => Output::Counted(key),
-            _ => Output::Changed(key),
-        });
     }
 
     fn clear_counters(&mut self, out: &mut Vec<Output>) {
@@ -287,6 +316,7 @@ impl Engine {
     /// Makes the index again: after the configuration changed.
     pub(super) fn reindex(&mut self) {
         self.regroup();
+        self.reindex_lines();
         let mut index = Index::default();
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
@@ -297,9 +327,12 @@ impl Engine {
             if let Some(source) = config.source {
                 index.sources.entry(source).or_default().push(slot);
             }
-            let tracked = config.tracked_interfaces.iter().chain(&router.shared).map(|tracked| &tracked.interface);
+            let tracked = router.interfaces.iter().chain(&config.tracked_interfaces).chain(&router.shared);
+            let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
-            let named: BTreeSet<&String> = config.interface.iter().chain(tracked).chain(held).collect();
+            let vmacs = config.vmacs.all().map(|vmac| &vmac.name).chain(&config.vrf);
+            let named = config.interface.iter().chain(vmacs).chain(tracked).chain(held).chain(&router.watched);
+            let named: BTreeSet<&String> = named.collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);
             }
@@ -313,6 +346,7 @@ impl Engine {
         }
         self.index = index;
         self.sockets_stale = true;
+        self.vmacs_stale = true;
     }
 
     /// The first `Wake`: what is known of the host now is all of it.
@@ -322,6 +356,7 @@ impl Engine {
         let after_boot = Instant::from_nanos(self.global.delay_after_boot_ns);
         self.start_at = (now + std::time::Duration::from_nanos(delay)).max(after_boot);
         self.install_statics(out);
+        self.install_static_lines(out);
         for slot in self.each_slot() {
             self.refresh(slot, now, out);
         }
@@ -332,13 +367,21 @@ impl Engine {
         }
     }
 
-    /// Starts a machine, or lets it wait for the startup delay.
+    /// Starts a machine, or lets it wait for the startup delay or for what it tracks.
     pub(super) fn launch(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let start_at = self.start_at;
         let event = match self.fault_of(slot) {
             Some(reason) if start_at <= now => Event::Fault(reason),
             _ => Event::Start { at: start_at },
         };
+        let waits = start_at <= now && matches!(event, Event::Start { .. }) && self.awaits(slot);
+        let Some(router) = self.router_mut(slot) else { return };
+        router.launched = true;
+        if waits {
+            router.machine.wait();
+            self.arm(slot);
+            return;
+        }
         if start_at <= now && matches!(event, Event::Start { .. }) {
             self.launch_group(slot, now, out);
         }
@@ -356,19 +399,25 @@ impl Engine {
             due.push(slot);
         }
         for slot in due {
+            if slot == LINKS {
+                self.settle_links(now, out);
+                continue;
+            }
             if slot == STATICS {
                 self.statics_retry = None;
                 self.install_statics(out);
                 self.remove_orphans(out);
                 continue;
             }
+            self.retry_lines_due(slot, now, out);
             let Some(router) = self.router(slot) else { continue };
             if let Some(due) = router.machine.deadline().filter(|at| *at <= now) {
                 self.due = due.max(router.changed_at);
                 let Some(router) = self.router(slot) else { continue };
                 if !router.machine.started() {
                     self.launch(slot, now, out);
-                } else if !self.held_back(slot, now, out) {
+                // By when it was due: of two that are due in one late turn the one that waits longest leads its group.
+                } else if !self.held_back(slot, self.due, out) {
                     self.drive(slot, Event::Wake, now, out);
                 }
             }
@@ -396,14 +445,20 @@ impl Engine {
         router.armed = deadline;
     }
 
-    /// An advert came in.
-    fn receive(&mut self, datagram: &Datagram<'_>, now: Instant, out: &mut Vec<Output>) {
+    /// An advert came in, inside an authentication header or bare.
+    pub(super) fn receive(
+        &mut self,
+        datagram: &Datagram<'_>,
+        protected: Option<&Protected<'_>>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let Ok(header) = vrrp::peek(datagram.payload) else {
             self.counters.truncated += 1;
             self.count_router(out);
             return;
         };
-        let Some(slot) = self.addressee(datagram, header.vrid) else {
+        let Some(slot) = self.addressee(datagram, header.vrid, protected.is_some()) else {
             self.counters.vrid_errors += 1;
             self.count_router(out);
             if self.global.log_unknown_vrids && now >= self.quiet_until {
@@ -416,6 +471,9 @@ impl Engine {
             }
             return;
         };
+        if self.router_mut(slot).is_some_and(|it| it.heard_twice(datagram.interface, datagram.source, now)) {
+            return;
+        }
         let Some(router) = self.router(slot) else { return };
         let machine = &router.machine;
         let own = machine.primary() == Some(datagram.source);
@@ -423,7 +481,9 @@ impl Engine {
             return;
         }
         let (followed, held) = (machine.master(), machine.held());
-        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram);
+        let proof = protected.map(|packet| self.prove(slot, packet));
+        let Some(router) = self.router(slot) else { return };
+        let verdict = admit::admit(&router.config, &router.listed, followed.map(|it| it.address), datagram, proof);
         let advert = match verdict {
             Ok(advert) => advert,
             Err(rejected) => return self.refuse(slot, rejected, datagram, now, out),
@@ -460,11 +520,14 @@ impl Engine {
         }
     }
 
-    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ.
-    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8) -> Option<Slot> {
+    /// Which instance a datagram is for. Several may share interface and VRID if group or peers differ. With `auth_type
+    /// AH` an instance hears what is `protected`, and nothing else.
+    fn addressee(&self, datagram: &Datagram<'_>, vrid: u8, protected: bool) -> Option<Slot> {
         let family = Family::of(datagram.source);
         let candidates = |interface| self.dispatch.get(&(interface, family, vrid)).into_iter().flatten().copied();
-        let mut here = candidates(Some(datagram.interface)).chain(candidates(None));
+        let hears =
+            |slot: &Slot| self.router(*slot).is_some_and(|it| matches!(it.config.auth, Some(Auth::Ah(_))) == protected);
+        let mut here = candidates(Some(datagram.interface)).chain(candidates(None)).filter(hears);
         if datagram.destination.is_multicast() {
             return here.find(|slot| {
                 let transport = self.router(*slot).map(|router| &router.config.transport);
@@ -493,6 +556,8 @@ impl Engine {
         let index = link.index;
         let came_up = link.up() && self.host.link(index).is_some_and(|before| !before.up());
         let before = self.host.put_link(link);
+        self.vmacs_stale |= before.as_ref().is_none_or(|before| before.index != index || before.name != name);
+        self.look_at_link(index, now);
         if let Some(before) = before.filter(|before| before.index != index || before.name != name) {
             if before.index != index {
                 self.lost_link(before.index, now, out);
@@ -510,13 +575,14 @@ impl Engine {
     }
 
     /// Instances that name this interface look at it again.
-    fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn link_changed(&mut self, name: &str, now: Instant, out: &mut Vec<Output>) {
         if self.phase != Phase::Running {
             return;
         }
         if self.index.static_users.contains(name) {
             self.install_statics(out);
         }
+        self.lines_link_changed(name, out);
         out.extend(self.group_rows_of(name).map(Output::Changed));
         for slot in self.index.users.get(name).cloned().unwrap_or_default() {
             self.refresh(slot, now, out);
@@ -533,6 +599,8 @@ impl Engine {
     /// Its addresses went with it.
     fn lost_link(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Output>) {
         self.sockets_stale = true;
+        self.lines_lost_link(index, out);
+        self.vmacs_stale = true;
         for slot in self.each_slot() {
             let Some(router) = self.router_mut(slot) else { continue };
             for held in router.held.iter_mut().filter(|held| held.at == Some(index)) {
@@ -546,7 +614,7 @@ impl Engine {
             for held in router.held.iter_mut().filter(|held| held.leaving == Some(index)) {
                 held.leaving = None;
             }
-            if router.link == Some(index) {
+            if [router.link, router.port, router.twin].contains(&Some(index)) {
                 self.refresh(slot, now, out);
             }
         }
@@ -574,6 +642,7 @@ impl Engine {
             let link = self.host.link(address.interface);
             concerned.extend(link.and_then(|link| self.index.users.get(&link.name)).into_iter().flatten());
             concerned.extend(&self.index.floating);
+            self.vmacs_stale |= address.address.is_ipv6();
         }
         concerned.extend(self.index.sources.get(&address.address).into_iter().flatten());
         for slot in concerned {
@@ -583,7 +652,7 @@ impl Engine {
 
     /// Whether an address moves between routers, so that it is nobody's primary address. A static one does not, and an
     /// owner's is an interface's real one, which adverts of the instances beside it are sent from (RFC 3768 section 4.2).
-    fn is_virtual(&self, address: IpAddr) -> bool {
+    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
         let mut holders = self.index.holders.get(&address).into_iter().flatten();
         holders.any(|(slot, _)| *slot != STATICS && !self.is_owner(*slot))
     }
@@ -595,12 +664,12 @@ impl Engine {
     /// Looks at the host with one instance's eyes, and tells its machine what changed.
     pub(super) fn refresh(&mut self, slot: Slot, now: Instant, out: &mut Vec<Output>) {
         let Some(router) = self.router(slot) else { return };
-        let view = router.examine(&self.host, |address| self.is_virtual(address));
+        let view = router.examine(&self.host, &self.found, |address| self.is_virtual(address));
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let name = router.config.name.clone();
         let mut changed = false;
-        if router.link != view.link {
-            router.link = view.link;
+        if (router.link, router.port, router.twin) != (view.link, view.port, view.twin) {
+            (router.link, router.port, router.twin) = (view.link, view.port, view.twin);
             router.stale();
             self.sockets_stale = true;
             changed = true;
@@ -625,6 +694,7 @@ impl Engine {
             let blocks = router.machine.is_master() && router.blocks();
             unblock = (blocked != blocks).then_some(blocks);
         }
+        let priority_changed = old != view.priority;
         let faulty = (!router.faults.is_empty(), !view.faults.is_empty());
         if router.faults != view.faults {
             for fault in view.faults.iter().filter(|fault| !router.faults.contains(fault)) {
@@ -633,8 +703,12 @@ impl Engine {
             router.faults = view.faults;
             changed = true;
         }
+        router.waits = view.waits;
         let (started, in_fault) = (router.machine.started(), router.machine.state() == State::Fault);
         self.count_faulty(slot, faulty.0, faulty.1);
+        if priority_changed {
+            self.tell_priority(slot, out);
+        }
         if changed {
             out.push(Output::Changed(RowKey::Instance(name)));
         }
@@ -643,18 +717,22 @@ impl Engine {
         }
         let event = match self.fault_of(slot) {
             Some(reason) if !in_fault => Some(Event::Fault(reason)),
-            None if in_fault => Some(Event::Recovered(Reason::InterfaceUp)),
+            None if in_fault && !self.awaits(slot) => Some(Event::Recovered(self.recovery(slot))),
             _ => None,
         };
-        // A machine that has not started looks at the faults when it does.
-        if let Some(event) = event.filter(|_| started) {
-            self.drive(slot, event, now, out);
+        match event {
+            Some(event) if started => self.drive(slot, event, now, out),
+            _ if !started => self.start_after_waiting(slot, now, out),
+            _ => {}
         }
         self.arm(slot);
     }
 
     /// What is said once per input, however many instances it concerned.
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Running {
+            self.settle_vmacs(out);
+        }
         if self.sockets_stale && self.phase == Phase::Running {
             self.sockets_stale = false;
             self.remake_sockets(out);
@@ -671,11 +749,29 @@ impl Engine {
         for slot in self.each_slot() {
             let Some(router) = self.router(slot) else { continue };
             let config = &router.config;
-            if config.interface.is_some() && router.link.is_none() {
+            if (config.interface.is_some() || config.vrf.is_some()) && router.port.is_none() {
                 continue;
             }
-            dispatch.entry((router.link, config.family, config.vrid.get())).or_default().push(slot);
-            listening.insert(match (&config.transport, router.link) {
+            // What comes in by a VRF's socket names the interface in that VRF, which may be any.
+            let at = router.port.filter(|_| config.vrf.is_none());
+            let protected = matches!(config.auth, Some(Auth::Ah(_)));
+            if let (Some(interface), Transport::Multicast { group }) = (router.twin, &config.transport) {
+                dispatch.entry((Some(interface), config.family, config.vrid.get())).or_default().push(slot);
+                listening.insert(match protected {
+                    true => Listen::Protected { interface: Some(interface), group: Some(*group) },
+                    false => Listen::Multicast { interface, group: *group },
+                });
+            }
+            dispatch.entry((at, config.family, config.vrid.get())).or_default().push(slot);
+            if protected {
+                let group = match config.transport {
+                    Transport::Multicast { group } => Some(group),
+                    Transport::Unicast { .. } => None,
+                };
+                listening.insert(Listen::Protected { interface: router.port, group });
+                continue;
+            }
+            listening.insert(match (&config.transport, router.port) {
                 (Transport::Multicast { group }, Some(interface)) => Listen::Multicast { interface, group: *group },
                 (Transport::Multicast { .. }, None) => continue,
                 (Transport::Unicast { .. }, interface) => Listen::Unicast { interface, family: config.family },

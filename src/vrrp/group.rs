@@ -79,6 +79,8 @@ pub(super) struct Group {
     pub index: u32,
     pub state: State,
     pub since: WallTime,
+    /// The state that a mail told last.
+    pub mailed: Option<State>,
     /// Its members in the order of the block.
     pub slots: Vec<Slot>,
     /// How many of its members have faults of their own, and how many are master; kept with every change, as each member
@@ -93,6 +95,7 @@ impl Engine {
         for router in self.slots.iter_mut().flatten() {
             router.group = None;
             router.shared.clear();
+            router.shared_tracks.clear();
         }
         // Counted here from nothing: instances came and went.
         let mut groups = std::mem::take(&mut self.groups);
@@ -105,6 +108,7 @@ impl Engine {
                     group.masters += usize::from(router.machine.is_master());
                     router.group = Some(at);
                     router.shared = group.config.tracked_interfaces.clone();
+                    router.shared_tracks = group.config.tracks.clone();
                 }
             }
         }
@@ -118,11 +122,11 @@ impl Engine {
             .zip(new)
             .map(|(index, config)| {
                 let before = old.iter().position(|group| group.config.name == config.name);
-                let (state, since) = match before.map(|at| old.swap_remove(at)) {
-                    Some(group) => (group.state, group.since),
-                    None => (State::Init, since),
+                let (state, since, mailed) = match before.map(|at| old.swap_remove(at)) {
+                    Some(group) => (group.state, group.since, group.mailed),
+                    None => (State::Init, since, None),
                 };
-                Group { config: config.clone(), index, state, since, slots: Vec::new(), faulty: 0, masters: 0 }
+                Group { config: config.clone(), index, state, since, mailed, slots: Vec::new(), faulty: 0, masters: 0 }
             })
             .collect();
     }
@@ -316,6 +320,7 @@ impl Engine {
         let name = group.config.name.clone();
         out.push(Output::Edge(Edge::SyncGroup { group: name.clone(), index: group.index, to, at: wall }));
         out.push(Output::Changed(RowKey::SyncGroup(name)));
+        self.tell_group(at, to, out);
     }
 
     /// Rows of groups that track this interface.
@@ -366,7 +371,7 @@ pub(super) fn tracked_row(
         interface_index: link.map(|link| link.index),
         weight: tracked.weight,
         reverse: tracked.reverse,
-        up: link.is_some_and(super::io::Link::up),
+        up: host.is_up(&tracked.interface),
     }
 }
 
@@ -385,7 +390,9 @@ impl Part {
             Action::Send { .. } => Part::Adverts,
             Action::Report(_) => Part::Transitions,
             Action::Install | Action::Remove => Part::Addresses,
-            Action::Announce(_) | Action::HeardWeaker(_) | Action::PreemptDelayed(_) => Part::Rest,
+            Action::Announce(_) | Action::HeardWeaker(_) | Action::SecondOwner(_) | Action::PreemptDelayed(_) => {
+                Part::Rest
+            }
         }
     }
 }

@@ -385,6 +385,7 @@ fn what_a_group_tracks_counts_for_every_member() {
     let tracking = |weight| {
         let mut config = pair();
         config.instances[1].interface = Some("eth0".into());
+        config.instances[1].addresses = vec![address(VIP2, "eth0")];
         config.sync_groups[0].tracked_interfaces =
             vec![TrackedInterface { interface: "eth1".into(), weight, reverse: false }];
         config
@@ -415,6 +416,7 @@ fn an_interface_that_a_member_and_its_group_track_counts_once_and_the_groups_wei
         let mut config = pair();
         config.instances[0].tracked_interfaces = track(own);
         config.instances[1].interface = Some("eth0".into());
+        config.instances[1].addresses = vec![address(VIP2, "eth0")];
         config.sync_groups[0].tracked_interfaces = track(groups);
         config
     };
@@ -532,7 +534,9 @@ fn a_member_in_fault_that_gets_another_identity_keeps_its_mates_in_fault() {
     assert_eq!(told(&out), names(&[("VI_2", State::Fault)]), "it starts, and its mates stay what they are");
     assert_eq!((states(&bench), group_state(&bench)), ([State::Fault; 2], State::Fault));
     // The other way round: what kept the group in fault went with the old identity.
-    let moved = with(|_, second| second.interface = Some("eth0".into()));
+    let moved = with(|_, second| {
+        (second.interface, second.addresses) = (Some("eth0".into()), vec![address(VIP2, "eth0")]);
+    });
     let out = bench.apply(&moved, ms + 200);
     let backup = ["VI_1", "G", "VI_2"].map(|name| (name, State::Backup));
     assert_eq!(told(&out), names(&backup));

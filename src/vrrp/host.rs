@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use super::debounce::Debounce;
 use super::io::{HostAddress, IfIndex, Link};
 use crate::conf::model::Family;
 
@@ -15,14 +16,21 @@ pub struct Host {
     /// One address may be there with several prefixes.
     places: BTreeMap<(IfIndex, IpAddr, u8), u64>,
     arrivals: u64,
+    pub debounce: Debounce,
 }
 
 impl Host {
     /// Returns the link that this one replaces: same index, or same name under another index.
     pub fn put_link(&mut self, link: Link) -> Option<Link> {
         let renamed = self.names.insert(link.name.clone(), link.index).filter(|old| *old != link.index);
-        let replaced = renamed.and_then(|old| self.links.remove(&old));
+        let replaced = renamed.and_then(|old| {
+            self.debounce.forget(old);
+            self.links.remove(&old)
+        });
         let before = self.links.insert(link.index, link.clone());
+        if before.as_ref().is_some_and(|before| before.name != link.name) {
+            self.debounce.forget(link.index);
+        }
         if let Some(before) = &before
             && before.name != link.name
             && self.names.get(&before.name) == Some(&before.index)
@@ -34,6 +42,7 @@ impl Host {
 
     pub fn remove_link(&mut self, index: IfIndex) -> Option<Link> {
         let link = self.links.remove(&index)?;
+        self.debounce.forget(index);
         if self.names.get(&link.name) == Some(&index) {
             self.names.remove(&link.name);
         }
@@ -50,8 +59,17 @@ impl Host {
         self.links.get(&index)
     }
 
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
     pub fn named(&self, name: &str) -> Option<&Link> {
         self.links.get(self.names.get(name)?)
+    }
+
+    /// Whether there is such an interface and it counts as up: what trackers go by.
+    pub fn is_up(&self, name: &str) -> bool {
+        self.named(name).is_some_and(|link| self.debounce.seen(link.index, link.up()))
     }
 
     pub fn put_address(&mut self, address: HostAddress) {
@@ -71,6 +89,12 @@ impl Host {
 
     pub fn has(&self, interface: IfIndex, address: IpAddr, prefix: u8) -> bool {
         self.places.contains_key(&(interface, address, prefix))
+    }
+
+    /// Whether the interface has any address of a family.
+    pub fn has_family(&self, interface: IfIndex, family: Family) -> bool {
+        let mut here = self.addresses.range((interface, 0)..=(interface, u64::MAX));
+        here.any(|(_, it)| Family::of(it.address) == family)
     }
 
     /// Whether a source address is usable, on one interface or on any.

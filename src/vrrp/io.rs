@@ -10,7 +10,9 @@ use crate::bus::msg::{Command, Edge, Reply};
 use crate::bus::rows::{Finding, RowKey, TrackerRuns};
 use crate::bus::run::Fifo;
 use crate::clock::Instant;
-use crate::conf::model::{Address, InstanceName, ScriptId, TrackerKind};
+use crate::conf::model::{Address, Family, InstanceName, ScriptId, TrackerKind, VmacKind};
+
+pub use super::line::{KernelLine, KernelRoute, LineChange, LineKey, LineKind, LineNews, RouteNews, RuleNews};
 
 /// Kernel interface index.
 pub type IfIndex = u32;
@@ -29,6 +31,8 @@ pub struct Link {
     /// Ethernet address; other media cannot send gratuitous ARP.
     pub mac: Option<[u8; 6]>,
     pub mtu: u32,
+    /// Of a VRF: its routing table.
+    pub vrf: Option<u32>,
 }
 
 impl Link {
@@ -77,6 +81,11 @@ pub struct AddressKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
     Datagram(Datagram<'a>),
+    /// A whole IPv4 packet of protocol 51, from a [`Listen::Protected`] socket.
+    Protected {
+        interface: IfIndex,
+        packet: &'a [u8],
+    },
     /// An interface appeared or changed; also sent for each one at start, before the first `Wake`.
     Link(Link),
     LinkGone(IfIndex),
@@ -90,6 +99,18 @@ pub enum Input<'a> {
         install: bool,
         error: Option<i32>,
     },
+    /// The kernel's answer to one [`Output::Line`]; `error` is an errno as it came, but that of removing what is not there
+    /// is a success already. `text` is what the kernel says about it beyond that.
+    LineAnswer {
+        key: LineKey,
+        install: bool,
+        error: Option<i32>,
+        text: String,
+    },
+    /// A route or a rule was removed, by whomever. Said of those that may be ours.
+    LineGone(LineNews),
+    /// News of routes and rules were lost.
+    LinesUncertain,
     /// What looking at a tracker has come to: said by whoever looks, the runner or the BFD engine, first after the start
     /// and again whenever it changes. One that is not in the configuration (any more) is nobody's.
     Found {
@@ -122,6 +143,8 @@ pub struct Send {
     pub ttl: u8,
     /// Shared with the engine, which encodes an advert once for as long as nothing in it changes.
     pub payload: Arc<[u8]>,
+    /// The payload is a whole IPv4 packet with an authentication header, which covers the IPv4 header, too.
+    pub whole: bool,
     /// When the advert was due. Of those that go to several destinations only the last has it.
     pub due: Option<Instant>,
 }
@@ -152,7 +175,23 @@ pub enum Listen {
     /// Join `group` on `interface` and receive protocol 112 there.
     Multicast { interface: IfIndex, group: IpAddr },
     /// Receive protocol 112 sent to this host itself; `interface` `None` is any.
-    Unicast { interface: Option<IfIndex>, family: crate::conf::model::Family },
+    Unicast { interface: Option<IfIndex>, family: Family },
+    /// Receive protocol 51 over IPv4: sent to `group`, which is joined on `interface`, or to this host itself.
+    Protected { interface: Option<IfIndex>, group: Option<IpAddr> },
+}
+
+/// An interface that an instance has made for itself (`use_vmac`, `use_ipvlan`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WantedVmac {
+    pub name: String,
+    /// The interface below.
+    pub base: IfIndex,
+    pub family: Family,
+    pub kind: VmacKind,
+    /// The kernel's interface group.
+    pub group: u32,
+    /// An address that it has as long as it is there: what IPv6 solicits neighbours from, or an ipvlan's own.
+    pub own: Option<(IpAddr, u8)>,
 }
 
 /// Traffic to an address that this router holds without accepting it (`no_accept`).
@@ -186,9 +225,13 @@ pub enum Errand {
 pub enum Output {
     Send(Send),
     Address(AddressChange),
+    /// Of routes, rules and addresses the order counts.
+    Line(LineChange),
     Announce(Announce),
     /// The complete set to listen on from now on.
     Listen(Vec<Listen>),
+    /// The complete set of interfaces to make and keep from now on. They come back when somebody else takes them away.
+    Vmacs(Vec<WantedVmac>),
     /// The complete set of addresses whose traffic is dropped from now on.
     Block(Vec<Block>),
     /// A row changed and readers should learn of it at once; ask [`Engine::row`](super) for its value when sending.
@@ -202,6 +245,9 @@ pub enum Output {
     },
     Edge(Edge),
     Errand(Errand),
+    /// A configuration was applied: numbers of scripts in errands are its own from here on, and were its predecessor's
+    /// before.
+    NewScripts,
     Reply {
         request: u64,
         reply: Reply,

@@ -15,6 +15,9 @@ use crate::conf::model::{Instance, Preempt, Priority, Version};
 /// Priority of the address owner (RFC 9568 section 5.2.4).
 pub const OWNER: u8 = 255;
 
+/// What an owner has that heard of another one: there can be one only.
+pub const DEMOTED: Priority = Priority::new(254).expect("not zero");
+
 /// What the election depends on, as configured or set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -161,6 +164,8 @@ pub enum Action {
     Report(Transition),
     /// Master heard a weaker router's advert.
     HeardWeaker(Master),
+    /// An owner heard that another router takes itself for one, too, and has [`DEMOTED`] from now on.
+    SecondOwner(IpAddr),
     /// A backup will preempt, but not before its `preempt_delay` is over.
     PreemptDelayed(Duration),
 }
@@ -387,6 +392,13 @@ impl Machine {
         }
     }
 
+    /// Not to start before it is told again.
+    pub fn wait(&mut self) {
+        if let State::Init { start_at } = &mut self.state {
+            *start_at = None;
+        }
+    }
+
     /// Whether it was started; before, a fault is only a reason to wait.
     pub fn started(&self) -> bool {
         !matches!(self.state, State::Init { .. })
@@ -543,9 +555,15 @@ impl Machine {
     }
 
     fn master_hears(&mut self, advert: Advert, now: Instant) -> Actions {
-        let own = self.priority.get();
+        let mut own = self.priority.get();
+        let mut actions: Actions = smallvec![];
         if own == OWNER && self.settings.owner_ignore_adverts {
-            return smallvec![];
+            return actions;
+        }
+        if own == OWNER && advert.priority == OWNER {
+            self.priority = DEMOTED;
+            own = DEMOTED.get();
+            actions.push(Action::SecondOwner(advert.source));
         }
         if advert.priority == 0 {
             self.sent_now(now);
@@ -554,7 +572,6 @@ impl Machine {
         // Without an own address there is nothing to break a tie with: give way.
         let tie_lost = advert.priority == own && self.primary.is_none_or(|primary| advert.source > primary);
         if advert.priority > own || tie_lost {
-            let mut actions: Actions = smallvec![];
             if self.settings.higher_prio_send_advert {
                 actions.push(Action::Send { priority: own });
             }
@@ -565,8 +582,7 @@ impl Machine {
             }
             return actions;
         }
-        let mut actions: Actions =
-            smallvec![Action::HeardWeaker(Master { address: advert.source, priority: advert.priority })];
+        actions.push(Action::HeardWeaker(Master { address: advert.source, priority: advert.priority }));
         if !self.settings.lower_prio_no_advert {
             // RFC 9568 section 6.4.3: assert mastership at once, so that the other and the switches learn.
             self.sent_now(now);
@@ -856,6 +872,19 @@ mod tests {
         assert!(owner.is_master());
         assert!(owner.handle(advert(HIGHER, 255, 1000), at).is_empty());
         assert!(owner.is_master());
+    }
+
+    #[test]
+    fn of_two_owners_each_that_hears_the_other_has_254_from_then_on_and_yields() {
+        let mut owner = started(v3(), 255);
+        for source in [LOWER, HIGHER] {
+            let mut owner = owner.clone();
+            let actions = owner.handle(advert(source, 255, 1000), at_us(10));
+            let yielded = report(Shown::Master, Shown::Backup, Reason::HigherPriorityHeard);
+            assert_eq!(actions[..], [Action::SecondOwner(source), yielded, Action::Remove]);
+            assert_eq!(owner.priority(), 254);
+        }
+        assert!(owner.handle(advert(HIGHER, 254, 1000), at_us(20)).contains(&Action::Send { priority: 255 }));
     }
 
     #[test]

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::engine::{Engine, Phase, Slot, info};
+use super::engine::{Engine, Phase, STATIC_LINES, Slot, info};
 use super::io::Output;
 use super::machine::{Action, Actions, Event, Settings, Transition};
 use super::router::{Held, Router, listed, same_address};
+use super::track;
 use crate::bus::rows::{Reason, RowKey, State};
 use crate::clock::Instant;
 use crate::conf::model::{Address, Config, Instance, InstanceName};
@@ -26,6 +27,8 @@ impl Engine {
         self.due = now;
         self.global = new.global.clone();
         self.trackers = new.trackers.clone();
+        self.forget_findings();
+        self.set_delays(&new.global, &new.instances, now);
 
         let mut kept: Vec<Slot> = Vec::new();
         for slot in self.each_slot() {
@@ -39,8 +42,11 @@ impl Engine {
                 }
             }
         }
+        self.delete_groups(&new.sync_groups, out);
+        out.push(Output::NewScripts);
+        self.change_lines(STATIC_LINES, &new.static_routes, &new.static_rules, out);
         self.change_statics(&new.static_addresses, out);
-        (self.static_routes, self.static_rules) = (new.static_routes.clone(), new.static_rules.clone());
+        self.track_groups.clone_from(&new.track_groups);
 
         let since = self.wall(now);
         let mut added = Vec::new();
@@ -55,12 +61,14 @@ impl Engine {
         if self.phase == Phase::Running {
             self.join_groups();
             self.install_statics(out);
+            self.follow_up_lines(STATIC_LINES, out);
+            self.lost_anew();
             // Those that stay look at the faults of their groups, which have new members.
             for slot in &added {
                 self.refresh(*slot, now, out);
             }
-            for slot in kept {
-                self.follow_up(slot, now, out);
+            for slot in &kept {
+                self.follow_up(*slot, now, out);
             }
         }
         self.settle(out);
@@ -73,6 +81,7 @@ impl Engine {
                 self.settle_group(at, now, out);
             }
             self.announce(now, out);
+            self.tell_states_again(&kept, out);
         }
         self.settle(out);
         keys.extend(self.keys());
@@ -85,6 +94,8 @@ impl Engine {
         let Some(router) = self.router_mut(slot) else { return };
         let name = router.config.name.clone();
         let deleted = router.config.notify.deleted;
+        // It is the same instance to those who look at rows, but not to a script that manages what the state stands for.
+        let restarts = Some(router.machine.state()).filter(|state| !gone && *state != State::Init);
         let actions = router.machine.handle(Event::Shutdown, now).into_iter().filter_map(|action| match action {
             Action::Report(_) if !gone => None,
             Action::Report(Transition { from, .. }) => {
@@ -97,11 +108,17 @@ impl Engine {
         });
         let actions: Actions = actions.collect();
         self.carry_out(slot, actions, now, out);
+        if let Some(from) = restarts {
+            let to = if deleted { State::Deleted } else { State::Fault };
+            self.tell_instance(slot, Transition { from, to, reason: Reason::Reload }, out);
+        }
         self.block(slot, false, out);
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         if let Some(at) = router.armed {
             self.timers.remove(&(at, slot));
         }
+        self.lines_waiting.remove(&slot);
+        self.orphan_lines_of(router.routing, out);
         for (at, held) in router.held.into_iter().enumerate() {
             self.announcer.cancel((slot, at as u32 + 1));
             self.orphan(held, out);
@@ -121,14 +138,18 @@ impl Engine {
         let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         router.index = index;
         router.base = new.priority;
+        router.demoted = false;
         router.machine.configure(Settings::from(new));
         router.machine.release();
         router.changed_at = now;
         router.takeover = None;
         router.config = new.clone();
         router.listed = listed(new);
+        router.interfaces = track::lines(new);
         router.stale();
 
+        self.change_lines(slot, &new.routes, &new.rules, out);
+        let Some(router) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         let lines = new.addresses.iter().chain(&new.excluded);
         let leaving = replace(&mut router.held, lines);
         // Answers that are still on their way name places that may be others' now: ask again.
@@ -144,7 +165,7 @@ impl Engine {
         if !master || router.config.garp.refresh.is_zero() {
             router.refresh_at = None;
         }
-        if !master || router.config.garp.extra_interval.is_zero() || !router.config.garp.extra_all {
+        if !master || router.extra_interval().is_none() {
             router.extra_at = None;
         }
         for (at, held) in leaving {
@@ -162,8 +183,8 @@ impl Engine {
             if router.refresh_at.is_none() && !garp.refresh.is_zero() {
                 router.refresh_at = Some(now + garp.refresh);
             }
-            if router.extra_at.is_none() && garp.extra_all && !garp.extra_interval.is_zero() {
-                router.extra_at = Some(now + garp.extra_interval);
+            if router.extra_at.is_none() {
+                router.extra_at = router.extra_interval().map(|interval| now + interval);
             }
             if router.blocks() {
                 self.block(slot, true, out);
@@ -172,6 +193,7 @@ impl Engine {
         } else {
             self.remove_remaining(slot, out);
         }
+        self.follow_up_lines(slot, out);
         self.refresh(slot, now, out);
         self.arm(slot);
     }
@@ -212,6 +234,6 @@ fn same_router(old: &Instance, new: &Instance) -> bool {
         (Unicast { .. }, Unicast { .. }) => true,
         _ => false,
     };
-    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone());
+    let key = |it: &Instance| (it.vrid, it.family, it.version, it.interface.clone(), it.vmacs.clone(), it.vrf.clone());
     transport && key(old) == key(new)
 }

@@ -10,14 +10,17 @@ use smallvec::SmallVec;
 
 use super::admit::{self, Rejected};
 use super::host::Host;
-use super::io::{IfIndex, Link};
-use super::machine::{Machine, OWNER, Settings};
-use super::priority::{self, Effect};
+use super::io::IfIndex;
+use super::machine::{DEMOTED, Machine, OWNER, Settings};
+use super::priority;
+use super::protect::Sequence;
+use super::routes::Lines;
+use super::track::{self, Culprit, Effect, Findings};
 use crate::bus::msg::RouterId;
-use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason};
+use crate::bus::rows::{Counters, MasterReason, OtherMaster, ProtocolError, Reason, State};
 use crate::clock::{Instant, WallTime};
-use crate::conf::model::{Address, Auth, Instance, Priority, TrackedInterface, Transport};
-use crate::wire::vrrp::Outgoing;
+use crate::conf::model::{Address, Auth, Instance, Priority, Track, TrackedInterface, Transport};
+use crate::wire::vrrp::{Claim, Outgoing};
 
 /// Repeated packet errors of one kind are told this far apart, in the log and as edges; all of them are counted.
 pub const LOG_PAUSE: Duration = Duration::from_secs(10);
@@ -28,15 +31,29 @@ pub struct Router {
     /// Place in the file, from 1.
     pub index: u32,
     pub machine: Machine,
+    /// Of `auth_type AH`.
+    pub sequence: Sequence,
     /// Configured priority, or what a SET put in its place.
     pub base: Priority,
     pub link: Option<IfIndex>,
+    /// Where adverts leave and are heard: [`Self::link`], or the instance's own interface on it.
+    pub port: Option<IfIndex>,
+    /// With `vmac_xmit_base`, the interface that hears what others send from the virtual MAC: the kernel gives it that alone.
+    pub twin: Option<IfIndex>,
+    /// Whom the base heard last, and when: the twin hears the same once more.
+    pub heard_below: Option<(IpAddr, Instant)>,
     /// Advertised addresses, sorted.
     pub listed: Vec<IpAddr>,
     /// Virtual addresses, then excluded ones: position is index plus one.
     pub held: Vec<Held>,
     /// How many of `held` are installed.
     pub installed: u32,
+    /// Routes and rules.
+    pub routing: Lines,
+    /// Interfaces that static addresses, routes and rules of its track groups need.
+    pub watched: Vec<String>,
+    /// Static ones of its track groups that were removed and that the kernel does not take back.
+    pub lost: Vec<String>,
     pub faults: Faults,
     pub counters: Counters,
     /// When the last advert was accepted.
@@ -45,6 +62,8 @@ pub struct Router {
     pub other_master: Option<OtherMaster>,
     /// An operator lets other routers go first, since then.
     pub stood_down: Option<WallTime>,
+    /// An owner that heard another one: see [`DEMOTED`].
+    pub demoted: bool,
     /// A takeover that is not complete.
     pub takeover: Option<Takeover>,
     /// Priority or intervals changed then, and the machine's deadline with them: nothing was due before that moment.
@@ -72,14 +91,25 @@ pub struct Router {
     pub told: [Told; Rejected::KINDS],
     /// Weaker masters heard while master are not logged before.
     pub weaker_quiet_until: Instant,
+    /// Scripts and FIFOs do not hear of the next one before.
+    pub weaker_told_until: Instant,
+    /// The state that a mail told last.
+    pub mailed: Option<State>,
     /// The same for preempt delays that start.
     pub delay_quiet_until: Instant,
     /// The same for a silence that its sync group does not act on.
     pub hold_quiet_until: Instant,
     /// Place of its sync group among the engine's.
     pub group: Option<usize>,
-    /// What that group tracks, for every member.
+    /// Interfaces that it tracks by itself, [`track::lines`].
+    pub interfaces: Vec<TrackedInterface>,
+    /// What its group tracks, for every member.
     pub shared: Vec<TrackedInterface>,
+    pub shared_tracks: Vec<Track>,
+    /// Something without a weight was not looked at yet: an instance that is not up does not come up.
+    pub waits: bool,
+    /// It was told to start, which is not to say that it could.
+    pub launched: bool,
     frames: SmallVec<[(IpAddr, Arc<[u8]>); 1]>,
 }
 
@@ -162,9 +192,18 @@ pub enum Fault {
     NoMulticast(String),
     SourceMissing,
     NoPeers,
-    /// `auth_type AH`: its peers speak protocol 51, which nobody reads here. Deaf, it would be a second master.
-    AhNotBuilt,
+    /// `auth_hmac`: its peers do not hear what is not signed. Unheard, it would be a second master.
+    HmacNotBuilt,
     Tracked(String),
+    /// What has the name of the instance's own interface is not that.
+    Foreign(String),
+    /// An interface that an address, a route or a rule is on.
+    Carried(String),
+    Tracker(Culprit),
+    /// One that a static line of its track groups needs.
+    Watched(String),
+    /// A static route or rule that it follows.
+    Lost(String),
 }
 
 pub type Faults = SmallVec<[Fault; 1]>;
@@ -172,12 +211,18 @@ pub type Faults = SmallVec<[Fault; 1]>;
 impl Fault {
     pub fn reason(&self) -> Reason {
         match self {
-            Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) | Fault::NoMulticast(_) | Fault::Tracked(_) => {
-                Reason::InterfaceDown
-            }
+            Fault::InterfaceMissing(_)
+            | Fault::InterfaceDown(_)
+            | Fault::NoMulticast(_)
+            | Fault::Tracked(_)
+            | Fault::Foreign(_)
+            | Fault::Carried(_)
+            | Fault::Watched(_)
+            | Fault::Lost(_) => Reason::InterfaceDown,
+            Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
             Fault::NoPeers => Reason::NoPeers,
-            Fault::AhNotBuilt => Reason::Startup,
+            Fault::HmacNotBuilt => Reason::Startup,
         }
     }
 }
@@ -190,8 +235,15 @@ impl fmt::Display for Fault {
             Fault::NoMulticast(name) => write!(f, "interface {name} cannot multicast"),
             Fault::SourceMissing => f.write_str("no source address for adverts"),
             Fault::NoPeers => f.write_str("no unicast peers"),
-            Fault::AhNotBuilt => f.write_str("AH authentication is not built"),
+            Fault::Foreign(name) => {
+                write!(f, "interface {name} is not the one that use_vmac needs: remove or rename it")
+            }
+            Fault::HmacNotBuilt => f.write_str("auth_hmac is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
+            Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
+            Fault::Tracker(culprit) => write!(f, "{culprit}"),
+            Fault::Watched(name) => write!(f, "interface {name}, which its track group needs, is down"),
+            Fault::Lost(line) => write!(f, "static {line} was removed and cannot be put back"),
         }
     }
 }
@@ -200,9 +252,12 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct View {
     pub link: Option<IfIndex>,
+    pub port: Option<IfIndex>,
+    pub twin: Option<IfIndex>,
     pub primary: Option<IpAddr>,
     pub priority: Priority,
     pub faults: Faults,
+    pub waits: bool,
 }
 
 impl Router {
@@ -210,16 +265,24 @@ impl Router {
         let held = config.addresses.iter().chain(&config.excluded).cloned().map(Held::new).collect();
         Router {
             machine: Machine::new(Settings::from(config), config.priority),
+            sequence: Sequence::default(),
             base: config.priority,
             link: None,
+            port: None,
+            twin: None,
+            heard_below: None,
             listed: listed(config),
             held,
             installed: 0,
+            routing: Lines::new(&config.routes, &config.rules),
+            watched: Vec::new(),
+            lost: Vec::new(),
             faults: Faults::new(),
             counters: Counters::default(),
             last_advert: None,
             other_master: None,
             stood_down: None,
+            demoted: false,
             takeover: None,
             changed_at: Instant::ZERO,
             since,
@@ -236,10 +299,16 @@ impl Router {
             counted: Cell::new(false),
             told: Default::default(),
             weaker_quiet_until: Instant::ZERO,
+            weaker_told_until: Instant::ZERO,
+            mailed: None,
             delay_quiet_until: Instant::ZERO,
             hold_quiet_until: Instant::ZERO,
             group: None,
+            interfaces: track::lines(config),
             shared: Vec::new(),
+            shared_tracks: Vec::new(),
+            waits: false,
+            launched: false,
             frames: SmallVec::new(),
             config: config.clone(),
             index,
@@ -249,11 +318,13 @@ impl Router {
     /// When something is due here.
     pub fn deadline(&self) -> Option<Instant> {
         let burst = self.second_burst.map(|(at, _)| at);
-        [self.machine.deadline(), burst, self.refresh_at, self.extra_at, self.retry_at].into_iter().flatten().min()
+        let waits = [self.refresh_at, self.extra_at, self.retry_at, self.routing.retry_at];
+        [self.machine.deadline(), burst].into_iter().chain(waits).flatten().min()
     }
 
-    /// What holds, given the host. `ours` tells virtual addresses, which are nobody's primary address.
-    pub fn examine(&self, host: &Host, ours: impl Fn(IpAddr) -> bool) -> View {
+    /// What holds, given the host and what was found of trackers. `ours` tells virtual addresses, which are nobody's
+    /// primary address.
+    pub fn examine(&self, host: &Host, found: &Findings, ours: impl Fn(IpAddr) -> bool) -> View {
         let config = &self.config;
         let mut faults = Faults::new();
         let link = config.interface.as_deref().and_then(|name| host.named(name));
@@ -261,16 +332,20 @@ impl Router {
             let multicast = matches!(config.transport, Transport::Multicast { .. });
             match link {
                 None => faults.push(Fault::InterfaceMissing(name.clone())),
-                Some(link) if !link.up() && config.track_primary => faults.push(Fault::InterfaceDown(name.clone())),
+                Some(_) if !host.is_up(name) && config.track_primary => {
+                    faults.push(Fault::InterfaceDown(name.clone()));
+                }
                 Some(link) if multicast && !link.multicast => faults.push(Fault::NoMulticast(name.clone())),
                 Some(_) => {}
             }
         }
         let index = link.map(|link| link.index);
-        let primary = self.find_primary(host, index, ours);
+        let port = self.examine_vmac(host, index, &mut faults);
+        let home = self.source_interface(index, port);
+        let primary = self.find_primary(host, home, ours);
         let source_missing = match config.source {
-            Some(source) => config.track_source && !host.has_source(index, source),
-            None => primary.is_none() && index.is_some(),
+            Some(source) => config.track_source && !host.has_source(home, source),
+            None => primary.is_none() && home.is_some(),
         };
         if source_missing {
             faults.push(Fault::SourceMissing);
@@ -280,22 +355,39 @@ impl Router {
         {
             faults.push(Fault::NoPeers);
         }
-        if matches!(config.auth, Some(Auth::Ah(_))) {
-            faults.push(Fault::AhNotBuilt);
+        if config.hmac {
+            faults.push(Fault::HmacNotBuilt);
         }
+        let down = |name: &&String| !host.is_up(name);
+        faults.extend(self.watched.iter().filter(down).cloned().map(Fault::Watched));
+        faults.extend(self.lost.iter().cloned().map(Fault::Lost));
         let mut weights = 0;
-        for tracked in priority::counting(&self.config.tracked_interfaces, &self.shared) {
-            match priority::effect(tracked, host.named(&tracked.interface).is_some_and(Link::up)) {
-                Effect::Nothing => {}
+        for tracked in track::counting(&self.interfaces, &self.shared) {
+            match track::of_interface(tracked, host.is_up(&tracked.interface)) {
+                Effect::Nothing | Effect::Wait => {}
+                Effect::Fault if track::carried(config).contains(&tracked.interface.as_str()) => {
+                    faults.push(Fault::Carried(tracked.interface.clone()));
+                }
                 Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),
-                Effect::Add(weight) => weights += i32::from(weight),
+                Effect::Add(weight) => weights += weight,
+            }
+        }
+        let mut waits = false;
+        for track in track::counting(&config.tracks, &self.shared_tracks) {
+            let finding = found.finding(track);
+            match track::of_finding(track, finding) {
+                Effect::Nothing => {}
+                Effect::Wait => waits = true,
+                Effect::Fault => faults.push(Fault::Tracker(Culprit { track: track.clone(), finding })),
+                Effect::Add(weight) => weights = weight.saturating_add(weights),
             }
         }
         let priority = match self.stood_down {
             Some(_) => Priority::MIN,
+            None if self.demoted && self.base.get() == OWNER => DEMOTED,
             None => priority::effective(self.base, weights),
         };
-        View { link: index, primary, priority, faults }
+        View { link: index, port, twin: self.find_twin(host, index), primary, priority, faults, waits }
     }
 
     fn find_primary(&self, host: &Host, link: Option<IfIndex>, ours: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
@@ -323,16 +415,17 @@ impl Router {
     pub fn encode(&self, priority: u8) -> SmallVec<[(IpAddr, Arc<[u8]>); 1]> {
         let Some(source) = self.machine.primary() else { return SmallVec::new() };
         let addresses: Vec<IpAddr> = self.config.addresses.iter().map(|address| address.address).collect();
-        let password = match &self.config.auth {
-            Some(Auth::Pass(password)) => Some(*password),
-            Some(Auth::Ah(_)) | None => None,
+        let claim = match &self.config.auth {
+            Some(Auth::Pass(password)) => Claim::Password(*password),
+            Some(Auth::Ah(_)) => Claim::Header,
+            None => Claim::Nothing,
         };
         let out = Outgoing {
             version: self.config.version,
             vrid: self.config.vrid.get(),
             priority,
             interval: self.config.advert_interval,
-            password,
+            claim,
             addresses: &addresses,
         };
         let frame = |to: IpAddr| (to, Arc::from(out.encode(admit::cover(&self.config, source, to))));

@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::group::tracked_row;
 use super::host::Host;
+use super::line::LineKind;
 use super::router::{Held, Router};
+use super::routes::{Line, Lines};
+use super::track;
 use crate::bus::rows::{
     AddressRow, Finding, InstanceRow, RouteRow, Row, RowKey, RuleRow, State, TrackerConfig, TrackerRow, TrackerRuns,
 };
-use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, Rule, TrackerKind, Trackers};
+use crate::conf::model::{Auth, InitialState, Instance, InstanceName, Preempt, Route, TrackerKind, Trackers};
 
 impl Engine {
     /// The value of a row now; `None` once it is gone. Reading a row allows its next [`Output::Counted`].
@@ -38,7 +41,7 @@ impl Engine {
                 Some(Row::Address(Box::new(address(held, router.index, *position, advertised, &self.host))))
             }
             RowKey::Tracker(kind, name) => {
-                let found = self.found.get(&(*kind, name.clone())).copied();
+                let found = self.found.get(*kind, name);
                 Some(Row::Tracker(Box::new(tracker(&self.trackers, *kind, name, found)?)))
             }
             RowKey::SyncGroup(name) => Some(Row::SyncGroup(Box::new(self.group_row(name)?))),
@@ -46,22 +49,18 @@ impl Engine {
                 Some(Row::SyncTrackedInterface(self.group_tracked_row(group, interface)?))
             }
             RowKey::Route { owner, position } => {
-                let (owner_index, routes) = match owner {
-                    None => (0, &self.static_routes),
-                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.routes))?,
-                };
-                let config = at(routes, *position)?;
-                Some(Row::Route(Box::new(route(config, owner_index, *position, &self.host))))
+                let (owner_index, lines) = self.lines_named(owner.as_ref())?;
+                let line = lines.at(LineKind::Route, *position)?;
+                Some(Row::Route(Box::new(route(line.route()?, owner_index, *position, line.installed, &self.host))))
             }
             RowKey::Rule { owner, position } => {
-                let (owner_index, rules) = match owner {
-                    None => (0, &self.static_rules),
-                    Some(name) => self.router_named(name).map(|router| (router.index, &router.config.rules))?,
-                };
-                let config: Rule = at(rules, *position)?.clone();
-                Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed: false })))
+                let (owner_index, lines) = self.lines_named(owner.as_ref())?;
+                let line = lines.at(LineKind::Rule, *position)?;
+                let (config, installed) = (line.rule()?.clone(), line.installed);
+                Some(Row::Rule(Box::new(RuleRow { owner_index, position: *position, config, installed })))
             }
-            RowKey::Group(_)
+            RowKey::Bfd(_)
+            | RowKey::Group(_)
             | RowKey::Service(_)
             | RowKey::Server(_)
             | RowKey::Ipvs
@@ -76,11 +75,18 @@ impl Engine {
         }
     }
 
+    fn lines_named(&self, owner: Option<&InstanceName>) -> Option<(u32, &Lines)> {
+        match owner {
+            None => Some((0, &self.static_lines)),
+            Some(name) => self.router_named(name).map(|router| (router.index, &router.routing)),
+        }
+    }
+
     /// Every row there is, for a full resync.
     pub fn keys(&self) -> Vec<RowKey> {
         let mut keys = vec![RowKey::Global, RowKey::Router];
         keys.extend((1..=self.statics.len() as u32).map(|position| RowKey::Address { owner: None, position }));
-        keys.extend(line_keys(None, &self.static_routes, &self.static_rules));
+        keys.extend(line_keys(None, &self.static_lines));
         for router in self.routers() {
             keys.extend(router_keys(router));
         }
@@ -91,9 +97,10 @@ impl Engine {
 
     /// Routes that name an interface: its number is in their rows.
     pub(super) fn routes_on(&self, interface: &str) -> Vec<RowKey> {
-        let routers = self.routers().map(|router| (Some(&router.config.name), &router.config.routes));
-        let all = std::iter::once((None, &self.static_routes)).chain(routers);
-        let keys = all.flat_map(|(owner, routes)| {
+        let routers = self.routers().map(|router| (Some(&router.config.name), &router.routing));
+        let all = std::iter::once((None, &self.static_lines)).chain(routers);
+        let keys = all.flat_map(|(owner, lines)| {
+            let routes = lines.routes.iter().filter_map(Line::route);
             let named = (1..).zip(routes).filter(|(_, route)| {
                 let hops = route.hops.iter().filter_map(|hop| hop.interface.as_deref());
                 route.interface.as_deref().into_iter().chain(hops).any(|name| name == interface)
@@ -116,7 +123,7 @@ pub(super) fn router_keys(router: &Router) -> Vec<RowKey> {
             .iter()
             .map(|tracked| RowKey::TrackedInterface { instance: name.clone(), interface: tracked.interface.clone() }),
     );
-    keys.extend(line_keys(Some(name), &router.config.routes, &router.config.rules));
+    keys.extend(line_keys(Some(name), &router.routing));
     keys
 }
 
@@ -125,7 +132,7 @@ fn tracker(
     trackers: &Trackers,
     kind: TrackerKind,
     name: &str,
-    found: Option<(Finding, TrackerRuns)>,
+    (finding, runs): (Finding, TrackerRuns),
 ) -> Option<TrackerRow> {
     fn named<T: Clone>(all: &[T], is: impl Fn(&T) -> bool) -> Option<(u32, T)> {
         (1..).zip(all).find(|(_, it)| is(it)).map(|(index, it)| (index, it.clone()))
@@ -148,17 +155,13 @@ fn tracker(
             (index, TrackerConfig::Bfd(it))
         }
     };
-    let (finding, runs) = found.unwrap_or((Finding::Unknown, TrackerRuns::default()));
     Some(TrackerRow { index, config, finding, runs })
 }
 
-fn line_keys<'a>(
-    owner: Option<&'a InstanceName>,
-    routes: &[Route],
-    rules: &[Rule],
-) -> impl Iterator<Item = RowKey> + use<'a> {
-    let routes = (1..=routes.len() as u32).map(move |position| RowKey::Route { owner: owner.cloned(), position });
-    let rules = (1..=rules.len() as u32).map(move |position| RowKey::Rule { owner: owner.cloned(), position });
+fn line_keys<'a>(owner: Option<&'a InstanceName>, lines: &Lines) -> impl Iterator<Item = RowKey> + use<'a> {
+    let (routes, rules) = (lines.routes.len() as u32, lines.rules.len() as u32);
+    let routes = (1..=routes).map(move |position| RowKey::Route { owner: owner.cloned(), position });
+    let rules = (1..=rules).map(move |position| RowKey::Rule { owner: owner.cloned(), position });
     routes.chain(rules)
 }
 
@@ -215,6 +218,7 @@ fn instance(router: &Router, host: &Host) -> InstanceRow {
         since: router.since,
         reason: router.reason,
         faults: router.faults.iter().map(ToString::to_string).collect(),
+        carried: track::carried(&router.config).into_iter().map(|name| (name.to_owned(), host.is_up(name))).collect(),
         counters: router.counters,
     }
 }
@@ -242,7 +246,7 @@ fn address(held: &Held, owner_index: u32, position: u32, advertised: bool, host:
     }
 }
 
-fn route(config: &Route, owner_index: u32, position: u32, host: &Host) -> RouteRow {
+fn route(config: &Route, owner_index: u32, position: u32, installed: bool, host: &Host) -> RouteRow {
     let index = |interface: &Option<String>| host.named(interface.as_deref()?).map(|link| link.index);
     RouteRow {
         owner_index,
@@ -250,6 +254,6 @@ fn route(config: &Route, owner_index: u32, position: u32, host: &Host) -> RouteR
         config: config.clone(),
         interface_index: index(&config.interface),
         hop_interfaces: config.hops.iter().map(|hop| index(&hop.interface)).collect(),
-        installed: false,
+        installed,
     }
 }

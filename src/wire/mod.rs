@@ -3,7 +3,9 @@
 //! No input panics, and nothing is allocated by a length that the bytes claim.
 
 pub mod agentx;
+pub mod ah;
 pub mod arp;
+pub mod bfd;
 pub mod checksum;
 pub mod dns;
 pub mod icmp;

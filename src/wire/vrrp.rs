@@ -177,6 +177,32 @@ impl<'a> Addresses<'a> {
     }
 }
 
+/// What version 2 says of its authentication (RFC 2338 section 5.3.6); version 3 says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Nothing,
+    Password([u8; AUTH_DATA]),
+    /// It is in an Authentication Header around the advert ([`super::ah`]).
+    Header,
+}
+
+impl Claim {
+    fn kind(self) -> u8 {
+        match self {
+            Claim::Nothing => 0,
+            Claim::Password(_) => 1,
+            Claim::Header => 2,
+        }
+    }
+
+    fn data(self) -> [u8; AUTH_DATA] {
+        match self {
+            Claim::Password(password) => password,
+            Claim::Nothing | Claim::Header => [0; AUTH_DATA],
+        }
+    }
+}
+
 /// What to send. At most 255 addresses are sent; the configuration moved others to the excluded ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
@@ -185,8 +211,7 @@ pub struct Outgoing<'a> {
     pub priority: u8,
     /// Rounded down to whole seconds (version 2) or centiseconds (version 3).
     pub interval: Duration,
-    /// Simple password of version 2.
-    pub password: Option<[u8; AUTH_DATA]>,
+    pub claim: Claim,
     pub addresses: &'a [IpAddr],
 }
 
@@ -197,7 +222,7 @@ impl Outgoing<'_> {
         let (first, word) = match self.version {
             Version::V2 => {
                 let seconds = u8::try_from(self.interval.as_secs()).unwrap_or(u8::MAX);
-                (0x21, [u8::from(self.password.is_some()), seconds])
+                (0x21, [self.claim.kind(), seconds])
             }
             Version::V3 => {
                 let centiseconds = u16::try_from(self.interval.as_millis() / 10).unwrap_or(u16::MAX);
@@ -214,7 +239,7 @@ impl Outgoing<'_> {
         }
         // RFC 2338 section 5.3.6.3: the checksum covers the authentication data too.
         if self.version == Version::V2 {
-            bytes.extend_from_slice(&self.password.unwrap_or_default());
+            bytes.extend_from_slice(&self.claim.data());
         }
         let checksum = start(cover, bytes.len()).unwrap_or_default().bytes(&bytes).finish();
         bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
@@ -236,7 +261,7 @@ mod tests {
             vrid: 51,
             priority: 100,
             interval: Duration::from_secs(1),
-            password: None,
+            claim: Claim::Nothing,
             addresses: &[address],
         }
         .encode(Cover::Message);
@@ -248,31 +273,35 @@ mod tests {
         assert_eq!(advert.rest, Rest::V2 { interval: 1, auth_type: 0, auth_data: [0; 8] });
     }
 
-    fn arbitrary() -> impl Strategy<Value = (Version, u8, u8, u16, Option<[u8; 8]>, Vec<IpAddr>, Family)> {
-        (any::<bool>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u16>(), any::<Option<[u8; 8]>>()).prop_flat_map(
-            |(v2, v6, vrid, priority, interval, password)| {
+    fn claim() -> impl Strategy<Value = Claim> {
+        prop_oneof![Just(Claim::Nothing), Just(Claim::Header), any::<[u8; 8]>().prop_map(Claim::Password)]
+    }
+
+    fn arbitrary() -> impl Strategy<Value = (Version, u8, u8, u16, Claim, Vec<IpAddr>, Family)> {
+        (any::<bool>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u16>(), claim()).prop_flat_map(
+            |(v2, v6, vrid, priority, interval, claim)| {
                 let family = if v6 { Family::V6 } else { Family::V4 };
                 let address = any::<[u8; 16]>().prop_map(move |octets| match family {
                     Family::V6 => IpAddr::from(octets),
                     Family::V4 => IpAddr::from([octets[0], octets[1], octets[2], octets[3]]),
                 });
                 let version = if v2 { Version::V2 } else { Version::V3 };
+                let claim = if v2 { claim } else { Claim::Nothing };
                 let interval = if v2 { interval & 0xff } else { interval & MAX_CENTISECONDS };
-                proptest::collection::vec(address, 0..255).prop_map(move |addresses| {
-                    (version, vrid, priority, interval, password.filter(|_| v2), addresses, family)
-                })
+                proptest::collection::vec(address, 0..255)
+                    .prop_map(move |addresses| (version, vrid, priority, interval, claim, addresses, family))
             },
         )
     }
 
     proptest! {
         #[test]
-        fn decoding_inverts_encoding((version, vrid, priority, interval, password, addresses, family) in arbitrary()) {
+        fn decoding_inverts_encoding((version, vrid, priority, interval, claim, addresses, family) in arbitrary()) {
             let duration = match version {
                 Version::V2 => Duration::from_secs(interval.into()),
                 Version::V3 => Duration::from_millis(u64::from(interval) * 10),
             };
-            let out = Outgoing { version, vrid, priority, interval: duration, password, addresses: &addresses };
+            let out = Outgoing { version, vrid, priority, interval: duration, claim, addresses: &addresses };
             let cover = match family {
                 Family::V4 => Cover::Message,
                 Family::V6 => Cover::Pseudo {
@@ -287,8 +316,8 @@ mod tests {
             prop_assert_eq!(advert.rest.interval(), duration);
             prop_assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), addresses.clone());
             if let Rest::V2 { auth_type, auth_data, .. } = advert.rest {
-                prop_assert_eq!(auth_type, u8::from(password.is_some()));
-                prop_assert_eq!(auth_data, password.unwrap_or_default());
+                prop_assert_eq!(auth_type, claim.kind());
+                prop_assert_eq!(auth_data, claim.data());
             }
             prop_assert_eq!(peek(&bytes).map(|peek| peek.vrid), Ok(vrid));
             for cut in 0..bytes.len() {
@@ -303,12 +332,12 @@ mod tests {
 
         #[test]
         fn one_flipped_bit_fails_the_checksum(
-            (version, vrid, priority, interval, password, addresses, _) in arbitrary(),
+            (version, vrid, priority, interval, claim, addresses, _) in arbitrary(),
             at in any::<proptest::sample::Index>(),
             bit in 0u8..8,
         ) {
             let interval = Duration::from_secs(u64::from(interval) / 100);
-            let out = Outgoing { version, vrid, priority, interval, password, addresses: &addresses };
+            let out = Outgoing { version, vrid, priority, interval, claim, addresses: &addresses };
             let mut bytes = out.encode(Cover::Message);
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;

@@ -563,6 +563,27 @@ fn script_security_refuses_what_others_could_have_written_when_root_runs_it() {
 }
 
 #[test]
+fn a_script_is_executed_without_links_in_its_directory_or_as_it_is_written_and_with_its_group_or_all_of_its_users() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().canonicalize().unwrap().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    std::fs::write(at("real/up"), "#!/bin/sh\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(at("real/up"), executable).unwrap();
+    let script = |global: &str| {
+        let notify = format!("notify_up {}", at("link/up"));
+        std::fs::write(at("k.conf"), format!("global_defs {{\n{global}\n}}\n{}", text("", &notify))).unwrap();
+        let loaded = conf::load(&at("k.conf"), &Options::default(), &conf::Disk, &TwoInterfaces);
+        let script = loaded.config.scripts.first().unwrap_or_else(|| panic!("{}", loaded.render())).clone();
+        (script.words, script.all_groups)
+    };
+    assert_eq!(script(""), (vec![at("real/up")], false));
+    assert_eq!(script("use_symlink_paths"), (vec![at("link/up")], false));
+    assert_eq!(script("use_symlink_paths off\nset_supplementary_groups"), (vec![at("real/up")], true));
+}
+
+#[test]
 fn every_method_and_tunnel_is_told_apart() {
     let of = |line: &str| {
         let loaded = read(&text("", &format!("lvs_method {line}")).replace("10 8080", "10"));
@@ -832,7 +853,7 @@ fn the_first_of_two_commands_counts() {
 fn settings_of_the_checks_process_are_read() {
     let loaded = read(
         "net_namespace_ipvs\nglobal_defs {\nlvs_flush\nlvs_flush_on_stop VS\nlvs_timeouts udp 5\n\
-         snmp_vs_stats_update_interval 2.5\nno_checker_emails\nchecker_log_all_failures\nlvs_netlink_cmd_rcv_bufs 1000\n\
+         snmp_vs_stats_update_interval 2.5\nno_checker_emails\nrs_init_notifies\nchecker_log_all_failures\nlvs_netlink_cmd_rcv_bufs 1000\n\
          lvs_netlink_monitor_rcv_bufs 2000\nchecker_priority -5\nchecker_rt_priority 30\nchecker_rlimit_rttime 1\n\
          checker_no_swap\nchecker_cpu_affinity 0 1\nsmtp_server 192.0.2.25 2525\nsmtp_helo_name lb.example\n}\n",
     );
@@ -851,6 +872,7 @@ fn settings_of_the_checks_process_are_read() {
         command_buffer: Some(1000),
         monitor_buffer: Some(2000),
         no_checker_mails: true,
+        init_notifies: true,
         realtime,
     };
     assert_eq!(global.lvs, lvs);

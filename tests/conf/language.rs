@@ -257,22 +257,32 @@ fn tracked_interfaces_carry_weight_and_direction() {
 
 #[test]
 fn notify_commands_are_kept_as_the_mib_shows_them() {
-    let loaded = load(&instance("    notify_master \"/usr/bin/x 'it is' don\\'t\" root\n    notify_deleted"));
+    let text = instance("    notify_master \"/usr/bin/x 'it is' don\\'t\" root\n    notify_deleted");
+    let memory = Memory::default().with("k.conf", text).with("/usr/bin/x", "").mode("/usr/bin/x", 0o755);
+    let loaded = conf::load("k.conf", &Options::default(), &memory, &TwoInterfaces);
     let notify = &loaded.config.instances[0].notify;
-    assert_eq!(notify.master.as_deref(), Some("'/usr/bin/x' 'it is' 'don'\\''t'"));
+    assert_eq!(notify.master.as_ref().map(|script| script.text.as_str()), Some("'/usr/bin/x' 'it is' 'don'\\''t'"));
     assert!(notify.deleted && notify.deleted_script.is_none());
+}
+
+#[test]
+fn interfaces_have_delays_and_up_is_at_once_unless_it_is_said() {
+    let loaded = load(&format!("{}interface_up_down_delays {{\n eth0 1.5 2\n eth1 3\n eth1 4\n}}\n", instance("")));
+    let delays = loaded.config.global.interface_delays.iter();
+    let delays: Vec<_> = delays.map(|it| (it.interface.as_str(), it.down_ns, it.up_ns)).collect();
+    assert_eq!(delays, [("eth0", 1_500_000_000, 2_000_000_000), ("eth1", 4_000_000_000, 0)]);
 }
 
 #[test]
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
     let loaded = load(&format!(
         "{}{}",
-        instance("    notify_stop /x\n    virtual_routes {\n10.0.0.0/8 dev eth0\n}"),
-        instance("    notify_stop /x").replace("VI_1", "B").replace("51", "52")
+        instance("    linkbeat_use_polling"),
+        instance("    linkbeat_use_polling").replace("VI_1", "B").replace("51", "52")
     ));
     let listed: Vec<_> =
         loaded.config.not_built.iter().map(|each| (each.directive.as_str(), each.location.line)).collect();
-    assert_eq!(listed, [("vrrp_instance/notify_stop", 4), ("vrrp_instance/virtual_routes", 5)]);
+    assert_eq!(listed, [("vrrp_instance/linkbeat_use_polling", 4)]);
 }
 
 #[test]
@@ -320,6 +330,135 @@ fn strict_mode_makes_the_state_follow_the_priority_and_drops_what_the_rfc_has_no
     assert!(instance.auth.is_none() && instance.lower_prio_no_advert && !instance.accept);
     assert_eq!(instance.garp.lower_prio_repeat, 0);
     assert_eq!(codes(&loaded), ["strict-state", "strict", "authentication"]);
+}
+
+#[test]
+fn a_header_for_authentication_goes_with_ipv4_and_version_2_and_starts_as_backup() {
+    use keepwatch::conf::model::{Auth, InitialState};
+    let ah = "authentication {\n auth_type AH\n auth_pass secret\n}";
+    let loaded = load(&instance(&format!("    state MASTER\n    priority 150\n    {ah}")));
+    let one = &loaded.config.instances[0];
+    assert_eq!((&one.auth, one.initial_state), (&Some(Auth::Ah(*b"secret\0\0")), InitialState::Backup));
+    assert_eq!(codes(&loaded), ["ah-master"]);
+    assert!(loaded.config.not_built.is_empty(), "{:?}", loaded.config.not_built);
+    let loaded = load(&instance(&format!("    version 3\n    {ah}")));
+    assert_eq!((&loaded.config.instances[0].auth, &codes(&loaded)[..]), (&None, &["authentication"][..]));
+}
+
+#[test]
+fn signed_adverts_are_asked_for_when_there_is_a_key_to_sign_with() {
+    let block = |lines: &str| format!("    auth_hmac {{\n{lines}\n    }}");
+    let key = "key 1 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    let asked = |text: &str| {
+        let loaded = load(&instance(text));
+        let instance = &loaded.config.instances[0];
+        assert_eq!(instance.auth, None);
+        (instance.hmac, codes(&loaded).join(" "))
+    };
+    let good = block(&format!("{key}\nactive_key 1"));
+    assert_eq!(asked(&good), (true, String::new()));
+    for lines in [key.to_owned(), "active_key 1".to_owned(), format!("{key}\nactive_key 2")] {
+        assert_eq!(asked(&block(&lines)), (false, "auth-hmac".to_owned()), "{lines}");
+    }
+    let both = format!("{good}\n    authentication {{\nauth_type PASS\nauth_pass x\n}}");
+    assert_eq!(asked(&both), (true, "authentication".to_owned()));
+}
+
+#[test]
+fn what_holds_for_every_instance_is_said_once_and_an_instance_may_say_otherwise() {
+    use keepwatch::conf::model::{Transport, Version};
+    let global = "global_defs {\n vrrp_mcast_group4 224.0.0.77\n vrrp_mcast_group6 ff02::77\n vrrp_version 3\n \
+                  vrrp_skip_check_adv_addr\n vrrp_lower_prio_no_advert\n vrrp_higher_prio_send_advert\n \
+                  vrrp_down_timer_adverts 5\n vrrp_owner_ignore_adverts\n vrrp_check_unicast_src\n v3_checksum_as_v2\n}\n";
+    let one = |lines: &str| {
+        let loaded = load(&format!("{global}{}", instance(lines)));
+        loaded.config.instances.into_iter().next().expect("one")
+    };
+    let plain = one("    priority 100");
+    assert_eq!(plain.transport, Transport::Multicast { group: "224.0.0.77".parse().unwrap() });
+    assert_eq!((plain.version, plain.down_timer_adverts), (Version::V3, 5));
+    assert!(plain.skip_check_adv_addr && plain.lower_prio_no_advert && plain.higher_prio_send_advert);
+    assert!(plain.v3_checksum_as_v2 && !plain.owner_ignore_adverts, "which is for owners");
+    assert!(one("    priority 255").owner_ignore_adverts);
+    let unicast = one("    unicast_peer {\n192.0.2.12\n}");
+    assert!(matches!(unicast.transport, Transport::Unicast { check_source: true, .. }));
+    let other = one(
+        "    version 2\n    mcast_dst_ip 224.0.0.78\n    skip_check_adv_addr off\n    lower_prio_no_advert off\n    \
+         higher_prio_send_advert off\n    down_timer_adverts 4\n    v3_checksum_as_v2 off",
+    );
+    assert_eq!(other.transport, Transport::Multicast { group: "224.0.0.78".parse().unwrap() });
+    assert_eq!((other.version, other.down_timer_adverts), (Version::V2, 4));
+    assert!(!other.skip_check_adv_addr && !other.lower_prio_no_advert && !other.higher_prio_send_advert);
+    assert!(!other.v3_checksum_as_v2);
+    let six = load(&format!("{global}{}", GOOD.replace("192.0.2.100/24", "fe80::1/64")));
+    assert_eq!(six.config.instances[0].transport, Transport::Multicast { group: "ff02::77".parse().unwrap() });
+    let strict = load(&format!("global_defs {{\n vrrp_strict\n}}\n{GOOD}")).config.instances[0].clone();
+    assert!(strict.strict && strict.lower_prio_no_advert && !strict.accept);
+    assert!(
+        !load(&format!("global_defs {{\n vrrp_strict\n}}\n{}", instance("    strict_mode off"))).config.instances[0]
+            .strict
+    );
+}
+
+#[test]
+fn announcements_follow_the_instance_or_else_the_global_settings() {
+    let garp = |global: &str, lines: &str| {
+        let loaded = load(&format!("global_defs {{\n{global}\n}}\n{}", instance(lines)));
+        loaded.config.instances.into_iter().next().expect("one").garp
+    };
+    let seconds = Duration::from_secs;
+    let plain = garp("", "    priority 100");
+    assert_eq!((plain.delay, plain.repeat, plain.refresh, plain.refresh_repeat), (seconds(5), 5, Duration::ZERO, 1));
+    assert_eq!(
+        (plain.interval, plain.gna_interval, plain.extra_interval),
+        (Duration::ZERO, Duration::ZERO, Duration::ZERO)
+    );
+    let all = "vrrp_garp_master_delay 7\nvrrp_garp_master_repeat 3\nvrrp_garp_master_refresh 60\n\
+               vrrp_garp_master_refresh_repeat 2\nvrrp_garp_lower_prio_delay 9\nvrrp_garp_lower_prio_repeat 4\n\
+               vrrp_garp_interval 0.01\nvrrp_gna_interval 0.02\nvrrp_garp_extra_if all 30";
+    let global = garp(all, "    priority 100");
+    assert_eq!((global.delay, global.repeat, global.refresh, global.refresh_repeat), (seconds(7), 3, seconds(60), 2));
+    assert_eq!((global.lower_prio_delay, global.lower_prio_repeat), (seconds(9), 4));
+    assert_eq!((global.interval, global.gna_interval), (Duration::from_millis(10), Duration::from_millis(20)));
+    assert_eq!((global.extra_interval, global.extra_all), (seconds(30), true));
+    let own = garp(
+        all,
+        "    garp_master_delay 1\n    garp_master_repeat 2\n    garp_master_refresh 3\n    garp_master_refresh_repeat 4\n    \
+         garp_lower_prio_delay 5\n    garp_lower_prio_repeat 6\n    garp_extra_if 7",
+    );
+    assert_eq!((own.delay, own.repeat, own.refresh, own.refresh_repeat), (seconds(1), 2, seconds(3), 4));
+    assert_eq!((own.lower_prio_delay, own.lower_prio_repeat), (seconds(5), 6));
+    assert_eq!((own.extra_interval, own.extra_all), (seconds(7), false));
+    let least = garp("vrrp_min_garp", "    priority 100");
+    assert_eq!((least.delay, least.repeat), (Duration::ZERO, 1));
+}
+
+#[test]
+fn a_relay_and_those_who_hear_of_it_are_read() {
+    let loaded = load(&format!(
+        "global_defs {{\n router_id lb1\n smtp_server 192.0.2.25 2525\n smtp_helo_name lb.example\n \
+         smtp_connect_timeout 12\n notification_email_from lb@example.net\n notification_email {{\n  a@example.net\n  \
+         b@example.net\n }}\n}}\n{GOOD}"
+    ));
+    let global = loaded.config.global;
+    assert_eq!((global.router_id.as_str(), global.mail.server), ("lb1", "192.0.2.25:2525".parse().ok()));
+    assert_eq!((global.mail.helo.as_deref(), global.mail.connect_timeout_s), (Some("lb.example"), 12));
+    assert_eq!(global.mail.from.as_deref(), Some("lb@example.net"));
+    assert_eq!(global.mail.to, ["a@example.net", "b@example.net"]);
+}
+
+#[test]
+fn an_interface_may_come_later_when_the_file_says_so_and_is_the_default_one_of_static_addresses() {
+    let later = GOOD.replace("eth0", "eth7");
+    assert!(!load(&later).can_start);
+    let loaded = load(&format!("global_defs {{\n dynamic_interfaces\n}}\n{later}"));
+    assert!(loaded.can_start, "{}", loaded.render());
+    assert_eq!(loaded.config.instances[0].interface.as_deref(), Some("eth7"));
+    let statics = |global: &str| {
+        let text = format!("global_defs {{\n{global}\n}}\nstatic_ipaddress {{\n 192.0.2.7/24\n}}\n{GOOD}");
+        load(&text).config.static_addresses[0].interface.clone()
+    };
+    assert_eq!((statics("").as_str(), statics("default_interface eth1").as_str()), ("eth0", "eth1"));
 }
 
 #[test]

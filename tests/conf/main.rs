@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not test functions to clippy")]
 
+mod bfd;
 mod check;
 mod differences;
 mod language;
 mod mutations;
+mod notify;
 mod rfc;
 mod routes;
 mod sync_groups;
 mod table;
 mod trackers;
+mod vmac;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -405,6 +405,7 @@ fn link(name: &str, index: u32) -> Link {
         multicast: true,
         mac: Some([2, 0, 0, 0, 5, index as u8]),
         mtu: 1500,
+        vrf: None,
     }
 }
 
@@ -448,7 +449,7 @@ fn walked(config: &Config) -> Vec<String> {
     lines
 }
 
-/// The four tables but for what is installed: the machines did not move here, and routes and rules are not installed yet.
+/// The four tables but for what is installed: the machines did not move here, and no kernel answered.
 fn is_compared(line: &str) -> bool {
     let of = |those: &[&str]| those.iter().any(|start| line.starts_with(start));
     of(&["6.1.", "7.1.", "8.1.", "11.1."]) && !of(&["6.1.10.", "7.1.14.", "8.1.7."])

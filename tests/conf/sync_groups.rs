@@ -2,9 +2,9 @@
 //! traps must be those of Keepalived.
 
 use keepwatch::bus::msg::{Command, Edge, Feed, Source};
-use keepwatch::bus::rows::State;
+use keepwatch::bus::rows::{Finding, State, TrackerRuns};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, InstanceName, Priority, Snmp, SyncGroup};
+use keepwatch::conf::model::{Config, InstanceName, Priority, Snmp, SyncGroup, TrackerKind};
 use keepwatch::mib::ROOT;
 use keepwatch::mib::table::Look;
 use keepwatch::mib::tree::Tree;
@@ -51,7 +51,7 @@ fn a_group_has_its_members_in_order_and_members_know_it() {
     let [group] = &loaded.config.sync_groups[..] else { panic!("{:?}", loaded.config.sync_groups) };
     assert_eq!((group.name.as_str(), members(group), group.smtp_alert), ("G", vec!["VI_2", "VI_1"], true));
     assert_eq!(bound(&loaded.config), [Some("G"), Some("G")]);
-    assert!(loaded.config.not_built.iter().all(|each| each.directive == "vrrp_sync_group/smtp_alert"));
+    assert_eq!(loaded.config.not_built, []);
 }
 
 #[test]
@@ -154,6 +154,7 @@ fn link(index: u32, up: bool) -> Link {
         multicast: true,
         mac: Some([2, 0, 0, 0, 3, index as u8]),
         mtu: 1500,
+        vrf: None,
     }
 }
 
@@ -179,7 +180,21 @@ impl Lab {
                 HostAddress { interface: 10 + number, address, prefix: 24, secondary: false, tentative: false };
             lab.says(Input::HostAddress(address));
         }
-        // What the trackers that nobody runs yet make of them: the higher one is ready first.
+        // Those without a weight are waited for.
+        for (kind, name) in config
+            .trackers
+            .names()
+            .filter(|(kind, name)| config.trackers.weight(*kind, name).is_some_and(|it| it.0 == 0))
+        {
+            let finding = match kind {
+                TrackerKind::Script | TrackerKind::Bfd => Finding::Good,
+                TrackerKind::File => Finding::Count { count: 0, good: true },
+                TrackerKind::Process => Finding::Count { count: 1, good: true },
+            };
+            let (name, runs) = (name.to_owned(), TrackerRuns::default());
+            lab.says(Input::Found { kind, name, finding, runs });
+        }
+        // What the trackers that nobody runs here make of them: the higher one is ready first.
         for (name, priority) in [("VI_B", 80), ("VI_D", 89)] {
             let (instance, priority) = (InstanceName::from(name), Priority::new(priority).unwrap());
             lab.says(Input::Command { request: 1, command: Command::SetPriority { instance, priority } });

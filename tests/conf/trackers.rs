@@ -3,7 +3,7 @@
 use keepwatch::bus::msg::{Feed, Source};
 use keepwatch::bus::rows::{Row, RowKey};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, ParameterMatch, Snmp, Track, TrackCommand, TrackerKind};
+use keepwatch::conf::model::{Config, FileInit, ParameterMatch, Snmp, Track, TrackCommand, TrackFile, TrackerKind};
 use keepwatch::mib::ROOT;
 use keepwatch::mib::table::Look;
 use keepwatch::mib::tree::Tree;
@@ -304,15 +304,35 @@ fn a_process_is_what_keepalived_makes_of_its_lines() {
         let it = process(lines);
         (it.path, it.parameters, it.parameter_match, it.full_command)
     };
-    let of = |path: &str, parameters: &str, way, full| (path.to_owned(), parameters.to_owned(), way, full);
-    assert_eq!(compared("process sleep"), of("sleep", "", ParameterMatch::None, false));
-    assert_eq!(compared("process sleep\nfull_command"), of("sleep", "", ParameterMatch::None, true));
-    assert_eq!(compared("process \"a b\" c \"d e\""), of("a b", "c d e", ParameterMatch::Exact, true));
-    assert_eq!(compared("process sleep\nparam_match"), of("sleep", "", ParameterMatch::Exact, true));
+    let of = |path: &str, parameters: &[&str], way, full| {
+        (path.to_owned(), parameters.iter().map(ToString::to_string).collect::<Vec<_>>(), way, full)
+    };
+    assert_eq!(compared("process sleep"), of("sleep", &[], ParameterMatch::None, false));
+    assert_eq!(compared("process sleep\nfull_command"), of("sleep", &[], ParameterMatch::None, true));
+    assert_eq!(compared("process \"a b\" c \"d e\""), of("a b", &["c", "d e"], ParameterMatch::Exact, true));
+    assert_eq!(compared("process sleep\nparam_match"), of("sleep", &[], ParameterMatch::Exact, true));
     assert_eq!(
         compared("process sleep a\nparam_match partial\nparam_match initial"),
-        of("sleep", "a", ParameterMatch::Initial, true)
+        of("sleep", &["a"], ParameterMatch::Initial, true)
     );
+}
+
+#[test]
+fn init_file_is_kept_with_the_files_that_vrrp_tracks_and_those_that_it_does_not() {
+    let init = |line: &str, tracked: &str| {
+        let config = config(&format!("track_file level {{\nfile /run/level\n{line}\n}}"), tracked);
+        let of = |files: Vec<TrackFile>| files.into_iter().map(|it| it.init).collect::<Vec<_>>();
+        (of(config.trackers.files), of(config.trackers.other_files))
+    };
+    let some = |value, overwrite| Some(FileInit { value, overwrite });
+    let tracked = |line| init(line, "track_file {\nlevel\n}").0;
+    assert_eq!(tracked(""), [None]);
+    assert_eq!(tracked("init_file"), [some(0, false)]);
+    assert_eq!(tracked("init_file 5"), [some(5, false)]);
+    assert_eq!(tracked("init_file -5 overwrite"), [some(-5, true)]);
+    assert_eq!(tracked("init_file overwrite"), [some(0, true)]);
+    assert_eq!(init("init_file 5", ""), (vec![], vec![some(5, false)]));
+    assert_eq!(init("", ""), (vec![], vec![]));
 }
 
 /// The recording's configuration, with everything on the host that it names.

@@ -5,13 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use keepwatch::bus::msg::Edge;
-use keepwatch::bus::rows::{Row, RowKey, State};
+use keepwatch::bus::rows::{Finding, Row, RowKey, State, TrackerRuns};
 use keepwatch::clock::{Instant, WallTime};
-use keepwatch::conf::model::{Config, InstanceName};
+use keepwatch::conf::model::{Config, Family, InstanceName, Route, Rule, TrackerKind};
 use keepwatch::vrrp::engine::{Engine, EngineOptions};
-use keepwatch::vrrp::io::{AddressChange, Datagram, HostAddress, Input, Link, Listen, Output, Send};
+use keepwatch::vrrp::io::{
+    AddressChange, Datagram, HostAddress, Input, KernelLine, KernelRoute, LineChange, LineNews, Link, Listen, Output,
+    Send,
+};
 
 use crate::random::Random;
+use crate::trackers::{self, Findings};
 
 pub const ETH0: u32 = 2;
 
@@ -40,6 +44,12 @@ pub struct Host {
     pub eth1: Option<u32>,
     interfaces_made: u32,
     pub addresses: BTreeSet<(u32, IpAddr)>,
+    /// Routes and rules, without the kernel's own.
+    pub lines: BTreeSet<LineNews>,
+    /// Those that a process had not got rid of when it died, and that are not in its successor's file; and those whose removal
+    /// by somebody else is nobody's business.
+    pub lost_lines: BTreeSet<LineNews>,
+    pub stolen_lines: BTreeSet<LineNews>,
     pub inbox: VecDeque<Packet>,
     pub stalled_until: Time,
     listening: BTreeSet<Listen>,
@@ -65,6 +75,10 @@ pub struct Host {
     pub trace: bool,
     /// What netlink has not delivered yet, in order.
     notes: VecDeque<(Time, Input<'static>)>,
+    /// What the engine was told of trackers.
+    pub found: Findings,
+    /// What it will be told first.
+    looks: Vec<(Time, TrackerKind, Finding)>,
 }
 
 impl Host {
@@ -79,6 +93,9 @@ impl Host {
             eth1: Some(ETH0 + 1),
             interfaces_made: ETH0 + 1,
             addresses: BTreeSet::new(),
+            lines: BTreeSet::new(),
+            lost_lines: BTreeSet::new(),
+            stolen_lines: BTreeSet::new(),
             inbox: VecDeque::new(),
             stalled_until: 0,
             listening: BTreeSet::new(),
@@ -95,6 +112,8 @@ impl Host {
             out: Vec::new(),
             trace: false,
             notes: VecDeque::new(),
+            found: Findings::new(),
+            looks: vec![],
         };
         host.addresses.insert((ETH0, host.own_v4()));
         host.addresses.insert((ETH0, host.own_v6()));
@@ -146,7 +165,8 @@ impl Host {
     pub fn wakes_at(&self) -> Option<Time> {
         let deadline = self.engine.as_ref()?.deadline().map(|at| self.true_time(at));
         let note = self.notes.front().map(|(at, _)| *at);
-        Some(deadline.into_iter().chain(note).min()?.max(self.stalled_until))
+        let look = self.looks.iter().map(|(at, ..)| *at).min();
+        Some(deadline.into_iter().chain(note).chain(look).min()?.max(self.stalled_until))
     }
 
     fn link(&self, index: u32) -> Link {
@@ -161,6 +181,7 @@ impl Host {
             multicast: true,
             mac: Some([2, 0, 0, 0, self.number as u8, index as u8]),
             mtu: 1500,
+            vrf: None,
         }
     }
 
@@ -183,6 +204,9 @@ impl Host {
         // The driver removes what a predecessor left of what is in the file, before the engine hears of the host.
         let ours = self.configured();
         self.addresses.retain(|(_, address)| !ours.contains(address));
+        let virtual_lines: BTreeSet<LineNews> =
+            self.config.instances.iter().flat_map(|it| self.resolved(&it.routes, &it.rules)).collect();
+        self.lines.retain(|line| !virtual_lines.contains(line));
         let wall = WallTime(1_800_000_000_000_000_000 + time);
         self.engine = Some(Engine::new(&self.config, EngineOptions { restarted: random.permille(500) }, now, wall));
         for index in [Some(ETH0), self.eth1].into_iter().flatten() {
@@ -195,6 +219,78 @@ impl Host {
             self.input(Input::HostAddress(self.host_address(address)), time, random, sent);
         }
         self.input(Input::Wake, time, random, sent);
+        // The runner comes up in its own time.
+        self.found.clear();
+        self.looks.clear();
+        for kind in trackers::KINDS {
+            let at = time + random.range(0, 2_000_000_000);
+            self.looks.push((at, kind, trackers::finding(kind, random)));
+        }
+    }
+
+    /// The runner tells what it has found; a runner that was started again knows nothing.
+    pub fn look(
+        &mut self,
+        kind: TrackerKind,
+        finding: Finding,
+        time: Time,
+        random: &mut Random,
+        sent: &mut Vec<Packet>,
+    ) {
+        if self.engine.is_none() {
+            return;
+        }
+        if finding != Finding::Unknown {
+            self.found.insert(kind, finding);
+        }
+        let name = trackers::NAME.to_owned();
+        self.input(Input::Found { kind, name, finding, runs: TrackerRuns::default() }, time, random, sent);
+    }
+
+    /// Everything that is tracked is well.
+    pub fn all_well(&mut self, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        self.looks.clear();
+        for kind in trackers::KINDS {
+            self.look(kind, trackers::well(kind), time, random, sent);
+        }
+    }
+
+    /// Priorities are what the base and the weights that hold make of them, and nobody serves who has a fault.
+    pub fn check_trackers(&self) {
+        let Some(engine) = &self.engine else { return };
+        let eth1 = self.eth1.is_some() && self.up[1];
+        let number = self.number;
+        let row = |name: &InstanceName| match engine.row(&RowKey::Instance(name.clone())) {
+            Some(Row::Instance(row)) => row,
+            other => panic!("host {number}: no row of {name}: {other:?}"),
+        };
+        for instance in &self.config.instances {
+            let name = &instance.name;
+            let group = self.config.sync_groups.iter().find(|group| group.members.contains(name));
+            let row = row(name);
+            let outcome = trackers::outcome(instance, group, &self.found, eth1);
+            let wanted = match row.stood_down {
+                Some(_) => 1,
+                None => (i64::from(row.base_priority.get()) + outcome.weights).clamp(1, 254),
+            };
+            assert_eq!(
+                i64::from(row.effective_priority.get()),
+                wanted,
+                "host {number}: priority of {name}: {outcome:?}"
+            );
+            let own = row.faults.iter().filter(|fault| !fault.contains("eth0") && !fault.contains("source")).count();
+            assert_eq!(own, outcome.faults, "host {number}: faults of {name}: {:?}", row.faults);
+            let down = matches!(row.state, State::Fault | State::Init);
+            assert!(row.faults.is_empty() || down, "host {number}: {name} is {:?}: {:?}", row.state, row.faults);
+            let mates = group.into_iter().flat_map(|group| &group.members);
+            for mate in mates.filter(|mate| engine.row(&RowKey::Instance((*mate).clone())).is_some()) {
+                let mate_has_faults = match engine.row(&RowKey::Instance(mate.clone())) {
+                    Some(Row::Instance(mate)) => !mate.faults.is_empty(),
+                    _ => false,
+                };
+                assert!(!mate_has_faults || down, "host {number}: {name} is {:?} beside {mate}", row.state);
+            }
+        }
     }
 
     pub fn crash(&mut self) {
@@ -202,6 +298,8 @@ impl Host {
         let ours = self.configured();
         let lost = self.addresses.iter().map(|(_, address)| *address).filter(|address| !ours.contains(address));
         self.lost.extend(lost);
+        let known = self.configured_lines();
+        self.lost_lines.extend(self.lines.iter().filter(|line| !known.contains(line)).cloned());
         for state in self.states.values_mut() {
             *state = State::Init;
         }
@@ -213,6 +311,9 @@ impl Host {
         let Some(index) = [Some(ETH0), self.eth1][number].filter(|_| !same) else { return };
         let v6: Vec<(u32, IpAddr)> =
             self.addresses.iter().filter(|(at, address)| *at == index && address.is_ipv6()).copied().collect();
+        if !up {
+            self.flush_lines(index, time, random, sent);
+        }
         let link_first = random.permille(500);
         if link_first {
             self.input(Input::Link(self.link(index)), time, random, sent);
@@ -238,6 +339,7 @@ impl Host {
             Some(index) => {
                 let gone: Vec<(u32, IpAddr)> = self.addresses.iter().filter(|(at, _)| *at == index).copied().collect();
                 let told = random.permille(500);
+                self.flush_lines(index, time, random, sent);
                 for place in gone {
                     self.addresses.remove(&place);
                     if told {
@@ -259,7 +361,84 @@ impl Host {
     pub fn steal(&mut self, address: (u32, IpAddr), time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
         if self.addresses.remove(&address) {
             self.excused.insert(address.1, time + 32_000_000_000);
+            self.flush_without_address(address.0);
             self.input(Input::HostAddressGone(self.host_address(address)), time, random, sent);
+        }
+    }
+
+    /// What a configuration asks for, as far as its interfaces exist.
+    fn resolved(&self, routes: &[Route], rules: &[Rule]) -> Vec<LineNews> {
+        let links: Vec<Link> = [Some(ETH0), self.eth1].into_iter().flatten().map(|index| self.link(index)).collect();
+        let named = |name: &str| links.iter().find(|link| link.name == name);
+        let routes = routes.iter().filter_map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+        let routes = routes.map(|route| KernelLine::Route(route).news());
+        routes.chain(rules.iter().map(|rule| KernelLine::Rule(Arc::new(rule.clone())).news())).collect()
+    }
+
+    fn configured_lines(&self) -> BTreeSet<LineNews> {
+        let own = self.config.instances.iter().flat_map(|it| self.resolved(&it.routes, &it.rules));
+        own.chain(self.resolved(&self.config.static_routes, &self.config.static_rules)).collect()
+    }
+
+    /// Every master's routes and rules are here, and those of the host, and no others.
+    pub fn check_lines(&self) {
+        if self.engine.is_none() {
+            return;
+        }
+        let masters = self.config.instances.iter().filter(|it| self.states.get(&it.name) == Some(&State::Master));
+        let statics = self.resolved(&self.config.static_routes, &self.config.static_rules);
+        let mut wanted: BTreeSet<LineNews> = masters.flat_map(|it| self.resolved(&it.routes, &it.rules)).collect();
+        wanted.extend(statics);
+        for line in &wanted {
+            let there = self.lines.contains(line) || self.stolen_lines.contains(line);
+            assert!(there, "host {}: {line:?} is missing", self.number);
+        }
+        for line in &self.lines {
+            let known = wanted.contains(line) || self.lost_lines.contains(line);
+            assert!(known, "host {}: {line:?} ought to have gone", self.number);
+        }
+    }
+
+    /// The kernel removes routes through an interface: those of IPv4 without a word.
+    fn flush_lines(&mut self, index: u32, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        for line in self.lines.clone() {
+            let LineNews::Route(route) = &line else { continue };
+            if !route.hops.iter().any(|(_, interface)| *interface == Some(index)) {
+                continue;
+            }
+            if route.family == Family::V4 {
+                self.lines.remove(&line);
+            } else {
+                self.lines.remove(&line);
+                self.input(Input::LineGone(line), time, random, sent);
+            }
+        }
+    }
+
+    /// An interface without an address of IPv4 has no routes of IPv4.
+    fn flush_without_address(&mut self, index: u32) {
+        if self.addresses.iter().any(|(at, address)| *at == index && address.is_ipv4()) {
+            return;
+        }
+        self.lines.retain(|line| match line {
+            LineNews::Route(route) => {
+                route.family == Family::V6 || !route.hops.iter().any(|(_, interface)| *interface == Some(index))
+            }
+            LineNews::Rule(_) => true,
+        });
+    }
+
+    /// Somebody removes a route or a rule behind the engine's back.
+    pub fn steal_line(&mut self, line: &LineNews, time: Time, random: &mut Random, sent: &mut Vec<Packet>) {
+        if self.lines.remove(line) {
+            let untracked_routes = || {
+                let all = self.config.instances.iter().flat_map(|it| &it.routes).chain(&self.config.static_routes);
+                all.filter(|route| route.no_track).cloned().collect::<Vec<_>>()
+            };
+            if self.resolved(&untracked_routes(), &[]).contains(line) {
+                self.stolen_lines.insert(line.clone());
+            }
+            self.input(Input::LineGone(line.clone()), time, random, sent);
         }
     }
 
@@ -269,6 +448,10 @@ impl Host {
             if let Some((_, note)) = self.notes.pop_front() {
                 self.input(note, time, random, sent);
             }
+        }
+        while let Some(at) = self.looks.iter().position(|(at, ..)| *at <= time) {
+            let (_, kind, finding) = self.looks.swap_remove(at);
+            self.look(kind, finding, time, random, sent);
         }
         while let Some(packet) = self.inbox.pop_front() {
             let group = packet.destination;
@@ -369,7 +552,7 @@ impl Host {
                 self.digest = self.digest.rotate_left(7) ^ fingerprint(&output);
             }
             match output {
-                Output::Send(Send { interface, source, destination, ttl, payload, due }) => {
+                Output::Send(Send { interface, source, destination, ttl, payload, due, whole: _ }) => {
                     assert!(due.is_none_or(|due| due <= self.local(time)), "an advert left before its time");
                     assert_eq!(interface, Some(ETH0));
                     if self.up[0] {
@@ -377,6 +560,7 @@ impl Host {
                     }
                 }
                 Output::Address(change) => self.kernel(change, time, random, &mut echoes),
+                Output::Line(change) => self.kernel_line(change, random, &mut echoes),
                 Output::Announce(announce) => {
                     let there = self.addresses.contains(&(announce.interface, announce.address));
                     let excused = self.excused.contains_key(&announce.address);
@@ -404,10 +588,11 @@ impl Host {
                     let before = self.group_states.insert(group.clone(), to);
                     assert_ne!(before, Some(to), "host {}: {group} is told twice", self.number);
                 }
-                Output::Edge(Edge::BadPacket { .. }) => {}
+                Output::Edge(Edge::BadPacket { .. } | Edge::Tracker { .. }) => {}
                 Output::Edge(Edge::Server { .. } | Edge::Quorum { .. }) => unreachable!("no edges of a vrrp engine"),
                 Output::Block(set) => self.blocked = set.into_iter().map(|block| block.address).collect(),
-                Output::Errand(_) => {}
+                Output::Errand(_) | Output::NewScripts => {}
+                Output::Vmacs(_) => unreachable!("nobody asked for a virtual MAC"),
                 Output::TakenOver { due } => assert!(due <= self.local(time)),
                 Output::Reply { .. } | Output::Log(_) => {}
             }
@@ -417,6 +602,50 @@ impl Host {
             let after = self.notes.back().map_or(time, |(at, _)| *at);
             let late = if random.permille(500) { random.range(0, 3_000_000) } else { 0 };
             self.notes.push_back((after.max(time + late), echo));
+        }
+    }
+
+    fn kernel_line(&mut self, change: LineChange, random: &mut Random, echoes: &mut Vec<Input<'static>>) {
+        let LineChange { key, line, install, afresh } = change;
+        let news = line.news();
+        let answer = |error| Input::LineAnswer { key: key.clone(), install, error, text: String::new() };
+        if random.permille(self.refusals) {
+            echoes.push(answer(Some(12)));
+            return;
+        }
+        if install && let KernelLine::Route(route) = &line {
+            let through: Vec<u32> = route.interface.iter().chain(route.hops.iter().flatten()).copied().collect();
+            for index in through {
+                let number = usize::from(index != ETH0);
+                if index != ETH0 && self.eth1 != Some(index) {
+                    echoes.push(answer(Some(19)));
+                    return;
+                }
+                if !self.up[number] {
+                    // ENETDOWN.
+                    echoes.push(answer(Some(100)));
+                    return;
+                }
+            }
+        }
+        let mut gone = None;
+        if !install && self.lines.remove(&news) {
+            gone = Some(Input::LineGone(news.clone()));
+        }
+        let error = match install {
+            true => {
+                self.stolen_lines.remove(&news);
+                (!self.lines.insert(news) && !afresh).then_some(17)
+            }
+            false => None,
+        };
+        // The answer and the notification come by two sockets.
+        if random.permille(500) {
+            echoes.extend(gone);
+            echoes.push(answer(error));
+        } else {
+            echoes.push(answer(error));
+            echoes.extend(gone);
         }
     }
 
@@ -440,6 +669,7 @@ impl Host {
             self.announced.remove(&place);
             Some(Input::HostAddress(self.host_address(place)))
         } else if !install && self.addresses.remove(&place) {
+            self.flush_without_address(interface);
             Some(Input::HostAddressGone(self.host_address(place)))
         } else {
             None

@@ -1,5 +1,6 @@
 //! Engines on a simulated link and kernel, from a seed: loss, duplication, delay, partitions one way and both, clock
-//! drift, interface flaps, refusals of the kernel, stalls, crashes, reloads, SETs and operators who let a router stand down.
+//! drift, interface flaps, trackers that flap, refusals of the kernel, stalls, crashes, reloads, SETs and operators who let a
+//! router stand down.
 //!
 //! Laws are checked at every step, and after healing each virtual router must have one master, the right one; and
 //! again when every router that stood down stands up.
@@ -8,6 +9,7 @@
 mod host;
 mod random;
 mod setup;
+mod trackers;
 mod world;
 
 use std::time::Duration;

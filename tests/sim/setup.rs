@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use keepwatch::conf::model::{
-    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, Notify,
-    OldUnicastChecksum, Preempt, Priority, SyncGroup, TrackedInterface, Transport, Version,
+    Address, AddressFlags, Config, Family, Garp, Global, InitialState, Instance, InstanceName, Location, NextHop,
+    Notify, OldUnicastChecksum, Preempt, Prefix, Priority, Route, Rule, RuleAction, SyncGroup, TrackedInterface,
+    Transport, Version,
 };
 
 use crate::random::Random;
+use crate::trackers;
 
 /// What all hosts agree on.
 pub fn template(number: u8, random: &mut Random) -> Instance {
@@ -32,6 +34,8 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         version,
         vrid: Priority::new(number + 1).expect("not zero"),
         interface: Some("eth0".into()),
+        vmacs: Default::default(),
+        vrf: None,
         initial_state: InitialState::Backup,
         priority: Priority::new(100).expect("not zero"),
         advert_interval: Duration::from_millis(interval),
@@ -42,14 +46,15 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         accept: true,
         strict: false,
         auth: None,
+        hmac: false,
         source: None,
         transport: Transport::Multicast { group },
         track_primary: true,
         track_source: false,
         tracked_interfaces: vec![],
         tracks: vec![],
-        routes: vec![],
-        rules: vec![],
+        routes: (0..random.range(0, 3) as u8).map(|at| route(number, at, random)).collect(),
+        rules: (0..random.range(0, 2)).map(|at| rule(u32::from(number) * 10 + at as u32)).collect(),
         garp: Garp {
             delay: Duration::from_secs(5),
             repeat: 5,
@@ -77,6 +82,25 @@ pub fn template(number: u8, random: &mut Random) -> Instance {
         lvs_sync_interface: None,
         smtp_alert: false,
     }
+}
+
+fn route(number: u8, at: u8, random: &mut Random) -> Route {
+    if random.permille(300) {
+        let address = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, u16::from(number), u16::from(at), 0, 0, 0, 0));
+        let mut route = Route::to(Location::default(), Prefix { address, length: 64 });
+        let hop = |interface: &str| NextHop { interface: Some(interface.into()), ..NextHop::default() };
+        route.hops = vec![hop("eth0"), hop("eth1")];
+        return route;
+    }
+    let address = IpAddr::V4(Ipv4Addr::new(10, 99, number, at * 16));
+    let mut route = Route::to(Location::default(), Prefix { address, length: 28 });
+    route.interface = Some(if random.permille(700) { "eth0" } else { "eth1" }.into());
+    route.no_track = route.interface.as_deref() == Some("eth0") && random.permille(300);
+    route
+}
+
+fn rule(preference: u32) -> Rule {
+    Rule::new(Location::default(), Family::V4, RuleAction::Table(100), preference + 1)
 }
 
 fn virtual_address(family: Family, instance: u8, at: u8, interface: &str) -> Address {
@@ -130,7 +154,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             location: Location::default(),
             name: format!("G_{number}"),
             tracking_weight: random.permille(300),
-            tracks: vec![],
+            tracks: trackers::tracks(random),
             tracked_interfaces: if random.permille(200) { vec![tracked] } else { vec![] },
             notify: Notify::default(),
             smtp_alert: false,
@@ -145,6 +169,7 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
             }
             if !group.tracking_weight {
                 instance.tracked_interfaces.iter_mut().for_each(|tracked| tracked.weight = 0);
+                instance.tracks.retain(|track| track.weight == 0);
             }
         }
         config.sync_groups.push(group);
@@ -153,11 +178,13 @@ fn bind(config: &mut Config, groups: &[Vec<InstanceName>], random: &mut Random) 
 
 /// One host's configuration.
 pub fn configure(templates: &[Instance], groups: &[Vec<InstanceName>], random: &mut Random) -> Config {
-    let mut config = Config { instances: templates.to_vec(), ..Config::default() };
+    let mut config = Config { instances: templates.to_vec(), trackers: trackers::trackers(), ..Config::default() };
     config.global = Global { startup_delay_ns: random.pick(&[0, 0, 500_000_000]), ..Global::default() };
     for instance in &mut config.instances {
         personal(instance, random);
     }
+    config.static_routes = vec![Route { no_track: false, ..route(200, 0, random) }];
+    config.static_rules = vec![rule(5000)];
     bind(&mut config, groups, random);
     config
 }
@@ -186,6 +213,7 @@ fn personal(instance: &mut Instance, random: &mut Random) {
         0 => vec![TrackedInterface { interface: "eth1".into(), weight: random.pick(&[-60, 0, 40]), reverse: false }],
         _ => vec![],
     };
+    instance.tracks = trackers::tracks(random);
 }
 
 /// What an operator may edit on one host without breaking the agreement with the others.
@@ -208,8 +236,16 @@ fn edit(config: &mut Config, templates: &[Instance], random: &mut Random) -> boo
         return true;
     }
     let at = random.below(config.instances.len());
-    match random.below(6) {
+    match random.below(7) {
         0 => return true,
+        6 => {
+            let (number, at) = (config.instances[at].vrid.get(), at);
+            match config.instances[at].routes.pop() {
+                Some(_) => config.static_rules.clear(),
+                None => config.instances[at].routes.push(route(number, 9, random)),
+            }
+            config.static_routes = vec![Route { no_track: false, ..route(200, 1, random) }];
+        }
         1 => {
             let instance = &mut config.instances[at];
             if instance.excluded.pop().is_none() {

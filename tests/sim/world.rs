@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use keepwatch::bus::msg::Command;
-use keepwatch::bus::rows::{InstanceRow, Row, RowKey, State};
+use keepwatch::bus::rows::{Finding, InstanceRow, Row, RowKey, State};
 use keepwatch::conf::model::{Instance, InstanceName, Preempt, Priority};
 use keepwatch::vrrp::io::Input;
 
 use crate::host::{ETH0, Host, Packet, Time};
 use crate::random::Random;
 use crate::setup;
+use crate::trackers;
 
 const MS: Time = 1_000_000;
 const SECOND: Time = 1_000 * MS;
@@ -134,6 +135,7 @@ impl World {
             for number in [0, 1] {
                 self.hosts[host].set_up(number, true, self.time, &mut self.random, &mut sent);
             }
+            self.hosts[host].all_well(self.time, &mut self.random, &mut sent);
             self.send(host, &mut sent);
             self.plan(host);
         }
@@ -226,6 +228,7 @@ impl World {
         self.plan(host);
         self.check_addresses(host);
         self.hosts[host].check_groups();
+        self.hosts[host].check_trackers();
         self.check_rivals();
     }
 
@@ -281,7 +284,7 @@ impl World {
         let count = self.hosts.len();
         let host = self.random.below(count);
         let other = self.random.below(count);
-        match self.random.below(19) {
+        match self.random.below(24) {
             0 | 1 => self.heard[host][other] = !self.heard[host][other],
             2 => {
                 let sides: Vec<bool> = (0..count).map(|_| self.random.permille(500)).collect();
@@ -350,6 +353,14 @@ impl World {
                     self.with(host, |host, time, random, sent| host.steal(address, time, random, sent));
                 }
             }
+            21 => {
+                let lines: Vec<_> = self.hosts[host].lines.iter().cloned().collect();
+                if !lines.is_empty() {
+                    let line = lines[self.random.below(lines.len())].clone();
+                    self.with(host, |host, time, random, sent| host.steal_line(&line, time, random, sent));
+                }
+            }
+            22 => self.with(host, |host, time, random, sent| host.input(Input::LinesUncertain, time, random, sent)),
             17 => {
                 let again = self.random.permille(500);
                 self.with(host, |host, time, random, sent| {
@@ -359,6 +370,12 @@ impl World {
                         host.replug(time, random, sent);
                     }
                 });
+            }
+            18..=20 => {
+                let kind = self.random.pick(&trackers::KINDS);
+                let again = self.random.permille(100);
+                let finding = if again { Finding::Unknown } else { trackers::finding(kind, &mut self.random) };
+                self.with(host, |host, time, random, sent| host.look(kind, finding, time, random, sent));
             }
             _ => self.loss = self.random.pick(&[0, 10, 100, 300]),
         }
@@ -451,6 +468,7 @@ impl World {
         for host in 0..self.hosts.len() {
             self.hosts[host].excused.clear();
             self.check_addresses(host);
+            self.hosts[host].check_lines();
             let silent = self.hosts[host].unannounced();
             assert!(silent.is_empty(), "host {host} never announced {silent:?}");
         }

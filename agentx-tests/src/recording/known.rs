@@ -3,7 +3,7 @@
 use super::sets::Rewrite;
 use super::stage::{Link, Scenario};
 use super::traps::Fewer;
-use super::{At, Difference, NotYet, Recording, Right};
+use super::{Difference, NotYet, Recording, Right};
 
 pub(super) const fn is(object: &'static str, value: &'static str, why: &'static str) -> Difference {
     Difference { object, right: Right::Is(value), why }
@@ -15,22 +15,6 @@ pub(super) const fn instead(object: &'static str, of: &'static str, is: &'static
 
 pub(super) const fn absent(object: &'static str, why: &'static str) -> Difference {
     Difference { object, right: Right::Absent, why }
-}
-
-const fn object(prefix: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Object(prefix), why }
-}
-
-const fn event(title: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Event(title), why }
-}
-
-const fn stream(title: &'static str, stream: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Stream(title, stream), why }
-}
-
-const fn request(begin: &'static str, why: &'static str) -> NotYet {
-    NotYet { at: At::Request(begin), why }
 }
 
 /// 01-seed-vrrp: `eth0` is 10 and `eth1` is 11.
@@ -262,25 +246,7 @@ const SYNC_TRACKING_REWRITES: &[Rewrite] = &[
         why: B4,
     },
 ];
-const SYNC_TRACKING_NOT_YET: &[NotYet] = &[
-    object(".2.3.1.8.1", TRACKERS_RUN),
-    object(".2.3.1.8.2", TRACKERS_RUN),
-    object(".2.3.1.8.4", TRACKERS_RUN),
-    object(".2.3.1.8.5", TRACKERS_RUN),
-    object(".2.9.1.6", TRACKERS_RUN),
-    object(".2.13.1.4.1", TRACKERS_RUN),
-    object(".2.18.1.3.1", "BFD is not built yet"),
-    request("--- priorities before", TRACKERS_RUN),
-    request("--- effective", TRACKERS_RUN),
-    event("chk_fatal fails: the whole group G_ONE goes to FAULT", TRACKERS_RUN),
-    event("chk_fatal passes again", TRACKERS_RUN),
-    stream("start", "G_ONE", "with scripts to wait for, the instances leave init one by one and the group after them"),
-    stream("start", "G_TWO", VI_D_LAST),
-    stream("eth2 back", "G_TWO", VI_D_LAST),
-];
-
-const VI_D_LAST: &str = "with the weight of its process VI_D has the lowest priority and is the last to be ready";
-const TRACKERS_RUN: &str = "scripts and files are not run and read yet, and give no weight";
+const SYNC_TRACKING_NOT_YET: &[NotYet] = &[];
 
 /// 04-routes-rules.
 pub static ROUTES_RULES: Scenario = Scenario {
@@ -297,7 +263,7 @@ pub static ROUTES_RULES: Scenario = Scenario {
     sets_script: recorded!("04-routes-rules", "sets.sh"),
     rewrites: ROUTES_RULES_REWRITES,
     traps: recorded!("04-routes-rules", "traps.txt"),
-    fewer: &[],
+    fewer: ROUTES_RULES_FEWER,
     streams: &[("\"VI_R1\"", "VI_R1"), ("\"VI_R2\"", "VI_R2"), ("\"VI_R3\"", "VI_R3")],
     sysor: recorded!("04-routes-rules", "sysor.txt"),
     not_yet: ROUTES_RULES_NOT_YET,
@@ -345,16 +311,13 @@ const ROUTES_RULES_DIFFERENCES: &[Difference] = &[
     is(".2.11.1.13.3.5.2", "Hex-STRING: 0A 01 01 03", B11),
 ];
 const ROUTES_RULES_REWRITES: &[Rewrite] = &[];
-const ROUTES_RULES_NOT_YET: &[NotYet] = &[
-    object(".2.8.1.7", RULES_IN_KERNEL),
-    request("--- rule status", RULES_IN_KERNEL),
-    event("eth1 loses its carrier: VI_R2 and VI_R3 to FAULT", ROUTES_IN_KERNEL),
-    event("eth1 back", ROUTES_IN_KERNEL),
-    event("a virtual route of VI_R1 (192.168.111.0/24, tracked) is deleted behind its back", ROUTES_IN_KERNEL),
-];
-
-const RULES_IN_KERNEL: &str = "rules are not put into the kernel yet";
-const ROUTES_IN_KERNEL: &str = "routes are not put into the kernel yet, so that VI_R1 does not depend on them and eth1";
+const ROUTES_RULES_FEWER: &[Fewer] = &[Fewer {
+    event: "a virtual route of VI_R1 (192.168.111.0/24, tracked) is deleted behind its back",
+    of: "\"VI_R1\"",
+    kept: 0,
+    why: "the route is put back at once, and the router stays MASTER",
+}];
+const ROUTES_RULES_NOT_YET: &[NotYet] = &[];
 
 /// 05-vmac-unicast.
 pub static VMAC_UNICAST: Scenario = Scenario {
@@ -400,7 +363,7 @@ pub static VMAC_UNICAST: Scenario = Scenario {
         (".12.35.1 ", "V3_NOACCEPT"),
     ],
     sysor: recorded!("05-vmac-unicast", "sysor.txt"),
-    not_yet: VMAC_UNICAST_NOT_YET,
+    not_yet: &[],
 };
 
 const VMAC_UNICAST_DIFFERENCES: &[Difference] = &[
@@ -480,15 +443,6 @@ const VMAC_UNICAST_REWRITES: &[Rewrite] = &[
         why: "a SET of 255 is in force when it is answered",
     },
 ];
-const VMAC_UNICAST_NOT_YET: &[NotYet] = &[
-    object(".2.3.1.10.1", VMACS),
-    object(".2.3.1.10.2", VMACS),
-    object(".2.6.1.8.1", VMACS),
-    object(".2.6.1.8.2", VMACS),
-];
-
-const VMACS: &str = "VMACs are not built yet: the instance is on its interface";
-
 /// 07-v3-rfc6527.
 pub static V3_RFC6527: Scenario = Scenario {
     configuration: recorded!("07-v3-rfc6527", "keepalived.conf"),
@@ -602,32 +556,19 @@ pub static V2_RFC2787: Scenario = Scenario {
 };
 
 const V2_RFC2787_DIFFERENCES: &[Difference] = &[
-    is(".1.3.6.1.2.1.68.1.3.1.3.11.62", "INTEGER: 1", AH),
-    is(".1.3.6.1.2.1.68.2.4.1.1.11.62", "Counter32: 0", AH),
     is(".1.3.6.1.2.1.68.1.3.1.2.10.60", "Hex-STRING: 00 00 5E 00 01 3C", B28),
     is(".1.3.6.1.2.1.68.1.3.1.2.10.61", "Hex-STRING: 00 00 5E 00 01 3D", B28),
     is(".1.3.6.1.2.1.68.1.3.1.2.11.62", "Hex-STRING: 00 00 5E 00 01 3E", B28),
     is(".1.3.6.1.2.1.68.1.3.1.2.11.63", "Hex-STRING: 00 00 5E 00 01 3F", B28),
     is(".1.3.6.1.2.1.68.1.3.1.7.10.60", "IpAddress: 10.61.0.1", B27),
     is(".1.3.6.1.2.1.68.1.3.1.7.10.61", "IpAddress: 10.61.0.1", B27),
+    is(".1.3.6.1.2.1.68.1.3.1.7.11.62", "IpAddress: 10.62.0.1", B27),
 ];
 const V2_RFC2787_REWRITES: &[Rewrite] = &[
     Rewrite {
-        request: "",
-        from: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 1",
-        to: ".1.3.6.1.2.1.68.2.4.1.1.11.62 = Counter32: 0",
-        why: AH,
-    },
-    Rewrite {
-        request: "",
-        from: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 3",
-        to: ".1.3.6.1.2.1.68.1.3.1.3.11.62 = INTEGER: 1",
-        why: AH,
-    },
-    Rewrite {
         request: "--- statistics",
         from: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 0",
-        to: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 1",
+        to: ".1.3.6.1.2.1.68.2.3.0 = Counter32: 2",
         why: B25,
     },
     Rewrite {
@@ -668,16 +609,19 @@ const V2_RFC2787_REWRITES: &[Rewrite] = &[
     },
     Rewrite {
         request: "--- operations",
+        from: ".1.3.6.1.2.1.68.1.3.1.7.11.62 = IpAddress: 0.0.0.0",
+        to: ".1.3.6.1.2.1.68.1.3.1.7.11.62 = IpAddress: 10.62.0.1",
+        why: B27,
+    },
+    Rewrite {
+        request: "--- operations",
         from: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.2",
         to: ".1.3.6.1.2.1.68.1.3.1.7.10.61 = IpAddress: 10.61.0.1",
         why: B27,
     },
 ];
-const V2_RFC2787_FEWER: &[Fewer] = &[
-    Fewer { event: "start", of: ".11.62 ", kept: 0, why: AH },
-    Fewer { event: "A_PASS: wrong password (authFailure), two packets", of: ".10.61 ", kept: 1, why: B10 },
-];
-const AH: &str = "authentication AH is not built: the instance stays in FAULT";
+const V2_RFC2787_FEWER: &[Fewer] =
+    &[Fewer { event: "A_PASS: wrong password (authFailure), two packets", of: ".10.61 ", kept: 1, why: B10 }];
 const V2_RFC2787_NOT_YET: &[NotYet] = &[];
 
 /// Of the requests after the reload.

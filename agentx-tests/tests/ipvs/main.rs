@@ -4,6 +4,7 @@
 mod balancer;
 mod drain;
 mod events;
+mod fifos;
 mod kernel;
 mod pools;
 mod refusals;

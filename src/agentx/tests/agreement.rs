@@ -238,6 +238,7 @@ impl World {
             multicast: true,
             mac: Some([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            vrf: None,
         };
         world.tell_vrrp(Input::Link(link));
         let address = HostAddress {

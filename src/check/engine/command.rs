@@ -17,7 +17,10 @@ impl Engine {
         let (server, set) = match command {
             Command::SetWeight { server, weight } => (server, Some(weight.min(WEIGHT_MAX))),
             Command::ResetWeight { server } => (server, None),
-            Command::SetPriority { .. } | Command::SetPreempt { .. } | Command::StandDown { .. } => {
+            Command::SetPriority { .. }
+            | Command::SetPreempt { .. }
+            | Command::StandDown { .. }
+            | Command::Announce { .. } => {
                 return out.push(Output::Reply { request, reply: Reply::Refused(Refusal::NoSuchInstance) });
             }
         };

@@ -1,5 +1,6 @@
 //! The engine against a model of the kernel's table: sentences, and a simulation.
 
+mod bfd;
 mod groups;
 mod pools;
 mod simulation;

@@ -3,8 +3,9 @@
 use super::world::*;
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::{IpvsRow, RowKey, State};
+use crate::bus::run::Fifo;
 use crate::check::engine::EngineOptions;
-use crate::check::io::{Input, Outcome};
+use crate::check::io::{Input, Outcome, Output};
 use crate::check::plan::errno;
 use crate::check::table::{Daemon, Op, ServiceId, Stats, SyncRole};
 use crate::clock::WallTime;
@@ -422,6 +423,22 @@ fn mail_tells_of_checkers_servers_and_quorum_as_configured() {
 }
 
 #[test]
+fn servers_that_are_up_from_the_start_are_told_with_rs_init_notifies() {
+    let notified = |it: RealServer| RealServer { notify_up: script(it.weight), ..it };
+    let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![alpha(misc(1, false))]))];
+    let vs = VirtualServer { quorum_up: script(3), ..service(1, servers) };
+    for (init_notifies, first) in [(true, vec![1, 3]), (false, vec![3])] {
+        let mut config = config(vec![vs.clone()]);
+        config.global.lvs.init_notifies = init_notifies;
+        let mut world = World::new(&config);
+        assert_eq!(world.scripts(), first);
+        world.forget();
+        world.end(2, 0, Outcome::Passed);
+        assert_eq!(world.scripts(), [2]);
+    }
+}
+
+#[test]
 fn at_stop_each_server_is_told_down_and_each_quorum_shut_down_and_omega_runs_the_notifiers() {
     let notified = |it: RealServer| RealServer { notify_down: script(it.weight), ..it };
     let servers = vec![notified(server(1, 1, vec![])), notified(server(2, 2, vec![]))];
@@ -436,6 +453,40 @@ fn at_stop_each_server_is_told_down_and_each_quorum_shut_down_and_omega_runs_the
     assert_eq!(world.scripts(), [1, 2, 3]);
     assert_eq!(world.ops, [Op::DeleteService(id(1)), Op::DeleteService(id(2))]);
     assert!(world.kernel.services.is_empty() && world.engine.is_finished());
+}
+
+/// Seen with Debian's Keepalived in the same situations.
+#[test]
+fn fifos_hear_of_servers_and_quorums_in_keepalived_s_words() {
+    let fifo = || Some(NotifyFifo { path: "/run/fifo".into(), owner: None, script: None });
+    let mark = |omega| {
+        let key = ServiceKey { kind: ServiceKind::Mark { mark: 5, family: Family::V4 }, protocol: None };
+        let only = RealServer { port: 0, ..server(3, 1, vec![tcp(3)]) };
+        VirtualServer { key, omega, ..service(2, vec![only]) }
+    };
+    let group = {
+        let key = ServiceKey { kind: ServiceKind::Group("GRP".into()), protocol: Some(Protocol::Udp) };
+        let only = server(4, 1, vec![alpha(tcp(4))]);
+        VirtualServer { key, ..service(3, vec![only]) }
+    };
+    let mut config = config(vec![service(1, pool(1)), mark(true), group]);
+    config.global.fifos = Fifos { both: fifo(), checks: fifo(), ..Fifos::default() };
+    let mut world = World::new(&config);
+    let told = |world: &mut World, fifo: Fifo| {
+        let text = |output: &Output| match output {
+            Output::Line { fifo: of, text } if *of == fifo => Some(text.clone()),
+            _ => None,
+        };
+        world.out.iter().filter_map(text).collect::<Vec<String>>()
+    };
+    world.pass(secs(1));
+    world.end(4, 0, Outcome::Passed);
+    let up = ["VS [10.0.0.1]:tcp:80 UP", "VS FWM 5 UP", "RS [10.1.0.4]:udp:80 [GRP]:0 UP", "VS [GRP]:0 UP"];
+    assert_eq!(told(&mut world, Fifo::Both), up);
+    assert_eq!(told(&mut world, Fifo::Checks), up);
+    world.forget();
+    world.say(Input::Shutdown { keep_table: false });
+    assert_eq!(told(&mut world, Fifo::Both), ["RS [10.1.0.3]:none:0 FWM 5 DOWN", "VS FWM 5 DOWN"], "omega");
 }
 
 fn daemons(instance: Option<&str>) -> Option<SyncDaemon> {

@@ -111,6 +111,10 @@ pub fn file(name: &str, weight: i32) -> Checker {
     checker(Check::File(FileCheck { path: format!("/run/{name}"), name: name.into(), weight, reverse: false }))
 }
 
+pub fn bfd(name: &str) -> Checker {
+    checker(Check::Bfd(name.into()))
+}
+
 pub fn http(last: u8, urls: usize, fast_recovery: bool) -> Checker {
     let url = |number| Url {
         path: format!("/{number}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Builder, set_some};
 use crate::conf::Options;
 use crate::conf::diag::Diagnostic;
-use crate::conf::model::{FlushOnStop, GarpGroup, Global, RealTime, ReceiveBuffers, Version};
+use crate::conf::model::{FlushOnStop, GarpGroup, Global, InterfaceDelays, RealTime, ReceiveBuffers, Version};
 use crate::conf::parse::Node;
 use crate::conf::values::{self, Value};
 
@@ -31,6 +31,9 @@ pub struct Defaults {
     pub smtp_alert: bool,
     /// Interface and instance of `lvs_sync_daemon`.
     pub sync_daemon: Option<(String, String)>,
+    /// `vmac_prefix` and `vmac_addr_prefix`: how made up names of interfaces begin.
+    pub vmac_prefix: Option<String>,
+    pub vmac_addr_prefix: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -75,9 +78,12 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], options: &Options) -> (G
         check_unicast_src: false,
         smtp_alert: false,
         sync_daemon: None,
+        vmac_prefix: None,
+        vmac_addr_prefix: None,
     };
     top_level(builder, nodes, &mut global);
     global.lvs = super::lvs::build(builder, nodes);
+    global.process = super::process::build(builder, nodes);
     global.snmp.socket = options.agent_socket.clone();
     let mut state = State { timeout: None, nftables: false, policy: None, multiplier: 3 };
     for node in nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children) {
@@ -140,8 +146,33 @@ fn top_level(builder: &mut Builder<'_>, nodes: &[Node], global: &mut Global) {
             "use_pid_dir" => global.use_pid_dir = true,
             "linkbeat_use_polling" => global.linkbeat_polling = true,
             "garp_group" => garp_group(builder, node, global),
+            "interface_up_down_delays" => interface_delays(builder, node, global),
             _ => {}
         }
+    }
+}
+
+fn interface_delays(builder: &Builder<'_>, node: &Node, global: &mut Global) {
+    for line in &node.entries {
+        let Some(word) = line.first().map(|value| &value.word) else { continue };
+        // What does not exist has been told, `held.rs`.
+        if builder.interface(&word.text).is_none() {
+            continue;
+        }
+        let delays: Vec<u64> = line
+            .values
+            .iter()
+            .filter_map(|value| match value.value {
+                Some(Value::Micros(micros)) => Some(micros * 1000),
+                _ => None,
+            })
+            .collect();
+        let Some(down_ns) = delays.first().copied() else { continue };
+        let up_ns = delays.get(1).copied().unwrap_or(0);
+        let interface = word.text.clone();
+        // As in Keepalived, a later line for the same interface counts.
+        global.interface_delays.retain(|known| known.interface != interface);
+        global.interface_delays.push(InterfaceDelays { interface, down_ns, up_ns });
     }
 }
 
@@ -288,6 +319,9 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
             set(&mut global.nftables_priority, priority);
         }
         "nftables_counters" => global.nftables_counters = true,
+        "disable_local_igmp" => global.disable_local_igmp = true,
+        "vmac_prefix" => once(builder, node, &mut defaults.vmac_prefix),
+        "vmac_addr_prefix" => once(builder, node, &mut defaults.vmac_addr_prefix),
         "vrrp_priority" | "vrrp_no_swap" | "vrrp_rt_priority" | "vrrp_rlimit_rttime" | "vrrp_cpu_affinity" => {
             realtime(node, node.name().trim_start_matches("vrrp_"), &mut global.realtime);
         }
@@ -295,6 +329,8 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
         "vrrp_delay_after_boot" => set(&mut global.delay_after_boot_ns, node.micros().map(|micros| micros * 1000)),
         "log_unknown_vrids" => global.log_unknown_vrids = true,
         "vrrp_netlink_cmd_rcv_bufs" => set_some(&mut global.netlink_command_buffer, number()),
+        "process_monitor_rcv_bufs" => set_some(&mut global.process_monitor_buffer, number()),
+        "process_monitor_rcv_bufs_force" => set(&mut global.process_monitor_buffer_force, node.switch()),
         "vrrp_netlink_monitor_rcv_bufs" => set_some(&mut global.netlink_monitor_buffer, number()),
         "vrrp_rx_bufs_multiplier" => set(&mut state.multiplier, number()),
         "vrrp_rx_bufs_policy" => match node.values.first().and_then(|value| value.value.as_ref()) {
@@ -366,6 +402,14 @@ pub fn version(node: &Node) -> Option<Version> {
 
 pub fn micros(value: u64) -> Duration {
     Duration::from_micros(value)
+}
+
+/// The first one counts.
+fn once(builder: &mut Builder<'_>, node: &Node, place: &mut Option<String>) {
+    match place {
+        None => *place = node.text().map(str::to_owned),
+        Some(_) => builder.already_set(node),
+    }
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use super::Builder;
 use super::global::Defaults;
-use super::instance::{notify, tracked_already};
+use super::instance::tracked_already;
+use super::{Builder, notify};
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::model::{Instance, InstanceName, Priority, SyncGroup, TrackedInterface};
 use crate::conf::parse::Node;
@@ -62,7 +62,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
             // Filled in by [`super::tracking`], which knows the trackers.
             tracks: vec![],
             tracked_interfaces: tracked,
-            notify: notify(builder, node),
+            notify: notify::read(builder, node),
             smtp_alert: node.child("smtp_alert").and_then(Node::switch).unwrap_or(defaults.smtp_alert),
         };
         if !group.members.is_empty() {

@@ -27,6 +27,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node]) -> Lvs {
             "snmp_rs_stats_update_interval" => set_some(&mut server, node.micros()),
             "lvs_netlink_cmd_rcv_bufs" => set_some(&mut lvs.command_buffer, number()),
             "lvs_netlink_monitor_rcv_bufs" => set_some(&mut lvs.monitor_buffer, number()),
+            "rs_init_notifies" => lvs.init_notifies = node.switch().unwrap_or(lvs.init_notifies),
             "no_checker_emails" => lvs.no_checker_mails = node.switch().unwrap_or(lvs.no_checker_mails),
             name => {
                 if let Some(what) = name.strip_prefix("checker_") {

@@ -4,14 +4,18 @@
 //! in [`held`]; what VRRP tracks besides interfaces is in [`tracking`].
 
 mod address;
+mod bfd;
 mod check;
 mod global;
 mod group;
 mod held;
 mod instance;
 mod lvs;
+mod notify;
+mod process;
 mod routing;
 mod scripts;
+mod track_group;
 mod trackers;
 mod tracking;
 
@@ -56,11 +60,12 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     let not_built = parse::not_built(nodes).into_iter();
     config.not_built =
         not_built.map(|(directive, span)| NotBuilt { directive, location: builder.location(span) }).collect();
-    instance::ah_is_not_built(&builder, nodes, &mut config);
     held::interfaces(&mut builder, nodes);
     routing::build(&mut builder, nodes, &mut config);
+    track_group::build(&mut builder, nodes, &mut config);
     let mut scripts = scripts::check(&mut builder, nodes);
     tracking::build(&mut builder, nodes, &mut scripts, &mut config);
+    notify::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
     tracking::references(&mut builder, nodes);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }

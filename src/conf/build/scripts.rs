@@ -19,6 +19,8 @@ pub struct Scripts {
     runs: HashMap<*const Node, Runs>,
     /// Those that something uses, in the order of their use.
     entries: Vec<ScriptEntry>,
+    /// `set_supplementary_groups`.
+    all_groups: bool,
 }
 
 struct Runnable {
@@ -38,6 +40,7 @@ impl Scripts {
             words: words.clone(),
             uid: identity.uid,
             gid: identity.gid,
+            all_groups: self.all_groups,
             location: builder.location(node.keyword.span),
         });
         let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
@@ -67,10 +70,14 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
     let security = global().find(|node| node.name() == "enable_script_security");
     let user = global().rfind(|node| node.name() == "script_user" && !node.values.is_empty());
     let default = default_identity(builder, user, security, &all);
+    let switch = |name: &str| global().filter(|node| node.name() == name).filter_map(Node::switch).next_back();
+    let as_written = switch("use_symlink_paths").unwrap_or(false);
+    let rules = Rules { security: security.is_some(), as_written };
+    let all_groups = switch("set_supplementary_groups").unwrap_or(false);
     let mut first = None;
     let mut running = HashMap::new();
     for script in &all {
-        let runs = script.check(builder, default, security.is_some());
+        let runs = script.check(builder, default, rules);
         // Keepalived does not come to the scripts of VRRP when an interface is missing.
         let reached = script.checker || !builder.interface_missing;
         if runs.is_some() && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
@@ -88,7 +95,16 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
                 .hint("add enable_script_security to global_defs: it refuses scripts that others could have written"),
         );
     }
-    Scripts { runs: running, entries: Vec::new() }
+    Scripts { runs: running, entries: Vec::new(), all_groups }
+}
+
+/// What holds for all scripts.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// `enable_script_security`.
+    security: bool,
+    /// `use_symlink_paths`: a program is executed by the path that is written.
+    as_written: bool,
 }
 
 /// One place where a command is configured.
@@ -167,7 +183,7 @@ fn default_identity(
     None
 }
 
-fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<Identity, Diagnostic> {
+pub fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<Identity, Diagnostic> {
     let unknown = |what: &str, word: &Word| {
         Diagnostic::error("no-user", word.span, format!("no {what} {} on this host", word.text))
     };
@@ -179,7 +195,7 @@ fn identity(builder: &Builder<'_>, user: &Word, group: Option<&Word>) -> Result<
 
 impl Configured<'_> {
     /// Reports what is wrong with the script; what would be run.
-    fn check(&self, builder: &mut Builder<'_>, default: Option<Identity>, security: bool) -> Option<Runs> {
+    fn check(&self, builder: &mut Builder<'_>, default: Option<Identity>, rules: Rules) -> Option<Runs> {
         let word = &self.node.values.first()?.word;
         let user = self.user.as_ref();
         if word.is_undefined() || user.is_some_and(|user| user.name.is_undefined()) {
@@ -217,7 +233,7 @@ impl Configured<'_> {
             }
             return None;
         };
-        match self.program(builder, word, written, identity, security) {
+        match self.program(builder, word, written, identity, rules) {
             Ok(path) => {
                 *words.first_mut()? = path;
                 Some(Runs::Command(Runnable { words, identity }))
@@ -236,7 +252,7 @@ impl Configured<'_> {
         word: &Word,
         written: &str,
         identity: Identity,
-        security: bool,
+        rules: Rules,
     ) -> Result<String, Diagnostic> {
         // Keepalived counts a missing or insecure vrrp_script, and only logs the rest.
         let class = if self.tracked.is_some() { Class::General } else { Class::Silent };
@@ -263,13 +279,13 @@ impl Configured<'_> {
         }
         let resolved = resolve_directory(builder, &path);
         let as_root = identity.uid == 0 || (mode & 0o4000 != 0 && stat.owner == 0);
-        if security && as_root {
+        if rules.security && as_root {
             let target = builder.files.canonicalize(&resolved).unwrap_or_else(|_| resolved.clone());
             if let Some(diagnostic) = insecure(builder, at, &target).or_else(|| insecure(builder, at, &resolved)) {
                 return Err(diagnostic.class(class));
             }
         }
-        Ok(resolved)
+        Ok(if rules.as_written { path } else { resolved })
     }
 }
 

@@ -3,18 +3,19 @@
 //! Of two blocks with one name the first counts, as in Keepalived, which says so only of sessions.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use super::Builder;
 use super::scripts::Scripts;
 use super::tracking::is_tracked;
 use crate::conf::diag::{Diagnostic, Span};
-use crate::conf::model::{ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers};
+use crate::conf::model::{
+    BfdSession, FileInit, ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers,
+};
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
 
 /// All that are defined and can work, of scripts those that some line tracks.
-pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -> Trackers {
+pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -> (Trackers, Vec<BfdSession>) {
     let mut trackers = Trackers::default();
     // The runner is to know nothing of scripts that it never runs.
     let scripts_used = blocks(builder, nodes, &["vrrp_script"]).into_iter().filter(|(name, _)| is_tracked(nodes, name));
@@ -28,11 +29,11 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -
         trackers.processes.extend(process(builder, name, node));
     }
     let sessions = blocks(builder, nodes, &["bfd_instance"]);
-    neighbours(builder, &sessions);
+    let built = super::bfd::build(builder, &sessions);
     for (name, node) in sessions {
         trackers.bfds.extend(bfd(builder, name, node));
     }
-    trackers
+    (trackers, built)
 }
 
 /// The first block of each name.
@@ -100,7 +101,14 @@ fn file(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackFile>
         path: path.to_owned(),
         weight,
         reverse,
+        init: node.child("init_file").map(init),
     })
+}
+
+/// The value of a line that was refused is 0, as in Keepalived.
+fn init(line: &Node) -> FileInit {
+    let value = line.int().and_then(|value| i32::try_from(value).ok()).unwrap_or(0);
+    FileInit { value, overwrite: line.word("overwrite").is_some() }
 }
 
 /// The path of a `track_file`, and the line with its weight.
@@ -118,7 +126,7 @@ fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackPr
         _ => None,
     });
     let path = words.next()?.to_owned();
-    let parameters = words.collect::<Vec<_>>().join(" ");
+    let parameters: Vec<String> = words.map(str::to_owned).collect();
     let parameter_match = parameter_match(node, &parameters);
     let (mut fork_delay_us, mut terminate_delay_us) = (0, 0);
     for child in &node.children {
@@ -146,7 +154,7 @@ fn process(builder: &mut Builder<'_>, name: &str, node: &Node) -> Option<TrackPr
     })
 }
 
-fn parameter_match(node: &Node, parameters: &str) -> ParameterMatch {
+fn parameter_match(node: &Node, parameters: &[String]) -> ParameterMatch {
     let lines = node.children("param_match");
     let mut said = lines.filter_map(|child| match (child.values.first(), child.text()) {
         (None, _) => Some(ParameterMatch::Exact),
@@ -191,35 +199,6 @@ fn bfd(builder: &Builder<'_>, name: &str, node: &Node) -> Option<TrackBfd> {
         weight,
         reverse,
     })
-}
-
-/// Tells of sessions that cannot come up.
-fn neighbours(builder: &mut Builder<'_>, sessions: &[(&str, &Node)]) {
-    let mut known: HashMap<IpAddr, Span> = HashMap::new();
-    for (name, node) in sessions {
-        let Some((line, address)) = node.child("neighbor_ip").and_then(|line| Some((line, line.ip()?))) else {
-            continue;
-        };
-        if let Some(first) = known.get(&address) {
-            builder.report(
-                Diagnostic::error(
-                    "duplicate-neighbor",
-                    line.span(),
-                    format!("{address} is another session's neighbour"),
-                )
-                .related(*first, "its first session")
-                .hint(format!("{name} stays down; track the other session")),
-            );
-        }
-        known.entry(address).or_insert(line.span());
-        let source = node.child("source_ip").and_then(|line| Some((line, line.ip()?)));
-        if let Some((line, source)) = source.filter(|(_, source)| source.is_ipv4() != address.is_ipv4()) {
-            let message = format!("source {source} is of another family than the neighbour {address}");
-            builder.report(
-                Diagnostic::error("source-family", line.span(), message).hint(format!("{name} stays down until then")),
-            );
-        }
-    }
 }
 
 /// A session with `checker` alone is of no use to VRRP.

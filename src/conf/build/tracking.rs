@@ -21,7 +21,8 @@ const LISTS: [(&str, TrackerKind); 4] = [
 
 /// Builds trackers, and what instances and sync groups track of them.
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, config: &mut Config) {
-    let mut trackers = trackers::build(builder, nodes, scripts);
+    let (mut trackers, sessions) = trackers::build(builder, nodes, scripts);
+    config.bfd = sessions;
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
     for group in &mut config.sync_groups {
         let owner = config.instances.iter().find(|it| it.priority == Priority::MAX && group.members.contains(&it.name));
@@ -44,12 +45,17 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     }
     let used = |kind: TrackerKind, name: &str| used.contains(&(kind, name.to_owned()));
     trackers.scripts.retain(|script| used(TrackerKind::Script, &script.name));
-    trackers.files.retain(|file| used(TrackerKind::File, &file.name));
+    // FILE_CHECK may read those, and whoever writes them expects them to be there.
+    let (tracked, others) =
+        std::mem::take(&mut trackers.files).into_iter().partition(|file| used(TrackerKind::File, &file.name));
+    trackers.files = tracked;
+    trackers.other_files = others;
+    trackers.other_files.retain(|file| file.init.is_some());
     config.trackers = trackers;
 }
 
 /// The first block of a name, which is the one that counts.
-fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
+pub fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Node> {
     nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 

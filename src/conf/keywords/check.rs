@@ -1,6 +1,6 @@
 //! Virtual servers and checkers.
 
-use super::Effect::{Built, NotBuilt, Nothing};
+use super::Effect::{Built, Nothing};
 use super::Kind::*;
 use super::Missing::{Fatal, Warn};
 use super::Repeat::{Many, Once};
@@ -162,5 +162,5 @@ pub static ROWS: &[Row] = &[
     row(&["virtual_server/real_server/FILE_CHECK"], "weight", &[], Words(&[one("weight", Int(-2147483647, 2147483647)), opt("reverse", Word(&["reverse", "noreverse"]))]), Warn, Once, Built, "track_file's", "Multiplier of the file value"),
     row(&["virtual_server/real_server/FILE_CHECK"], "dynamic", &[], Flag, Warn, Once, Nothing, "-", "In the man page only; not registered by the code"),
     row(&["virtual_server/real_server/BFD_CHECK"], "name", &[], Words(&[one("name", Name(31))]), Warn, Once, Built, "none (required)", "bfd_instance defined earlier"),
-    row(&["virtual_server/real_server/BFD_CHECK"], "alpha", &[], Words(&[opt("on", Bool)]), Warn, Once, NotBuilt, "real server's", "Start failed until up"),
+    row(&["virtual_server/real_server/BFD_CHECK"], "alpha", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "real server's", "Start failed until up"),
 ];

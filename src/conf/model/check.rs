@@ -206,6 +206,8 @@ pub struct ScriptEntry {
     pub words: Vec<String>,
     pub uid: u32,
     pub gid: u32,
+    /// `set_supplementary_groups`: it runs with every group of its user.
+    pub all_groups: bool,
     pub location: Location,
 }
 
@@ -235,7 +237,7 @@ pub enum Check {
     Udp(UdpCheck),
     Ping(Target),
     File(FileCheck),
-    /// Name of a `bfd_instance`. There is no BFD yet: such a checker never fails and the log says so.
+    /// Name of a `bfd_instance`, which the vrrp process tells of.
     Bfd(String),
 }
 
@@ -441,6 +443,8 @@ pub struct Lvs {
     pub monitor_buffer: Option<u32>,
     /// `no_checker_emails`: mail only when a real server joins or leaves.
     pub no_checker_mails: bool,
+    /// `rs_init_notifies`: `notify_up` runs for servers that are up from the start, too.
+    pub init_notifies: bool,
     /// Scheduling of the checks process.
     pub realtime: super::RealTime,
 }

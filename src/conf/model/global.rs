@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::Script;
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Global {
     /// `router_id`, or the host name: names this machine in mails, traps and the MIB.
@@ -20,6 +22,7 @@ pub struct Global {
     pub lvs_flush: bool,
     pub lvs_flush_on_stop: FlushOnStop,
     pub lvs: super::Lvs,
+    pub process: super::ProcessSettings,
     /// `checker_log_all_failures`: default of every checker.
     pub log_all_failures: bool,
     pub dynamic_interfaces: bool,
@@ -30,14 +33,56 @@ pub struct Global {
     pub log_unknown_vrids: bool,
     pub realtime: RealTime,
     pub garp_groups: Vec<GarpGroup>,
-    /// The nftables table that `no_accept` uses (`nftables NAME`; default `keepalived`) and its base chain priority.
+    /// `interface_up_down_delays`.
+    pub interface_delays: Vec<InterfaceDelays>,
+    /// The nftables table that `no_accept` and the filter for VMACs use (`nftables NAME`; default `keepalived`) and its base chain priority.
     pub nftables_table: String,
     pub nftables_priority: i32,
     pub nftables_counters: bool,
+    /// No IGMP reports for 224.0.0.0/24, by `net.ipv4.igmp_link_local_mcast_reports`.
+    pub disable_local_igmp: bool,
     /// `vrrp_rx_bufs_policy`/`vrrp_netlink_*_rcv_bufs` in bytes; `None` leaves the kernel's default.
     pub netlink_command_buffer: Option<u32>,
     pub netlink_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs` in bytes; `None` leaves the kernel's default.
+    pub process_monitor_buffer: Option<u32>,
+    /// `process_monitor_rcv_bufs_force`: beyond `net.core.rmem_max`, too.
+    pub process_monitor_buffer_force: bool,
     pub receive_buffers: ReceiveBuffers,
+    pub fifos: Fifos,
+    pub startup: Option<TimedScript>,
+    pub shutdown: Option<TimedScript>,
+}
+
+/// Where states are written as lines; all three differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Fifos {
+    /// `notify_fifo`: of VRRP and of checks.
+    pub both: Option<NotifyFifo>,
+    /// `vrrp_notify_fifo`.
+    pub vrrp: Option<NotifyFifo>,
+    /// `lvs_notify_fifo`.
+    pub checks: Option<NotifyFifo>,
+    /// `fifo_write_vrrp_states_on_reload`: the states of instances and groups are written again after a reload.
+    pub states_on_reload: bool,
+}
+
+/// One FIFO, and the script that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyFifo {
+    pub path: String,
+    /// Who owns it, user and group, if it has to be made; `None`: whoever runs the daemon.
+    pub owner: Option<(u32, u32)>,
+    /// Started with the path as its last argument.
+    pub script: Option<Script>,
+}
+
+/// `startup_script` or `shutdown_script`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedScript {
+    pub script: Script,
+    /// It is ended after this; 1 to 1000 s.
+    pub timeout_s: u32,
 }
 
 /// `vrrp_rx_bufs_policy` and `vrrp_rx_bufs_multiplier`: how VRRP sockets' receive buffers are sized.
@@ -118,6 +163,14 @@ pub struct GarpGroup {
     pub garp_interval_ns: Option<u64>,
     pub gna_interval_ns: Option<u64>,
     pub interfaces: Vec<String>,
+}
+
+/// How long an interface must be down, or up, before instances notice; nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InterfaceDelays {
+    pub interface: String,
+    pub down_ns: u64,
+    pub up_ns: u64,
 }
 
 /// The two address families, as far as VRRP tells them apart.

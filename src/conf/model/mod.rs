@@ -3,20 +3,26 @@
 //! The model travels from the load process to the others (serde), and two of them are compared at reload
 //! ([`super::diff`]). It knows nothing of words, lines or files, but for [`Location`]s that logs point at.
 
+mod bfd;
 mod check;
 mod global;
+mod process;
 mod route;
 mod settings;
 mod track;
+mod vmac;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
+pub use bfd::*;
 pub use check::*;
 pub use global::*;
+pub use process::*;
 pub use route::*;
 pub use settings::*;
 pub use track::*;
+pub use vmac::*;
 pub use vrrp::*;
 
 /// Everything that a `keepalived.conf` says, as far as keepwatch gives it an effect.
@@ -30,8 +36,12 @@ pub struct Config {
     /// In the order of the file; this order numbers the rows of the MIB.
     pub sync_groups: Vec<SyncGroup>,
     pub trackers: Trackers,
+    /// In the order of the file.
+    pub bfd: Vec<BfdSession>,
     pub static_routes: Vec<Route>,
     pub static_rules: Vec<Rule>,
+    /// In the order of the file.
+    pub track_groups: Vec<TrackGroup>,
     /// In the order of the file; this order numbers the rows of the MIB.
     pub groups: Vec<ServerGroup>,
     /// Those with a real server, in the order of the file; this order numbers the rows of the MIB.

@@ -1,4 +1,4 @@
-//! `virtual_routes`, `virtual_rules`, `static_routes` and `static_rules`. Not put into the kernel yet.
+//! `virtual_routes`, `virtual_rules`, `static_routes` and `static_rules`, and who follows static ones.
 //!
 //! Numbers are the kernel's (rtnetlink(7), `linux/rtnetlink.h`, `linux/fib_rules.h`): names were resolved when the file was read.
 
@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, Location};
+use super::{Family, InstanceName, Location};
 
 /// RTPROT_KEEPALIVED: what marks routes and rules as ours in the kernel.
 pub const PROTOCOL: u8 = 18;
@@ -15,7 +15,7 @@ pub const PROTOCOL: u8 = 18;
 pub const TABLE_MAIN: u32 = 254;
 
 /// A destination or a source: `address[/length]`, host bits as they were written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Prefix {
     pub address: IpAddr,
     pub length: u8,
@@ -223,6 +223,46 @@ impl Prefix {
         };
         Prefix { address, length: 0 }
     }
+
+    /// Without host bits.
+    pub fn masked(self) -> Prefix {
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                let hosts = u32::MAX.checked_shr(self.length.into()).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & !hosts))
+            }
+            IpAddr::V6(v6) => {
+                let hosts = u128::MAX.checked_shr(self.length.into()).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !hosts))
+            }
+        };
+        Prefix { address, ..self }
+    }
+}
+
+impl RuleAction {
+    /// FR_ACT_*.
+    pub fn number(self) -> u8 {
+        match self {
+            RuleAction::Table(_) | RuleAction::L3mdev => 1,
+            RuleAction::Goto(_) => 2,
+            RuleAction::Nop => 3,
+            RuleAction::Blackhole => 6,
+            RuleAction::Unreachable => 7,
+            RuleAction::Prohibit => 8,
+        }
+    }
+}
+
+/// `track_group`: instances that depend on static addresses, routes and rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrackGroup {
+    pub name: String,
+    pub members: Vec<InstanceName>,
+    /// Places from 1 of what names the group: in `static_ipaddress`, `static_routes`, `static_rules`.
+    pub addresses: Vec<u32>,
+    pub routes: Vec<u32>,
+    pub rules: Vec<u32>,
 }
 
 impl Route {

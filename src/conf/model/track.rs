@@ -30,6 +30,8 @@ pub struct Track {
 pub struct Trackers {
     pub scripts: Vec<TrackScript>,
     pub files: Vec<TrackFile>,
+    /// Files that VRRP does not track, and that have an `init_file` all the same. They have no rows.
+    pub other_files: Vec<TrackFile>,
     pub processes: Vec<TrackProcess>,
     pub bfds: Vec<TrackBfd>,
 }
@@ -55,14 +57,14 @@ impl Trackers {
     }
 }
 
-/// `vrrp_script`. Not run yet.
+/// `vrrp_script`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackScript {
     pub location: Location,
     pub name: String,
     pub command: TrackCommand,
     pub interval_us: u64,
-    /// Zero: none.
+    /// Zero: not configured, which is as long as `interval`.
     pub timeout_us: u64,
     pub weight: i32,
     pub reverse: bool,
@@ -99,7 +101,7 @@ impl TrackCommand {
     }
 }
 
-/// `vrrp_track_file` (`track_file`). Not read yet.
+/// `vrrp_track_file` (`track_file`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackFile {
     pub location: Location,
@@ -108,17 +110,26 @@ pub struct TrackFile {
     /// What the file's number is multiplied by.
     pub weight: i32,
     pub reverse: bool,
+    /// `init_file`.
+    pub init: Option<FileInit>,
 }
 
-/// `vrrp_track_process`. Not watched yet.
+/// `init_file`: what is written at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInit {
+    pub value: i32,
+    /// A file that is there already gets the value, too.
+    pub overwrite: bool,
+}
+
+/// `vrrp_track_process`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackProcess {
     pub location: Location,
     pub name: String,
     /// What is looked for: a name or a path.
     pub path: String,
-    /// Joined by blanks; empty without any.
-    pub parameters: String,
+    pub parameters: Vec<String>,
     pub parameter_match: ParameterMatch,
     /// The whole command line counts; parameters and `param_match` imply it.
     pub full_command: bool,
@@ -148,7 +159,7 @@ pub enum ParameterMatch {
     Initial,
 }
 
-/// What tracking needs to know of a `bfd_instance`; one that is for checkers only is none. There are no sessions yet.
+/// What tracking needs to know of a `bfd_instance`; one that is for checkers only is none. See [`BfdSession`](super::BfdSession).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackBfd {
     pub location: Location,

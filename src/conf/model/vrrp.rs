@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, Location};
+use super::{Family, Location, Script};
 
 /// Name of a `vrrp_instance`: the key under which every process speaks of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,6 +56,10 @@ pub struct Instance {
     pub vrid: Vrid,
     /// `None` only for unicast instances with a source address.
     pub interface: Option<String>,
+    /// `use_vmac`, `use_ipvlan` and what goes with them.
+    pub vmacs: super::Vmacs,
+    /// `vrf`: of a unicast instance that has no interface.
+    pub vrf: Option<String>,
     pub initial_state: InitialState,
     pub priority: Priority,
     /// `advert_int`: whole seconds for version 2, hundredths of a second for version 3.
@@ -72,6 +76,8 @@ pub struct Instance {
     pub strict: bool,
     /// VRRPv2 only.
     pub auth: Option<Auth>,
+    /// `auth_hmac` with a key to sign with: recognised, not built.
+    pub hmac: bool,
     /// `mcast_src_ip` or `unicast_src_ip`.
     pub source: Option<IpAddr>,
     pub transport: Transport,
@@ -112,6 +118,13 @@ pub struct Instance {
     pub smtp_alert: bool,
 }
 
+impl Instance {
+    /// The interface that Keepalived names in its MIB and dumps: the instance's own, where it has made one.
+    pub fn shown_interface(&self) -> Option<&str> {
+        self.vmacs.own.as_ref().map(|own| own.name.as_str()).or(self.interface.as_deref())
+    }
+}
+
 /// What a better router does when it hears a weaker master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preempt {
@@ -126,7 +139,7 @@ pub enum Preempt {
 pub enum Auth {
     /// `auth_type PASS`: eight bytes, zero-padded, in clear.
     Pass([u8; 8]),
-    /// `auth_type AH`: recognised, not built.
+    /// `auth_type AH`: key of the Authentication Header around each advert, likewise.
     Ah([u8; 8]),
 }
 
@@ -203,18 +216,22 @@ pub struct Garp {
     pub extra_all: bool,
 }
 
-/// Commands configured for transitions, as the MIB shows them (every word in single quotes). Not run yet.
+/// Who is told of an instance's or a sync group's states, besides the log and SNMP.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notify {
-    pub master: Option<String>,
-    pub backup: Option<String>,
-    pub fault: Option<String>,
-    pub stop: Option<String>,
-    pub any: Option<String>,
-    pub master_rx_lower_pri: Option<String>,
-    pub deleted_script: Option<String>,
+    pub master: Option<Script>,
+    pub backup: Option<Script>,
+    pub fault: Option<Script>,
+    pub stop: Option<Script>,
+    /// `notify`: of every state, with four arguments.
+    pub any: Option<Script>,
+    /// Instances only, like all below.
+    pub master_rx_lower_pri: Option<Script>,
+    pub deleted_script: Option<Script>,
     /// `notify_deleted` is present, with or without a script: a removed instance reports deleted, not fault.
     pub deleted: bool,
+    /// `notify_priority_changes`, or what the group or `vrrp_notify_priority_changes` say: FIFOs hear of them, too.
+    pub priority_changes: bool,
 }
 
 /// One address line of `virtual_ipaddress`, `virtual_ipaddress_excluded` or `static_ipaddress`.

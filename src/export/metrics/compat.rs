@@ -176,7 +176,7 @@ static MEHDY: &[Family] = &[
 
 fn mehdy_labels<'a>(router: &'a Router<'_>) -> [&'a str; 3] {
     let [name, vrid, _] = router.labels();
-    [name, router.row.config.interface.as_deref().unwrap_or_default(), vrid]
+    [name, router.row.config.shown_interface().unwrap_or_default(), vrid]
 }
 
 fn of_routers(view: &View<'_>, out: &mut Samples, value: fn(&Counters) -> u64) {

@@ -1,5 +1,6 @@
 //! One moment, prepared for families: names as labels show them, counters as they were added up, each thing once.
 
+use crate::bus::bfd::BfdRow;
 use crate::bus::msg::Source;
 use crate::bus::rows::{
     AddressRow, Counters, InstanceRow, ServerConfig, ServerRow, ServiceRow, State, SyncGroupRow, TrackedInterfaceRow,
@@ -93,8 +94,8 @@ impl<'a> View<'a> {
         self.look.snapshot.vrrp.processes.iter().map(|(_, row)| row)
     }
 
-    pub fn bfds(&self) -> impl Iterator<Item = &'a TrackerRow> + use<'a> {
-        self.look.snapshot.vrrp.bfds.iter().map(|(_, row)| row)
+    pub fn sessions(&self) -> impl Iterator<Item = &'a BfdRow> + use<'a> {
+        self.look.snapshot.vrrp.sessions.iter().map(|(_, row)| row)
     }
 
     /// Interfaces that are tracked and whether they are up; one that does not exist is down.

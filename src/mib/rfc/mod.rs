@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use super::table::Syntax;
 use super::value::one_or_two;
 use crate::bus::rows::{InstanceRow, State};
-use crate::conf::model::Family;
+use crate::conf::model::VmacKind;
 use crate::store::Snapshot;
 use crate::wire::value::Value;
 
@@ -26,13 +26,14 @@ pub(super) fn state(row: &InstanceRow) -> Value {
     })
 }
 
-/// What RFC 3768 and RFC 9568 section 7.3 call the virtual router MAC address. Keepalived shows the card's own.
+/// What RFC 3768 and RFC 9568 section 7.3 call the virtual router MAC address, or what `use_vmac` has in its place.
+/// Keepalived shows the card's own without `use_vmac`.
 pub(super) fn virtual_mac(row: &InstanceRow) -> Value {
-    let family = match row.config.family {
-        Family::V4 => 1,
-        Family::V6 => 2,
+    let mac = match row.config.vmacs.own.as_ref().map(|own| own.kind) {
+        Some(VmacKind::Macvlan { mac }) => mac,
+        Some(VmacKind::Ipvlan { .. }) | None => crate::conf::model::virtual_mac(row.config.family, row.config.vrid),
     };
-    Value::OctetString(vec![0x00, 0x00, 0x5e, 0x00, family, row.config.vrid.get()])
+    Value::OctetString(mac.to_vec())
 }
 
 /// Where the master's adverts come from: itself, or whom it heard last.

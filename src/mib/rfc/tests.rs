@@ -6,7 +6,7 @@ use super::*;
 use crate::bus::msg::Source;
 use crate::bus::rows::{Counters, MasterReason, ProtocolError, RouterCounters, Row, RowKey};
 use crate::clock::Instant;
-use crate::conf::model::{Preempt, Snmp, Version, Vrid};
+use crate::conf::model::{Family, Preempt, Snmp, Version, Vrid};
 use crate::mib::fixture;
 use crate::mib::table::{Look, Moment, SetError};
 use crate::mib::tree::Tree;

@@ -66,7 +66,7 @@ fn keepalived(edge: &Edge, global: &Global) -> Option<Trap> {
             let column = |id, value| variable(SYNC_GROUP_ENTRY, id, &[*index], value);
             (SYNC_GROUP_STATE_CHANGE, vec![column(2, Value::text(group)), column(3, Value::Integer(*to as i32))])
         }
-        Edge::BadPacket { .. } => return None,
+        Edge::BadPacket { .. } | Edge::Tracker { .. } => return None,
         Edge::Server { server, index: (service, row), up, servers_up, servers_total, .. } => {
             let column = |id, value| variable(SERVER_ENTRY, id, &[*service, *row], value);
             let mut varbinds = vec![

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::bus::msg::Source;
 use crate::bus::rows::{Row, RowKey};
-use crate::conf::model::{Transport, Version};
+use crate::conf::model::{Script, ScriptId, Transport, Version};
 use crate::mib::ROOT;
 use crate::mib::fixture::{self, expected_walk, line, seed};
 use crate::mib::table::Base;
@@ -242,7 +242,8 @@ fn optional_columns_appear_with_what_they_show() {
     config.advert_interval = std::time::Duration::from_millis(1250);
     config.sync_group = Some("G".to_owned());
     config.interface = None;
-    config.notify.deleted_script = Some("'/bin/x'".to_owned());
+    let (id, path) = (ScriptId(0), "/bin/x".to_owned());
+    config.notify.deleted_script = Some(Script { id, text: "'/bin/x'".to_owned(), path });
     config.transport = Transport::Unicast { peers: vec![], ttl: None, check_source: false, fault_without_peers: false };
     let row = Row::Instance(Box::new(fixture::instance_row(1, config)));
     let mut address = fixture::address_row(0, 1, "fe80::1".parse().unwrap(), 64, ("eth0", 10));

@@ -108,7 +108,7 @@ pub(super) static ROUTE: Table<RouteRow> = Table {
             14,
             "vrrpRouteStatus",
             STATUS,
-            "Whether the daemon has installed the route. Nothing does so yet: unset(2).",
+            "Whether the daemon has installed the route, and nobody has removed it since.",
             |row| Some(one_or_two(row.installed)),
         ),
         Column::shown(

@@ -54,7 +54,7 @@ pub(super) static RULE: Table<RuleRow> = Table {
             7,
             "vrrpRuleStatus",
             STATUS,
-            "Whether the daemon has installed the rule. Nothing does so yet: unset(2).",
+            "Whether the daemon has installed the rule, and nobody has removed it since.",
             |row| Some(one_or_two(row.installed)),
         ),
         Column::shown(8, "vrrpRuleInvert", Syntax::TRUTH_VALUE, "true(1) with `not`.", |row| {

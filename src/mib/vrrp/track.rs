@@ -105,7 +105,7 @@ pub static SCRIPT: Table<TrackerRow> = Table {
     name: "vrrpScriptTable",
     entry: &[2, 9, 1],
     index: &["vrrpScriptIndex"],
-    help: "Each `vrrp_script` that somebody tracks, numbered from 1 in the order of the file. They are not run yet.",
+    help: "Each `vrrp_script` that somebody tracks, numbered from 1 in the order of the file.",
     rows: |snapshot| &snapshot.vrrp.scripts,
     columns: &[
         Column::shown(2, "vrrpScriptName", Syntax::DISPLAY_STRING, "Name of the `vrrp_script`.", |row| {
@@ -171,8 +171,7 @@ pub static FILE: Table<TrackerRow> = Table {
     name: "vrrpFileTable",
     entry: &[2, 13, 1],
     index: &["vrrpFileIndex"],
-    help: "Each `track_file` that an instance or a sync group tracks, numbered from 1 in the order of the file. They are \
-           not read yet.",
+    help: "Each `track_file` that an instance or a sync group tracks, numbered from 1 in the order of the file.",
     rows: |snapshot| &snapshot.vrrp.files,
     columns: &[
         Column::shown(2, "vrrpFileName", Syntax::DISPLAY_STRING, "Name of the `track_file`.", |row| {
@@ -220,7 +219,7 @@ pub static PROCESS: Table<TrackerRow> = Table {
     name: "vrrpProcessTable",
     entry: &[2, 21, 1],
     index: &["vrrpProcessIndex"],
-    help: "Each `vrrp_track_process`, tracked or not, numbered from 1 in the order of the file. They are not watched yet.",
+    help: "Each `vrrp_track_process`, tracked or not, numbered from 1 in the order of the file.",
     rows: |snapshot| &snapshot.vrrp.processes,
     columns: &[
         Column::shown(2, "vrrpProcessName", Syntax::DISPLAY_STRING, "Name of the `vrrp_track_process`.", |row| {
@@ -234,7 +233,7 @@ pub static PROCESS: Table<TrackerRow> = Table {
             "vrrpProcessParams",
             Syntax::DISPLAY_STRING,
             "Its other words, joined by blanks; empty without any.",
-            |row| Some(Value::text(&process(row)?.parameters)),
+            |row| Some(Value::text(&process(row)?.parameters.join(" "))),
         ),
         Column::shown(
             5,

@@ -102,7 +102,7 @@ impl Engines {
     }
 
     /// Whether it is on its way there.
-    fn say(&self, source: Source, message: &ToEngine) -> bool {
+    pub(super) fn say(&self, source: Source, message: &ToEngine) -> bool {
         let Some(bus) = self.buses.get(&source) else { return false };
         match frame::encode(message) {
             Ok(bytes) => match bus.socket.send(&bytes, &[]) {
@@ -188,7 +188,10 @@ impl Bridge {
                     self.tell_session(Event::StoreAt(source, generation));
                     self.show_agent(source, generation);
                     self.control.shown(source, generation);
-                    edges.iter().for_each(|edge| self.notify(edge));
+                    for edge in &edges {
+                        self.notify(edge);
+                        self.tell_bus(edge);
+                    }
                     if !edges.is_empty() {
                         self.engines.say(source, &ToEngine::Seen(generation));
                     }

@@ -5,7 +5,9 @@
 //! stopped, slow or hostile meets a deadline or a bound here, and costs nothing elsewhere.
 
 mod agent;
+mod bus;
 mod direct;
+mod dump;
 mod engines;
 mod reload;
 mod report;
@@ -22,7 +24,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
+use self::bus::Bus;
 use self::direct::{Counted, Direct, Heard as Datagram};
+use self::dump::Dumps;
 use self::engines::Engines;
 use self::reload::Reloads;
 use self::respond::Agent;
@@ -30,13 +34,12 @@ use self::rrd::History;
 use self::runner::Runner;
 use self::web::Http;
 use super::control::{Ask, Control};
-use super::dumps;
-use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
 use super::link::{Link, sleep_until};
-use super::logging;
 use super::options::Options;
 use super::pulse::Heart;
 use super::role::{Role, exit};
+use super::{logging, naming};
 use crate::agentx::{Event, Session, Settings, Wanted};
 use crate::bus::msg::{ConfigGeneration, Source};
 use crate::clock::{self, Instant};
@@ -64,6 +67,7 @@ pub fn run() -> i32 {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Bridge), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_bridge");
     // The terminal's signals reach the whole group, and only the supervisor acts on them.
     let _signals = poll::Signals::new(&[libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
@@ -121,6 +125,10 @@ struct Bridge {
     /// Our own.
     heart: Heart,
     history: History,
+    dumps: Dumps,
+    bus: Bus,
+    /// As whom the daemon was started.
+    user: u32,
 }
 
 enum Woken {
@@ -133,6 +141,8 @@ enum Woken {
     Asked(Ask),
     Datagrams(Vec<Datagram>),
     Rrd,
+    BusReadable,
+    BusWritable,
     Counted(Result<Counted, tokio::task::JoinError>),
     Time,
 }
@@ -173,6 +183,9 @@ impl Bridge {
             daemon: Arc::default(),
             reloads: Reloads::default(),
             history: History::default(),
+            dumps: Dumps::default(),
+            bus: Bus::default(),
+            user,
             heart: Heart::new(started),
         };
         bridge.configure(&config);
@@ -202,6 +215,8 @@ impl Bridge {
                 Woken::Asked(ask) => self.asked(ask),
                 Woken::Datagrams(heard) => heard.into_iter().for_each(|socket| self.read_datagrams(socket)),
                 Woken::Rrd => self.serve_rrd(),
+                Woken::BusReadable => self.read_bus(),
+                Woken::BusWritable => self.flush_bus(),
                 Woken::Counted(counted) => {
                     self.counting = None;
                     self.engine_counted(counted);
@@ -218,6 +233,8 @@ impl Bridge {
             self.wake_direct(now);
             self.wake_agent(now);
             self.wake_rrd(now);
+            self.wake_dumps(now);
+            self.wake_bus(now);
             self.heart.beats(now, clock::wall(), logging::counts);
             self.wake_http(now);
             self.refuse_lost();
@@ -235,6 +252,7 @@ impl Bridge {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
         let ours = [stall, self.leaving, self.history.deadline(), self.http.deadline(), Some(self.heart.deadline())];
+        let ours = ours.into_iter().chain([self.dumps.deadline(), self.bus.deadline()]);
         snmp.into_iter().chain(ours).flatten().min()
     }
 
@@ -242,7 +260,7 @@ impl Bridge {
         let (link, engines, runner) = (self.link.as_ref(), &self.engines, &self.runner);
         let (connecting, counting) = (self.connecting.as_mut(), self.counting.as_mut());
         // Those who may have more to say than we can read take turns by lot: none of them keeps another from being heard.
-        let (control, direct, history) = (&mut self.control, &self.direct, &self.history);
+        let (control, direct, history, bus) = (&mut self.control, &self.direct, &self.history, &self.bus);
         let talkers = async {
             tokio::select! {
                 // Who stands behind one that is rarely ready has its turns as well.
@@ -253,6 +271,8 @@ impl Bridge {
                 ask = control.asked() => Woken::Asked(ask),
                 sockets = direct.readable() => Woken::Datagrams(sockets),
                 () = history.ready() => Woken::Rrd,
+                () = bus.readable() => Woken::BusReadable,
+                () = bus.writable() => Woken::BusWritable,
             }
         };
         tokio::select! {
@@ -275,6 +295,7 @@ impl Bridge {
         self.configure_direct(&config.settings.snmp);
         self.configure_http(&config.settings);
         self.configure_agent();
+        self.configure_bus(&config.global);
         self.history.configure(config.settings.rrd.as_ref(), clock::wall(), clock::now());
     }
 
@@ -322,7 +343,9 @@ impl Bridge {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
                 Ok(new) => {
+                    naming::apply(Some(Role::Bridge), &self.options.program, &new.global.process.names);
                     self.configure(&new);
+                    self.tell_bus_that("VrrpReloaded");
                     self.ready(config);
                 }
                 Err(_) => error!("reload refused: the new configuration cannot be read"),
@@ -351,17 +374,25 @@ impl Bridge {
                     self.connected(fd.ok_or_else(error));
                 }
             }
-            (ToChild::Signal(UserSignal::Stats | UserSignal::StatsClear), Some(file)) => self.dump_stats(file),
-            (ToChild::Signal(_), _) => {}
+            (ToChild::Dump { number, kind, config }, Some(file)) => self.want_dump(number, kind, config, file),
+            (ToChild::Dump { .. } | ToChild::Signal(_), _) => {}
             (ToChild::Daemon(daemon), _) => {
                 self.daemon = (*daemon).into();
                 self.reloads.told(&self.daemon);
             }
+            (ToChild::Bus { attempt, error }, fd) => self.bus_opened(attempt, opened(error, fd)),
             (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
             (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
             (ToChild::StreamReleased { endpoint }, _) => self.stream_released(&endpoint),
             (ToChild::Textfile { number, error }, fd) => self.textfile_opened(number, opened(error, fd)),
-            (ToChild::Start { .. } | ToChild::Peer(_) | ToChild::Reload { .. } | ToChild::Control, _) => {
+            (
+                ToChild::Start { .. }
+                | ToChild::Peer(_)
+                | ToChild::Reload { .. }
+                | ToChild::Control
+                | ToChild::Occasion(_),
+                _,
+            ) => {
                 error!("the supervisor said something at the wrong time");
             }
         }
@@ -373,6 +404,7 @@ impl Bridge {
             for _ in 0..LAST_TURNS {
                 Source::ALL.into_iter().for_each(|source| self.read_engine(source));
             }
+            self.tell_bus_that("VrrpStopped");
             let now = clock::now();
             self.leaving = Some(now + STOP_PATIENCE);
             let actions = self.session.stop(now);
@@ -416,15 +448,6 @@ impl Bridge {
             events: self.store.events(),
             traps: Arc::new(self.trap_counts(clock::now())),
             bases: self.store.bases(),
-        }
-    }
-
-    fn dump_stats(&mut self, file: OwnedFd) {
-        match dumps::write(file, &dumps::stats(&self.store.snapshot())) {
-            Ok(()) => {
-                let _ = self.channel.send(&ToSupervisor::Dumped, None);
-            }
-            Err(error) => error!("cannot write the counters: {error}"),
         }
     }
 }

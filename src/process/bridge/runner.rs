@@ -93,6 +93,7 @@ impl Runner {
             at: last.at,
             scripts: together(&self.before.scripts, &last.scripts),
             mails: together(&self.before.mails, &last.mails),
+            fifos: together(&self.before.fifos, &last.fifos),
             logged: Logged {
                 error: self.before.logged.error.saturating_add(last.logged.error),
                 warning: self.before.logged.warning.saturating_add(last.logged.warning),

@@ -442,7 +442,7 @@ async fn a_socket_that_is_open_stays_when_an_earlier_question_is_answered_with_a
 #[tokio::test]
 async fn a_supervisor_that_cannot_be_asked_for_a_socket_is_asked_again_later() {
     let mut lab = lab(both());
-    while lab.bridge.channel.send(&ToSupervisor::Dumped, None).is_ok() {}
+    while lab.bridge.channel.send(&ToSupervisor::Dumped { number: 0 }, None).is_ok() {}
     lab.bridge.configure(&answering(&["private"]));
     assert!(lab.bridge.direct.deadline().is_some());
 }
@@ -534,7 +534,7 @@ async fn a_supervisor_that_answers_late_gives_nobody_a_textfile_that_he_has_give
 #[tokio::test]
 async fn who_asks_for_a_reload_that_the_supervisor_does_not_hear_of_is_told_and_the_next_has_an_answer() {
     let mut lab = lab(both());
-    while lab.bridge.channel.send(&ToSupervisor::Dumped, None).is_ok() {}
+    while lab.bridge.channel.send(&ToSupervisor::Dumped { number: 0 }, None).is_ok() {}
     let (tell, mut told) = oneshot::channel();
     lab.bridge.reload(tell);
     assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed));

@@ -22,11 +22,11 @@ use self::peer::{Peer, Woken as PeerWoken};
 use self::probes::Probes;
 use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
 use super::link::sleep_until;
-use super::logging;
 use super::options::Options;
 use super::pulse::Heart;
 use super::role::{Role, exit};
-use super::scheduling;
+use super::scheduling::{self, Auto};
+use super::{logging, naming};
 use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
@@ -64,6 +64,7 @@ pub fn run() -> i32 {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Checks), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_checks");
     if !privileges::has(Capability::NetAdmin) {
         error!("IPVS needs CAP_NET_ADMIN: run keepwatchd as root, or give it that capability");
@@ -112,6 +113,7 @@ struct Driver {
     engine: Engine,
     outputs: Vec<Output>,
     heart: Heart,
+    auto: Auto,
     config: ConfigGeneration,
     /// As it was when this process started.
     lvs: Lvs,
@@ -178,7 +180,8 @@ impl Driver {
         let (kernel, answers) = Kernel::start(&config.global.lvs)?;
         // Raw sockets are for PING_CHECK, where the host does not allow unprivileged ones; `bind_port` may be a low one.
         let kept = [Capability::NetAdmin, Capability::NetRaw, Capability::NetBindService];
-        scheduling::settle("checker", &config.global.lvs.realtime, &kept);
+        let auto =
+            scheduling::settle("checker", &config.global.lvs.realtime, config.global.process.auto_priority, &kept);
         let channel_ready = aio::register(channel.as_fd().try_clone_to_owned()?)?;
         let signals_ready = aio::register(signals.fd().try_clone_to_owned()?)?;
         let (tell, results) = mpsc::unbounded_channel();
@@ -204,6 +207,7 @@ impl Driver {
             engine,
             outputs: Vec::new(),
             heart: Heart::new(now),
+            auto,
             config: generation,
             lvs: config.global.lvs.clone(),
             mails: false,
@@ -223,8 +227,10 @@ impl Driver {
         self.heart = Heart::new(clock::now());
         loop {
             let deadline = self.deadline();
+            self.auto.sleeps(clock::now);
             let woken = self.wait(deadline).await;
             self.heart.woken(deadline, clock::now());
+            self.auto.woken(deadline, clock::now());
             self.engine.set_wall(clock::now(), clock::wall());
             self.serve(woken);
             self.act_on_time(clock::now());
@@ -295,8 +301,11 @@ impl Driver {
             }
             Woken::Runner(PeerWoken::Writable) => self.runner.flush(),
             Woken::Vrrp(PeerWoken::Readable) => {
-                for ToChecks::State { instance, state } in self.vrrp.hear() {
-                    self.tell(Input::Vrrp { instance, state });
+                for message in self.vrrp.hear() {
+                    self.tell(match message {
+                        ToChecks::State { instance, state } => Input::Vrrp { instance, state },
+                        ToChecks::Bfd { session, up } => Input::Bfd { session, up },
+                    });
                 }
             }
             Woken::Vrrp(PeerWoken::Writable) => self.vrrp.flush(),
@@ -347,9 +356,6 @@ impl Driver {
         };
         for complaint in self.probes.configure(checks(), generation) {
             error!("{complaint}");
-        }
-        if checks().any(|check| matches!(check, Check::Bfd(_))) {
-            warn!("BFD_CHECK is understood, and never fails: there is no BFD yet");
         }
         let files: BTreeMap<String, PathBuf> = checks()
             .filter_map(|check| match check {
@@ -434,6 +440,7 @@ impl Driver {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
                 Ok(new) => {
+                    naming::apply(Some(Role::Checks), &self.options.program, &new.global.process.names);
                     // Scripts of the configuration that was in force go by its numbers.
                     self.perform();
                     self.tell_what_waits_for_a_restart(&new);
@@ -606,6 +613,11 @@ impl Driver {
                     let message = ToRunner::Notify { config: self.config, script, lane, arguments: Vec::new() };
                     if !self.runner.say(&message) {
                         error!("a notify script could not be run: the runner process does not take it");
+                    }
+                }
+                Output::Line { fifo, text } => {
+                    if !self.runner.say(&ToRunner::Line { config: self.config, fifo, text }) {
+                        error!("a line for a FIFO is lost: the runner process does not take it");
                     }
                 }
                 Output::Mail(_) if !self.mails => {}

@@ -14,12 +14,14 @@ use crate::conf::model::ScriptEntry;
 use crate::sys::children;
 
 /// What is to be executed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Program and arguments; the program by path, or by name to be found in `PATH`.
     pub words: Vec<String>,
     pub uid: u32,
     pub gid: u32,
+    /// `set_supplementary_groups`.
+    pub all_groups: bool,
     /// `enable_script_security`.
     pub secure: bool,
 }
@@ -27,7 +29,7 @@ pub struct Job {
 impl Job {
     pub fn new(entry: &ScriptEntry, arguments: Vec<String>, secure: bool) -> Job {
         let words = entry.words.iter().cloned().chain(arguments).collect();
-        Job { words, uid: entry.uid, gid: entry.gid, secure }
+        Job { words, uid: entry.uid, gid: entry.gid, all_groups: entry.all_groups, secure }
     }
 
     /// As logs name it.
@@ -39,7 +41,7 @@ impl Job {
 /// Starts the script at the head of a process group of its own, and returns its process number; or why it did not start.
 ///
 /// As under Keepalived it has our environment, working directory and umask, `/dev/null` for its input and output, its
-/// group as only group, and no signal blocked.
+/// group as only group unless it is to have all of its user's, and no signal blocked.
 pub fn launch(job: &Job) -> Result<i32, String> {
     let Some((program, arguments)) = job.words.split_first() else { return Err("there is no command".to_owned()) };
     let path = find(program).ok_or_else(|| format!("{program} is not in PATH"))?;
@@ -50,11 +52,26 @@ pub fn launch(job: &Job) -> Result<i32, String> {
     let mut command = Command::new(&path);
     command.args(arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // The standard library clears the supplementary groups when root gives a user.
-    command.gid(job.gid).uid(job.uid);
+    if job.all_groups {
+        children::become_user(&mut command, job.uid, job.gid, groups_of(job.uid, job.gid)?);
+    } else {
+        // The standard library clears the supplementary groups when root gives a user.
+        command.gid(job.gid).uid(job.uid);
+    }
     children::unblock_signals(&mut command);
     let child = command.spawn().map_err(|error| format!("cannot run {}: {error}", path.display()))?;
     i32::try_from(child.id()).map_err(|error| error.to_string())
+}
+
+/// Every group that the user database has this user in, and the script's own.
+fn groups_of(uid: u32, gid: u32) -> Result<Vec<u32>, String> {
+    let user =
+        nix::unistd::User::from_uid(uid.into()).map_err(|error| format!("cannot look up user {uid}: {error}"))?;
+    let Some(user) = user else { return Ok(vec![gid]) };
+    let name = std::ffi::CString::new(user.name).map_err(|error| error.to_string())?;
+    let groups = nix::unistd::getgrouplist(&name, gid.into())
+        .map_err(|error| format!("cannot look up the groups of user {uid}: {error}"))?;
+    Ok(groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
 }
 
 /// The file behind a name without a slash, as a shell would find it.
@@ -188,6 +205,37 @@ mod tests {
         assert_eq!(insecure(&inside, 0), Ok(()), "in a sticky directory nobody replaces what root owns");
         let set_uid = script(directory.path(), "set-uid", 0o4757);
         assert!(insecure(&set_uid, 1000).is_err(), "whoever starts it, it runs as root");
+    }
+
+    /// Needs root.
+    #[test]
+    fn a_script_has_its_group_alone_or_every_group_of_its_user() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        let said = |all_groups: bool| {
+            let file = directory.path().join(format!("said-{all_groups}"));
+            let words = ["sh", "-c", &format!("grep -E '^(Uid|Gid|Groups):' /proc/self/status > {}", file.display())];
+            let words = words.map(str::to_owned).to_vec();
+            // Debian's daemon(1) is in group 1 alone; root's groups do not reach it.
+            let pid = launch(&Job { words, uid: 1, gid: 7, all_groups, secure: false }).unwrap();
+            let pid = nix::unistd::Pid::from_raw(pid);
+            nix::sys::wait::waitpid(pid, None).unwrap();
+            let said = fs::read_to_string(file).unwrap();
+            said.lines()
+                .map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect())
+                .collect::<Vec<Vec<_>>>()
+        };
+        assert_eq!(said(false), [vec!["1"; 4], vec!["7"; 4], vec![]]);
+        let [uid, gid, groups] = &said(true)[..] else { panic!("three lines") };
+        assert_eq!(
+            (&uid[..], &gid[..]),
+            (
+                &["1".to_owned(), "1".into(), "1".into(), "1".into()][..],
+                &["7".to_owned(), "7".into(), "7".into(), "7".into()][..]
+            )
+        );
+        assert!(groups.contains(&"7".to_owned()), "{groups:?}");
+        assert!(!groups.contains(&"0".to_owned()), "{groups:?}");
     }
 
     #[test]

@@ -1,13 +1,19 @@
-//! The runner: scripts as their users, and mail. It takes numbers of scripts from the engines, never command lines.
+//! The runner: scripts as their users, FIFOs, and mail. It takes numbers of scripts from the engines, never command lines.
 //!
 //! One tokio runtime on one thread, and a few threads that start scripts (`launch`): a file system that does not answer
 //! holds up those and nothing else. Who runs, waits or must end is kept in [`script`]. It keeps the capabilities to be
-//! somebody else and to kill; what it executes as root has all that root has.
+//! somebody else and to kill; what it executes as root has all that root has. What VRRP tracks is looked at from here,
+//! too: [`trackers`].
 
+mod fifo;
+mod files;
 mod launch;
 mod mail;
+mod occasion;
+mod processes;
 mod script;
 mod tell;
+mod trackers;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -16,16 +22,20 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::fifo::{Fifos, Opened};
 use self::mail::Mailer;
+use self::occasion::Occasions;
 use self::script::{Output, RunId, Runs};
 use self::tell::Teller;
-use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor};
+use self::trackers::{Errand, Trackers};
+use super::lifecycle::{Channel, Heard, Occasion, ToChild, ToSupervisor};
 use super::link::sleep_until;
-use super::logging;
+use super::options::Options;
 use super::role::{Role, exit};
+use super::{logging, naming};
 use crate::bus::frame;
-use crate::bus::msg::ConfigGeneration;
-use crate::bus::run::{FromRunner, ToRunner};
+use crate::bus::msg::{ConfigGeneration, Source};
+use crate::bus::run::{Fifo, FromRunner, ToRunner};
 use crate::bus::timing::RunnerPulse;
 use crate::clock::{self, Instant};
 use crate::conf::model::Config;
@@ -47,6 +57,8 @@ const LAST_START: Duration = Duration::from_millis(500);
 const FRAMES_PER_TURN: usize = 16;
 /// An engine that does not read its answers is not listened to either.
 const ANSWERS_MAX: usize = 256;
+/// Findings that wait in its queue; more of them wait where the latest wins.
+const NEWS_MAX: usize = 16;
 
 /// Scripts that may be starting at the same time.
 const LAUNCHERS: usize = 32;
@@ -54,15 +66,18 @@ const LAUNCHERS: usize = 32;
 /// Reads the first message from standard input and runs until told to stop. Returns the exit status.
 pub fn run() -> i32 {
     let Ok(mut channel) = Channel::from_stdin() else { return exit::SOFTWARE };
-    let Ok((ToChild::Start { options, config: generation, .. }, Some(file))) = channel.wait::<ToChild>() else {
+    let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
     let config = match super::vrrp::decode(&file) {
         Ok(config) => config,
         Err(status) => return status,
     };
+    naming::apply(Some(Role::Runner), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_runner");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(options.file_mask()));
+    // While it may: this is not for a process that has dropped what it was started with.
+    let trackers = Trackers::new(restarted, processes::open_events());
     if let Err(error) = prepare() {
         warn!("scripts may lack something: {error}");
     }
@@ -87,7 +102,7 @@ pub fn run() -> i32 {
         }
     };
     let status = runtime.block_on(async move {
-        match Runner::start(channel, signals, &config, generation) {
+        match Runner::start(channel, signals, trackers, *options, &config, generation) {
             Ok(mut runner) => runner.run().await,
             Err(error) => {
                 error!("the runner cannot start: {error}");
@@ -108,8 +123,10 @@ fn prepare() -> std::io::Result<()> {
         info!("without CAP_SETUID scripts run only as the user that keepwatchd was started as");
     }
     // Root's scripts may lie where only their owner gets, and are looked at and started from here.
-    let wanted = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
-    let kept: Vec<Capability> = wanted.into_iter().filter(|&capability| privileges::has(capability)).collect();
+    let scripts = [Capability::SetUid, Capability::SetGid, Capability::Kill, Capability::DacOverride];
+    // FIFOs may belong to somebody else. The kernel tells of processes to those who may administer its network.
+    let wanted = scripts.into_iter().chain([Capability::Chown, Capability::NetAdmin]);
+    let kept: Vec<Capability> = wanted.filter(|&capability| privileges::has(capability)).collect();
     privileges::limit(&kept)
 }
 
@@ -121,9 +138,13 @@ struct Runner {
     checks: Option<Peer>,
     vrrp: Option<Peer>,
     bridge: Teller,
+    options: Options,
+    trackers: Trackers,
     runs: Runs,
     outputs: Vec<Output>,
     mailer: Mailer,
+    fifos: Fifos,
+    occasions: Occasions,
     launched: mpsc::UnboundedReceiver<Launched>,
     launcher: mpsc::UnboundedSender<Launched>,
     buffer: Vec<u8>,
@@ -154,7 +175,11 @@ enum Woken {
     Launched(Launched),
     /// The bridge has said something, or is gone.
     Bridge,
+    /// Something was found.
+    Tracker,
     MailDone,
+    /// A FIFO was opened, or one has room again.
+    Fifo(Option<Opened>),
     Time,
 }
 
@@ -162,6 +187,8 @@ impl Runner {
     fn start(
         channel: Channel,
         signals: Signals,
+        trackers: Trackers,
+        options: Options,
         config: &Config,
         generation: ConfigGeneration,
     ) -> std::io::Result<Runner> {
@@ -176,9 +203,13 @@ impl Runner {
             checks: None,
             vrrp: None,
             bridge: Teller::default(),
+            options,
+            trackers,
             runs: Runs::default(),
             outputs: Vec::new(),
             mailer: Mailer::start(),
+            fifos: Fifos::new(),
+            occasions: Occasions::default(),
             launched,
             launcher,
             buffer: vec![0; FRAME_MAX],
@@ -201,17 +232,29 @@ impl Runner {
                     self.runs.reap(now, &mut self.outputs);
                 }
                 Woken::Bridge => self.bridge.part(),
-                Woken::MailDone | Woken::Time => {}
+                Woken::Fifo(Some(opened)) => {
+                    self.fifos.opened(opened, &mut self.runs, clock::now(), &mut self.outputs);
+                }
+                Woken::Fifo(None) => self.fifos.pump(),
+                Woken::Tracker | Woken::MailDone | Woken::Time => {}
             }
             let now = clock::now();
+            if self.trackers.deadline(self.vrrp.is_some()).is_some_and(|at| at <= now) {
+                self.trackers.wake(now);
+            }
             if self.runs.deadline().is_some_and(|at| at <= now) {
                 self.runs.on_time(now, &mut self.outputs);
             }
+            if self.occasions.shutdown_is_due(&self.runs, now) {
+                self.occasion(Occasion::Shutdown);
+            }
             self.perform();
+            self.tell_vrrp(now);
             self.bridge.tell(now, || RunnerPulse {
                 at: clock::wall(),
                 scripts: self.runs.notified(),
                 mails: self.mailer.delivered(),
+                fifos: self.fifos.delivered(),
                 logged: logging::counts(),
             });
             if self.has_left(now) {
@@ -223,7 +266,14 @@ impl Runner {
     }
 
     async fn wait(&mut self) -> Woken {
-        let own = [self.runs.deadline(), self.leaving.map(|leaving| leaving.until), self.bridge.deadline()];
+        let listened_to = self.vrrp.as_ref().is_some_and(|peer| peer.answers.len() < NEWS_MAX);
+        let own = [
+            self.runs.deadline(),
+            self.leaving.map(|leaving| leaving.until),
+            self.bridge.deadline(),
+            self.occasions.deadline(),
+            self.trackers.deadline(listened_to),
+        ];
         let deadline = own.into_iter().flatten().min();
         let leaving = self.leaving.is_some();
         let (checks, vrrp) = (self.checks.as_ref(), self.vrrp.as_ref());
@@ -237,23 +287,52 @@ impl Runner {
             () = Peer::readable(vrrp) => Woken::Readable(Role::Vrrp),
             () = Peer::readable(checks) => Woken::Readable(Role::Checks),
             () = self.bridge.spoken_to() => Woken::Bridge,
+            fifo = self.fifos.woken() => Woken::Fifo(fifo),
+            () = self.trackers.next() => Woken::Tracker,
             () = self.mailer.idle(), if leaving && !self.mailer.is_idle() => Woken::MailDone,
             () = sleep_until(deadline) => Woken::Time,
         }
     }
 
     fn perform(&mut self) {
-        // Answers may start nothing, but starting may fail at once: not here, on its thread.
-        for output in std::mem::take(&mut self.outputs) {
-            match output {
-                Output::Launch(id, job) => {
-                    let launcher = self.launcher.clone();
-                    tokio::task::spawn_blocking(move || {
-                        // Nobody listens any more when the process ends.
-                        let _ = launcher.send((id, launch::launch(&job)));
-                    });
+        loop {
+            self.run_trackers();
+            if self.outputs.is_empty() {
+                return;
+            }
+            // Answers may start nothing, but starting may fail at once: not here, on its thread.
+            for output in std::mem::take(&mut self.outputs) {
+                match output {
+                    Output::Launch(id, job) => {
+                        let launcher = self.launcher.clone();
+                        tokio::task::spawn_blocking(move || {
+                            // Nobody listens any more when the process ends.
+                            let _ = launcher.send((id, launch::launch(&job)));
+                        });
+                    }
+                    Output::Answer(Role::Runner, FromRunner::Ran { request, ended, .. }) => {
+                        match Occasions::ended(request, &ended) {
+                            Some(occasion) => {
+                                let _ = self.channel.send(&ToSupervisor::OccasionOver(occasion), None);
+                            }
+                            None => self.trackers.ended(request, &ended),
+                        }
+                    }
+                    Output::Answer(asker, answer) => self.answer(asker, &answer),
                 }
-                Output::Answer(asker, answer) => self.answer(asker, &answer),
+            }
+        }
+    }
+
+    /// Scripts that are tracked are checks that this process asks itself for.
+    fn run_trackers(&mut self) {
+        for errand in self.trackers.errands() {
+            let now = clock::now();
+            match errand {
+                Errand::Run { request, config, script, timeout } => {
+                    self.runs.check((Role::Runner, request), (config, script), timeout, now, &mut self.outputs);
+                }
+                Errand::Cancel { request } => self.runs.cancel(Role::Runner, request, now),
             }
         }
     }
@@ -262,6 +341,11 @@ impl Runner {
 
     fn configure(&mut self, generation: ConfigGeneration, config: &Config) {
         self.runs.configure(generation, config);
+        self.occasions.configure(generation, config);
+        self.fifos.configure(generation, config, &mut self.runs, clock::now());
+        if self.options.engines(config).contains(&Source::Vrrp) {
+            self.trackers.configure(generation, config);
+        }
         self.mailer.configure(&config.global);
         let _ = self.channel.send(&ToSupervisor::Ready { config: generation }, None);
     }
@@ -284,11 +368,19 @@ impl Runner {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
             (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
-                Ok(new) => self.configure(config, &new),
+                Ok(new) => {
+                    naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
+                    self.configure(config, &new);
+                }
                 Err(_) => error!("reload refused: the new configuration cannot be read"),
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),
+            (ToChild::Occasion(Occasion::Startup), _) => self.occasion(Occasion::Startup),
+            (ToChild::Occasion(Occasion::Shutdown), _) => {
+                self.hear_last_words();
+                self.occasions.wait_for_notify_scripts(STOP_PATIENCE, clock::now());
+            }
             (ToChild::Signal(_), _) => {}
             (_, _) => error!("the supervisor said something at the wrong time"),
         }
@@ -311,26 +403,41 @@ impl Runner {
 
     fn leave(&mut self) {
         if self.leaving.is_none() {
-            // The engines have gone by now: what they said last is here or never comes.
-            for _ in 0..LAST_TURNS {
-                self.read_peer(Role::Vrrp);
-                self.read_peer(Role::Checks);
-            }
+            self.hear_last_words();
             let now = clock::now();
             self.leaving = Some(Leaving { until: now + STOP_PATIENCE, let_go: false });
+            self.trackers.stop();
             self.runs.stop(now);
             self.mailer.last_call();
         }
     }
 
+    /// The engines have gone by now: what they said last is here or never comes.
+    fn hear_last_words(&mut self) {
+        for _ in 0..LAST_TURNS {
+            self.read_peer(Role::Vrrp);
+            self.read_peer(Role::Checks);
+        }
+    }
+
+    fn occasion(&mut self, occasion: Occasion) {
+        if !self.occasions.run(occasion, &mut self.runs, clock::now(), &mut self.outputs) {
+            let _ = self.channel.send(&ToSupervisor::OccasionOver(occasion), None);
+        }
+    }
+
     fn has_left(&mut self, now: Instant) -> bool {
         let Some(leaving) = self.leaving else { return false };
-        if self.runs.is_idle() && self.mailer.is_idle() {
+        if self.fifos.is_idle() {
+            self.fifos.close();
+        }
+        if self.runs.is_idle() && self.mailer.is_idle() && self.fifos.is_idle() {
             return true;
         }
         if !leaving.let_go && now >= leaving.until {
             self.leaving = Some(Leaving { until: now + LAST_START, let_go: true });
             self.mailer.give_up();
+            self.fifos.close();
             self.runs.let_go(now, &mut self.outputs);
             self.perform();
         }
@@ -350,6 +457,9 @@ impl Runner {
             Ok(ready) => {
                 let socket = Seqpacket::from_fd(fd);
                 *self.peer(role) = Some(Peer { socket, ready, answers: std::collections::VecDeque::new() });
+                if role == Role::Vrrp {
+                    self.trackers.met();
+                }
             }
             Err(error) => error!("cannot watch the {} process's socket: {error}", role.name()),
         }
@@ -409,8 +519,13 @@ impl Runner {
                 self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);
             }
             ToRunner::Mail { subject, body } => self.mailer.push(subject, body),
-            // The load process refuses nothing that has FIFOs; it says that they are not built.
-            ToRunner::Line { .. } => error!("the {} process has a line for a FIFO: there is none", asker.name()),
+            ToRunner::Line { fifo, text, .. } if !speaks_for_itself(asker, fifo, &text) => {
+                error!("the {} process has a line for {fifo:?} that is not its own; it is not written", asker.name());
+            }
+            ToRunner::Line { config, fifo, text } => {
+                self.catch_up(config);
+                self.fifos.line(fifo, &text);
+            }
         }
     }
 
@@ -418,6 +533,15 @@ impl Runner {
     fn catch_up(&mut self, config: ConfigGeneration) {
         if !self.runs.knows(config) && self.leaving.is_none() {
             self.read_channel();
+        }
+    }
+
+    /// As much of what was found as its socket takes; the rest is asked for when there is room.
+    fn tell_vrrp(&mut self, now: Instant) {
+        while self.vrrp.as_ref().is_some_and(|peer| peer.answers.len() < NEWS_MAX)
+            && let Some(found) = self.trackers.news(now)
+        {
+            self.answer(Role::Vrrp, &found);
         }
     }
 
@@ -445,6 +569,15 @@ impl Runner {
             }
         }
     }
+}
+
+/// Whether a line is one that this process may write: who reads it believes it.
+fn speaks_for_itself(asker: Role, fifo: Fifo, text: &str) -> bool {
+    let (own, words) = match asker {
+        Role::Checks => (Fifo::Checks, ["VS ", "RS "]),
+        _ => (Fifo::Vrrp, ["INSTANCE ", "GROUP "]),
+    };
+    (fifo == own || fifo == Fifo::Both) && words.iter().any(|word| text.starts_with(word))
 }
 
 impl Peer {

@@ -5,7 +5,10 @@
 //! group is reaped after the group was killed: until then its number cannot be another's. Whatever daemonised itself
 //! is on its own, and reaped when it ends: this process is the reaper of everything below it.
 //!
-//! Notify scripts have no deadline. Those of one lane follow each other, for as long as they end.
+//! Notify scripts have no deadline. Those of one lane follow each other, for as long as they end. A script that waits
+//! already, as the last of its lane and with the same arguments, is not made to wait twice.
+//!
+//! Readers of FIFOs run for as long as their FIFO is there.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -32,6 +35,9 @@ const NOTIFY_MAX: usize = 256;
 const NOTIFY_QUEUE_MAX: usize = 1024;
 /// A notify script that runs for longer does not hold up the next of its lane any more.
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the reader of a FIFO may go on reading once that is closed.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between TERM and KILL, as Keepalived does it.
 const TERM_PATIENCE: Duration = Duration::from_secs(2);
@@ -79,6 +85,8 @@ pub struct Runs {
     queue: VecDeque<RunId>,
     lanes: BTreeMap<LaneKey, Lane>,
     notifies_waiting: usize,
+    /// Readers whose FIFO is closed, and when they are told to go.
+    dismissed: Vec<(Instant, RunId)>,
     stopping: bool,
     pub counters: Counters,
 }
@@ -112,8 +120,16 @@ struct Run {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Check { asker: Role, request: u64, timeout: Duration },
-    Notify { lane: LaneKey },
+    Check {
+        asker: Role,
+        request: u64,
+        timeout: Duration,
+    },
+    Notify {
+        lane: LaneKey,
+    },
+    /// The script of a FIFO.
+    Reader,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +173,7 @@ impl Run {
             (Phase::Queued | Phase::Launching | Phase::Alive { .. }, Kind::Check { timeout, .. }) => {
                 self.verdict.is_none().then(|| self.since + timeout)
             }
-            (Phase::Queued | Phase::Launching | Phase::Alive { .. }, Kind::Notify { .. }) => None,
+            (Phase::Queued | Phase::Launching | Phase::Alive { .. }, Kind::Notify { .. } | Kind::Reader) => None,
             (Phase::Terminating { kill_at, .. }, _) => Some(*kill_at),
             (Phase::Killed { give_up_at, .. }, _) => *give_up_at,
         }
@@ -235,6 +251,10 @@ impl Runs {
                 return error!("a notify script does not run: {words}");
             }
         };
+        let last = self.lanes.get(&lane).and_then(|lane| self.runs.get(lane.waiting.back()?));
+        if last.is_some_and(|last| last.job == job) {
+            return debug!("notify script {} waits already", job.name());
+        }
         if self.notifies_waiting >= NOTIFY_QUEUE_MAX {
             self.drop_oldest_notify();
         }
@@ -242,6 +262,32 @@ impl Runs {
         self.lanes.entry(lane).or_default().waiting.push_back(run);
         self.notifies_waiting += 1;
         self.start_what_fits(now, out);
+    }
+
+    /// Starts the script of a FIFO, which is its last argument.
+    pub fn reader(
+        &mut self,
+        (config, script): (ConfigGeneration, ScriptId),
+        fifo: String,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Option<RunId> {
+        match self.job(config, script, vec![fifo]) {
+            Ok(job) => {
+                let run = self.add(Kind::Reader, job, now);
+                self.launch(run, now, out);
+                Some(run)
+            }
+            Err(words) => {
+                error!("the script of a FIFO does not run: {words}");
+                None
+            }
+        }
+    }
+
+    /// The FIFO of this reader is closed: it has read the end and goes by itself, or is told to go in a moment.
+    pub fn dismiss(&mut self, reader: RunId, now: Instant) {
+        self.dismissed.push((now + READER_PATIENCE, reader));
     }
 
     /// Nobody waits for the answers to these any more. Notify scripts go on.
@@ -272,6 +318,11 @@ impl Runs {
                 children::signal_group(pid, libc::SIGKILL);
             }
         }
+        for run in self.runs.values().filter(|run| matches!(run.kind, Kind::Reader)) {
+            if let Some(pid) = run.phase.pid() {
+                children::signal_group(pid, libc::SIGTERM);
+            }
+        }
         for lane in self.lanes.values_mut() {
             lane.current = None;
         }
@@ -299,6 +350,11 @@ impl Runs {
         }
     }
 
+    /// Whether no notify script runs or waits.
+    pub fn has_notified(&self) -> bool {
+        self.notifies_running + self.notifies_waiting == 0
+    }
+
     pub fn is_idle(&self) -> bool {
         self.runs.is_empty()
     }
@@ -324,8 +380,10 @@ impl Runs {
                 }
             }
             Err(words) => {
-                if let Kind::Notify { .. } = run.kind {
-                    error!("a notify script does not run: {words}");
+                match run.kind {
+                    Kind::Check { .. } => {}
+                    Kind::Notify { .. } => error!("a notify script does not run: {words}"),
+                    Kind::Reader => error!("the script of a FIFO does not run: {words}"),
                 }
                 self.finish(id, Ended::NotStarted(words), now, out);
             }
@@ -391,6 +449,16 @@ impl Runs {
                     out.push(answer(asker, request, ended, run.since, now));
                 }
             }
+            Kind::Reader => match ended {
+                Ended::NotStarted(_) | Ended::TimedOut => {}
+                _ if run.verdict.is_some()
+                    || self.stopping
+                    || self.dismissed.iter().any(|(_, reader)| *reader == id) => {}
+                Ended::Exited(status) => {
+                    warn!("{} reads its FIFO no more: exited with status {status}", run.job.name())
+                }
+                Ended::Signalled(signal) => warn!("{} reads its FIFO no more: died of signal {signal}", run.job.name()),
+            },
             Kind::Notify { lane } => {
                 self.notifies_running -= 1;
                 let well = ended == Ended::Exited(0);
@@ -415,10 +483,15 @@ impl Runs {
     pub fn deadline(&self) -> Option<Instant> {
         let lanes = self.lanes.values().filter(|lane| !lane.waiting.is_empty()).filter_map(|lane| lane.current);
         let patience = lanes.filter_map(|id| self.runs.get(&id)).map(|run| run.since + LANE_PATIENCE);
-        self.runs.values().filter_map(Run::deadline).chain(patience).min()
+        let dismissed = self.dismissed.iter().map(|(at, _)| *at);
+        self.runs.values().filter_map(Run::deadline).chain(patience).chain(dismissed).min()
     }
 
     pub fn on_time(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let (late, rest) = std::mem::take(&mut self.dismissed).into_iter().partition(|(at, _)| *at <= now);
+        self.dismissed = rest;
+        let late: Vec<(Instant, RunId)> = late;
+        self.unwanted(late.into_iter().map(|(_, reader)| reader).collect(), TERM_PATIENCE, now);
         let due: Vec<RunId> =
             self.runs.iter().filter(|(_, run)| run.deadline().is_some_and(|at| at <= now)).map(|(&id, _)| id).collect();
         let mut table = None;

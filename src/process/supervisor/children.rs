@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::systemd::VARIABLES;
 use super::{MESSAGES_PER_TURN, RESPAWN_FIRST, RESPAWN_MAX, STABLE_AFTER, Supervisor};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant, WallTime};
 use crate::process::beside;
 use crate::process::control::ControlSocket;
-use crate::process::lifecycle::{Channel, ChannelError, Sheet, ToChild, ToSupervisor};
+use crate::process::lifecycle::{Channel, ChannelError, Occasion, Sheet, ToChild, ToSupervisor};
 use crate::process::pidfile::PidFile;
 use crate::process::role::{Role, exit};
 use crate::process::usage;
@@ -30,7 +31,7 @@ pub(super) struct Running {
     pub(super) backoff: Duration,
     pub(super) ready: ConfigGeneration,
     pub(super) watching_write: bool,
-    _pid_file: Option<PidFile>,
+    _pid_files: Vec<PidFile>,
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ impl Running {
             backoff,
             ready: 0,
             watching_write: false,
-            _pid_file: None,
+            _pid_files: vec![],
         }
     }
 }
@@ -63,6 +64,9 @@ impl Supervisor {
         };
         #[allow(clippy::disallowed_methods)]
         let mut command = Command::new(program);
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
         command.arg0(role.title()).stdin(Stdio::from(theirs.into_fd())).stdout(Stdio::null());
         if !self.options.log_console {
             command.stderr(Stdio::null());
@@ -88,11 +92,17 @@ impl Supervisor {
     pub(super) fn try_start(&mut self, role: Role, backoff: Duration, restarted: bool) -> io::Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
         let file = config.file.try_clone()?;
-        let pid_path = match role {
-            Role::Vrrp => Some(self.pid_path("vrrp", self.options.vrrp_pid.clone())),
-            Role::Checks => Some(self.pid_path("checkers", self.options.checkers_pid.clone())),
-            Role::Load | Role::Runner | Role::Bridge | Role::Rrd => None,
-        };
+        let mut pid_paths = vec![];
+        match role {
+            Role::Vrrp => {
+                pid_paths.push(self.pid_path("vrrp", self.options.vrrp_pid.clone()));
+                if config.sheet.has_bfd {
+                    pid_paths.push(self.pid_path("bfd", self.options.bfd_pid.clone()));
+                }
+            }
+            Role::Checks => pid_paths.push(self.pid_path("checkers", self.options.checkers_pid.clone())),
+            Role::Load | Role::Runner | Role::Bridge | Role::Rrd => {}
+        }
         let (mut channel, mut process) = self.spawn(role)?;
         let start = ToChild::Start { options: Box::new(self.options.clone()), config: self.generation, restarted };
         let token = self.next_token;
@@ -104,11 +114,12 @@ impl Supervisor {
             return Err(error);
         }
         info!("Starting {} process, pid={}", role.name(), process.id());
-        let pid_file = pid_path.and_then(|path| {
+        let pid_file = |path: PathBuf| {
             PidFile::create(&path, process.id())
                 .inspect_err(|error| warn!("cannot write the pid file {}: {error}", path.display()))
                 .ok()
-        });
+        };
+        let pid_files = pid_paths.into_iter().filter_map(pid_file).collect();
         let running = Running {
             process,
             channel,
@@ -118,7 +129,7 @@ impl Supervisor {
             backoff,
             ready: 0,
             watching_write: false,
-            _pid_file: pid_file,
+            _pid_files: pid_files,
         };
         self.children.insert(role, running);
         if restarted {
@@ -126,6 +137,7 @@ impl Supervisor {
         }
         if role == Role::Bridge {
             self.records.bridge_started();
+            self.dumps.bridge_started();
         }
         if role == Role::Bridge
             && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
@@ -167,7 +179,7 @@ impl Supervisor {
     pub(super) fn serve_child(&mut self, token: Token) {
         let Some((&role, child)) = self.children.iter_mut().find(|(_, child)| child.token == token) else { return };
         let mut connect_agentx = None;
-        let mut dumped = false;
+        let mut dumped = vec![];
         let mut asked = vec![];
         let _ = child.channel.flush();
         // One that never stops talking has its turn again when the others had theirs.
@@ -175,7 +187,7 @@ impl Supervisor {
             match child.channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Ready { config }, _))) => child.ready = config,
                 Ok(Some((ToSupervisor::ConnectAgentX { attempt }, _))) => connect_agentx = Some(attempt),
-                Ok(Some((ToSupervisor::Dumped, _))) => dumped = true,
+                Ok(Some((ToSupervisor::Dumped { number }, _))) => dumped.push(number),
                 Ok(Some((message, _))) => asked.push(message),
                 Ok(None) => break,
                 Err(error) => {
@@ -193,9 +205,7 @@ impl Supervisor {
         if let Some(attempt) = connect_agentx {
             self.connect_agentx(role, attempt);
         }
-        if dumped {
-            self.dumped();
-        }
+        dumped.into_iter().for_each(|number| self.dumped(number));
         for message in asked {
             match message {
                 ToSupervisor::Listen { address } => self.listen(role, address),
@@ -204,13 +214,18 @@ impl Supervisor {
                     self.records.asked += 1;
                     self.reload(clock::now());
                 }
+                ToSupervisor::ConnectBus { attempt } => self.connect_bus(role, attempt),
+                ToSupervisor::Signal(signal) if role == Role::Bridge => self.act_on(signal),
                 ToSupervisor::ListenStream { endpoint } => self.listen_stream(role, endpoint),
                 ToSupervisor::OpenFile { path } => self.open_file(role, path),
                 ToSupervisor::Textfile { number } => self.textfile(role, number),
                 ToSupervisor::TextfileDone { number } => self.textfile_done(number),
+                ToSupervisor::OccasionOver(Occasion::Startup) => self.started(),
+                ToSupervisor::OccasionOver(Occasion::Shutdown) => self.last_script_over(),
                 ToSupervisor::Reload
+                | ToSupervisor::Signal(_)
                 | ToSupervisor::Ready { .. }
-                | ToSupervisor::Dumped
+                | ToSupervisor::Dumped { .. }
                 | ToSupervisor::ConnectAgentX { .. } => {}
             }
         }
@@ -251,7 +266,15 @@ impl Supervisor {
         let Some(child) = self.children.remove(&role) else { return };
         let _ = self.poller.remove(&child.channel);
         if self.stopping.is_some() {
+            if role == Role::Runner {
+                self.last_script_over();
+            }
             return;
+        }
+        if role == Role::Runner && self.starting.is_some() {
+            error!("The runner process died ({status}) with the startup script; starting without it");
+            // With a new runner.
+            return self.started();
         }
         let wanted = self.config.as_ref().map(|config| roles(&config.sheet)).unwrap_or_default();
         if !wanted.contains(&role) {

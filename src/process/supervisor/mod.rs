@@ -6,11 +6,16 @@
 //!
 //! Here are the loop, configurations and signals; [`children`] are the processes, [`requests`] what they ask for.
 
+mod around;
 mod children;
+mod cores;
+mod dumps;
 mod places;
+mod reloading;
 mod report;
 mod requests;
 mod stopping;
+mod systemd;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,23 +23,28 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use self::children::{Running, roles};
+use self::cores::Cores;
+use self::dumps::Dumps;
+use self::reloading::{Reading, TimeFile};
 pub use self::report::{COMPLAINTS, ERRORS_MAX};
 use self::report::{Records, complaints};
 pub use self::requests::DEFAULT_AGENTX;
 use self::requests::Kept;
 use self::stopping::Stopping;
+use self::systemd::Systemd;
 use super::control::ControlSocket;
 use super::daemonize;
-use super::dumps::{self, Pending};
 use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
+use super::naming;
 use super::options::Options;
 use super::pidfile::PidFile;
 use super::role::{Role, exit};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant};
+use crate::export::dump::Kind;
 use crate::sys::memfd;
 use crate::sys::poll::{Poller, Ready, Signals, Token};
 
@@ -43,8 +53,11 @@ const STABLE_AFTER: Duration = Duration::from_secs(5);
 const RESPAWN_FIRST: Duration = Duration::from_millis(50);
 const RESPAWN_MAX: Duration = Duration::from_secs(8);
 
-/// How long children may take to stop in good order (Keepalived's `child_wait_time` default).
+/// How long children may take to stop in good order, unless `child_wait_time` says otherwise (Keepalived's default).
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// With less, not even the addresses could be taken away.
+const STOP_PATIENCE_MIN: Duration = Duration::from_secs(1);
 
 /// Reading a configuration may wait for a name server or a remote file, but not for ever.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +67,9 @@ const BRIDGE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Messages of one child taken in one go.
 const MESSAGES_PER_TURN: usize = 16;
+
+/// For `systemctl status`.
+const REFUSED: &str = "Running; the last reload was refused, the log says why";
 
 const SIGNALS: Token = 0;
 
@@ -82,14 +98,24 @@ struct Supervisor {
     /// Since when the configuration is to be read once more.
     reload_again: Option<Instant>,
     stopping: Option<Stopping>,
+    /// Until when the startup script is waited for.
+    starting: Option<Instant>,
     pid_file: Option<PidFile>,
     control: Option<ControlSocket>,
     entered_namespace: bool,
     /// The generation that every process last had in force.
     announced: ConfigGeneration,
     next_token: Token,
-    /// A file that the bridge is filling.
-    dump: Option<Pending>,
+    /// Files that the bridge is filling.
+    dumps: Dumps,
+    /// Reloads that were accepted: numbers files of `config_save_dir`.
+    reloads: u64,
+    /// There while the configuration is read.
+    reading: Option<Reading>,
+    time_file: TimeFile,
+    systemd: Systemd,
+    /// Set back at the end.
+    _cores: Option<Cores>,
     /// What is kept for a bridge.
     kept: Kept,
     records: Records,
@@ -125,6 +151,8 @@ impl Supervisor {
             libc::SIGRTMIN() + 2,
             libc::SIGRTMAX() - 1,
         ])?;
+        let cores = (options.core_dump || options.core_dump_pattern.is_some())
+            .then(|| Cores::allow(options.core_dump_pattern.as_deref()));
         let poller = Poller::new()?;
         poller.add(signals.fd(), SIGNALS, false)?;
         Ok(Supervisor {
@@ -138,12 +166,18 @@ impl Supervisor {
             loading: None,
             reload_again: None,
             stopping: None,
+            starting: None,
             pid_file: None,
             control: None,
             entered_namespace: false,
             announced: 0,
             next_token: 1,
-            dump: None,
+            dumps: Dumps::default(),
+            reloads: 0,
+            reading: None,
+            time_file: TimeFile::default(),
+            systemd: Systemd::from_environment(clock::now()),
+            _cores: cores,
             kept: Kept::default(),
             records: Records::new(),
         })
@@ -174,6 +208,8 @@ impl Supervisor {
                 }
             }
             finished = finished.or_else(|| self.act_on_time(clock::now()));
+            self.look_at_time_file(clock::now());
+            self.systemd.wake(clock::now());
             self.report(clock::now());
             self.watch_writers();
         }
@@ -182,9 +218,10 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let respawn = self.respawn.values().map(|(at, _)| *at).min();
-        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        let stop = self.stopping.as_ref().map(|stopping| stopping.deadline).or(self.starting);
         let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
-        [respawn, stop, load, self.report_due()].into_iter().flatten().min()
+        let others = [self.report_due(), self.time_file_due(), self.systemd.deadline()];
+        [respawn, stop, load].into_iter().chain(others).flatten().min()
     }
 
     // --- configurations
@@ -203,12 +240,16 @@ impl Supervisor {
 
     fn loaded(&mut self, loading: Loading, status: i32) -> Option<i32> {
         let first = self.config.is_none();
+        self.reading = None;
         if status != exit::OK {
             if first {
                 error!("the configuration cannot be used; not starting");
                 return Some(status);
             }
             error!("reload refused: the configuration that is in force stays in force");
+            if let Some(log) = &self.options.reload_log {
+                error!("New config failed validation, see {} for details", log.display());
+            }
             return self.refused(&loading, complaints(&loading.file), || {
                 format!("the load process ended with status {status}; the log may say why")
             });
@@ -240,11 +281,19 @@ impl Supervisor {
                 return Some(status);
             }
         }
+        if !first {
+            self.reloads += 1;
+            self.save_state("pre", self.announced);
+        }
         self.generation += 1;
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
         let released = self.release(&sheet);
+        self.settle(&sheet);
         self.config = Some(InForce { sheet, file: loading.file });
-        self.apply();
+        match first {
+            true => self.begin(clock::now()),
+            false => self.apply(),
+        }
         for endpoint in released {
             self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
         }
@@ -254,10 +303,18 @@ impl Supervisor {
         self.loading_done()
     }
 
+    /// What a configuration says of this process itself, and of those that are started from now on.
+    fn settle(&mut self, sheet: &Sheet) {
+        self.options.configured_umask = sheet.process.umask;
+        self.options.reload_log = sheet.process.reload.check_log.clone();
+        naming::apply(None, &self.options.program, &sheet.process.names);
+    }
+
     /// `told` is what the load process itself had to say.
     fn refused(&mut self, loading: &Loading, told: String, why: impl FnOnce() -> String) -> Option<i32> {
         let errors = if told.is_empty() { format!("error: {}\n", why()) } else { told };
         self.records.rejected(loading, errors);
+        self.systemd.ready(REFUSED);
         self.loading_done()
     }
 
@@ -275,7 +332,11 @@ impl Supervisor {
             return;
         }
         info!("Reloading");
+        self.systemd.reloading(clock::now());
+        self.begin_reading();
         if let Err(error) = self.load(requested) {
+            self.reading = None;
+            self.systemd.ready(REFUSED);
             error!("reload refused: cannot start the load process: {error}");
             self.records.not_tried(format!("error: cannot start the load process: {error}\n"));
         }
@@ -286,7 +347,8 @@ impl Supervisor {
         let Some(config) = &self.config else { return };
         let wanted = roles(&config.sheet);
         // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
-        for role in [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge] {
+        let all = [Role::Runner, Role::Rrd, Role::Checks, Role::Vrrp, Role::Bridge];
+        for role in all.into_iter().filter(|role| !self.waits(*role)).collect::<Vec<_>>() {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
                 (true, true) => {
                     let message = ToChild::Reload { config: self.generation };
@@ -310,12 +372,17 @@ impl Supervisor {
     fn announce(&mut self) {
         if self.announced != self.generation
             && self.stopping.is_none()
+            && self.starting.is_none()
             && !self.children.is_empty()
             && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
         {
             info!("{}", if self.announced == 0 { "Startup complete" } else { "Reload complete" });
+            if self.announced != 0 {
+                self.save_state("post", self.generation);
+            }
             self.announced = self.generation;
             self.records.in_force();
+            self.systemd.ready("Running");
         }
     }
 
@@ -346,37 +413,28 @@ impl Supervisor {
                 libc::SIGINT if self.options.ignore_sigint => {}
                 libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
                 libc::SIGHUP if self.stopping.is_none() => self.reload(clock::now()),
-                libc::SIGUSR1 => warn!("the state dump is not built yet"),
-                libc::SIGUSR2 => self.pass_on(UserSignal::Stats),
-                signal if signal == libc::SIGRTMAX() - 1 => self.pass_on(UserSignal::StatsClear),
-                signal if signal == libc::SIGRTMIN() + 2 => warn!("the JSON dump is not built yet"),
+                libc::SIGUSR1 => self.dump_state(),
+                libc::SIGUSR2 => self.act_on(UserSignal::Stats),
+                signal if signal == libc::SIGRTMAX() - 1 => {
+                    self.act_on(UserSignal::StatsClear);
+                }
+                signal if signal == libc::SIGRTMIN() + 2 => self.dump_vrrp(Kind::Json),
                 _ => {}
             }
         }
         finished
     }
 
-    fn pass_on(&mut self, signal: UserSignal) {
-        if matches!(signal, UserSignal::Stats | UserSignal::StatsClear) {
-            let path = dumps::directory().join("keepalived.stats");
-            // The name of an unfinished one would be the same.
-            self.dump = None;
-            match Pending::create(path.clone(), self.options.file_mask()) {
-                Ok((pending, file)) => {
-                    self.dump = Some(pending);
-                    self.tell(Role::Bridge, &ToChild::Signal(signal), Some(file));
+    pub(self) fn act_on(&mut self, signal: UserSignal) {
+        match signal {
+            UserSignal::Data => self.dump_vrrp(Kind::Vrrp),
+            UserSignal::Stats => self.dump_vrrp(Kind::Stats),
+            UserSignal::StatsClear => {
+                self.dump_vrrp(Kind::Stats);
+                for role in [Role::Vrrp, Role::Checks] {
+                    self.tell(role, &ToChild::Signal(signal), None);
                 }
-                Err(error) => error!("cannot write {}: {error}", path.display()),
             }
-        }
-        for role in [Role::Vrrp, Role::Checks] {
-            self.tell(role, &ToChild::Signal(signal), None);
-        }
-    }
-
-    fn dumped(&mut self) {
-        if let Some(Err(error)) = self.dump.take().map(Pending::finish) {
-            error!("cannot put the counters in their place: {error}");
         }
     }
 }

@@ -73,6 +73,13 @@ impl Supervisor {
         }
     }
 
+    /// Opens a connection to the system's D-Bus, if the configuration asks for one: the bus sees the user of this process.
+    pub(super) fn connect_bus(&mut self, role: Role, attempt: u64) {
+        let wanted = self.config.as_ref().is_some_and(|config| config.sheet.process.dbus.is_some());
+        let socket = if wanted { connect::unix_stream(&bus_path()) } else { Err(not_named()) };
+        self.answer(role, socket, |error| ToChild::Bus { attempt, error });
+    }
+
     /// Binds a port of the SNMP responder, where the daemon's network is. Only those that the configuration names.
     pub(super) fn listen(&mut self, role: Role, address: SocketAddr) {
         let named = self.config.as_ref().is_some_and(|config| config.sheet.listen.contains(&address));
@@ -203,6 +210,14 @@ impl Kept {
 /// What the configuration in force does not name, the bridge does not get.
 fn not_named() -> io::Error {
     io::Error::from_raw_os_error(libc::EPERM)
+}
+
+/// Where the system's D-Bus listens, unless the environment says otherwise.
+fn bus_path() -> PathBuf {
+    let named = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_default();
+    let first = named.split(';').next().and_then(|address| address.strip_prefix("unix:"));
+    let path = first.and_then(|keys| keys.split(',').find_map(|key| key.strip_prefix("path=")));
+    path.map_or_else(|| PathBuf::from("/run/dbus/system_bus_socket"), PathBuf::from)
 }
 
 /// Opens a plain file of bounded size for reading; never waits for the writer of a pipe.

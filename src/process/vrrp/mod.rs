@@ -6,11 +6,13 @@
 //! adverts that wait for it before it concludes that the master is dead. It waits for no other process, ever: the
 //! bridge's socket takes what fits and the [`Outbox`] keeps the rest.
 
+mod bfd;
 mod errands;
 mod perform;
 mod sibling;
 mod sockets;
 mod times;
+mod vmacs;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,15 +20,16 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use self::bfd::{Bfd, Listeners};
 use self::errands::Errands;
 use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
 use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
-use super::logging;
 use super::options::Options;
 use super::role::{Role, exit};
-use super::scheduling;
+use super::scheduling::{self, Auto};
+use super::{logging, naming};
 use crate::bus::frame;
 use crate::bus::msg::{ConfigGeneration, ToEngine};
 use crate::bus::outbox::{self, Outbox};
@@ -47,6 +50,7 @@ const ADDRESSES: Token = 4;
 const FIREWALL: Token = 5;
 const SIBLING: Token = 6;
 const RUNNER: Token = 7;
+const LINES: Token = 8;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -79,10 +83,12 @@ pub fn run() -> i32 {
     let Ok((ToChild::Start { options, config: generation, restarted }, Some(file))) = channel.wait::<ToChild>() else {
         return exit::SOFTWARE;
     };
-    let config = match decode(&file) {
+    let mut config = match decode(&file) {
         Ok(config) => config,
         Err(status) => return status,
     };
+    bfd::confine(&options, &mut config);
+    naming::apply(Some(Role::Vrrp), &options.program, &config.global.process.names);
     logging::start(&options.log(config.global.instance.as_deref()), "_vrrp");
     for (capability, name) in [(Capability::NetAdmin, "CAP_NET_ADMIN"), (Capability::NetRaw, "CAP_NET_RAW")] {
         if !privileges::has(capability) {
@@ -96,7 +102,8 @@ pub fn run() -> i32 {
     let global = config.global.clone();
     match Driver::start(channel, *options, config, generation, restarted) {
         Ok(mut driver) => {
-            scheduling::settle("vrrp", &global.realtime, &[Capability::NetAdmin, Capability::NetRaw]);
+            let kept = [Capability::NetAdmin, Capability::NetRaw];
+            driver.auto = scheduling::settle("vrrp", &global.realtime, global.process.auto_priority, &kept);
             driver.run()
         }
         Err(error) => {
@@ -128,12 +135,14 @@ struct Driver {
     /// Its socket is not watched meanwhile.
     resting: bool,
     sibling: Sibling,
+    bfd: Bfd,
     errands: Errands,
     outbox: Outbox,
     engine: Engine,
     world: World,
     times: Times,
     heart: Heart,
+    auto: Auto,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -182,6 +191,25 @@ impl Driver {
         for event in news.drain(..) {
             engine.handle(input(event), now, &mut outputs);
         }
+        world.configure(&config, &poller);
+        world.begin_vmacs(engine.wanted_vmacs(), now);
+        loop {
+            match monitor.read(&mut news)? {
+                Status::More => {}
+                Status::Overrun => monitor.dump(&mut news)?,
+                Status::Drained => break,
+            }
+        }
+        for event in news.drain(..) {
+            world.note(&event);
+            engine.handle(input(event), now, &mut outputs);
+        }
+        let (mut sibling, mut outbox) = (Sibling::default(), Outbox::new(generation));
+        let mut bfd = Bfd::new(clock::wall().0 ^ now.nanos() ^ u64::from(std::process::id()) << 32, options.no_bfd);
+        bfd.set_wall(now, clock::wall());
+        let mut listeners =
+            Listeners { vrrp: &mut engine, outputs: &mut outputs, checks: &mut sibling, outbox: &mut outbox };
+        bfd.apply(&config, &poller, now, &mut listeners);
         engine.handle(Input::Wake, now, &mut outputs);
         let mut driver = Driver {
             options,
@@ -195,13 +223,15 @@ impl Driver {
             asked: VecDeque::new(),
             rest_until: None,
             resting: false,
-            sibling: Sibling::default(),
+            sibling,
+            bfd,
             errands: Errands::new(generation),
-            outbox: Outbox::new(generation),
+            outbox,
             engine,
             world,
             times: Times::default(),
             heart: Heart::new(now, clock::wall()),
+            auto: Auto::default(),
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -210,7 +240,6 @@ impl Driver {
             resynced_at: Instant::ZERO,
             leaving: None,
         };
-        driver.world.configure(&config, &driver.poller);
         driver.perform(now);
         driver.ready(generation);
         Ok(driver)
@@ -220,13 +249,16 @@ impl Driver {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             let due = self.deadline();
+            self.auto.sleeps(clock::now);
             if let Err(error) = self.poller.wait(due, &mut ready) {
                 error!("cannot wait for events: {error}");
                 return exit::SOFTWARE;
             }
             let (now, wall) = (clock::now(), clock::wall());
             self.engine.set_wall(now, wall);
+            self.bfd.set_wall(now, wall);
             self.heart.turn(due, now, wall);
+            self.auto.woken(due, now);
             for event in &ready {
                 self.serve(*event);
             }
@@ -235,6 +267,7 @@ impl Driver {
                 // This process was held up. The adverts that came meanwhile decide, not its own silence.
                 self.world.drain(&mut self.engine, now, &mut self.outputs);
             }
+            self.with_bfd(|bfd, poller, to| bfd.turn(poller, now, to));
             if self.engine.deadline().is_some_and(|at| at <= now) {
                 self.engine.handle(Input::Wake, now, &mut self.outputs);
             }
@@ -242,6 +275,9 @@ impl Driver {
                 self.dump_at = None;
                 self.list_interfaces();
                 self.tell_news();
+            }
+            if self.world.lines_are_uncertain(now) {
+                self.engine.handle(Input::LinesUncertain, now, &mut self.outputs);
             }
             if self.rest_until.is_some_and(|at| at <= now) {
                 self.rest_until = None;
@@ -259,7 +295,7 @@ impl Driver {
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
-                self.world.close();
+                self.world.close(self.options.dont_release_vrrp);
                 info!("VRRP has stopped");
                 return exit::OK;
             }
@@ -269,7 +305,7 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let last_or_next = self.leaving.unwrap_or(self.heart.deadline());
         let own = [Some(last_or_next), self.dump_at, self.resync_at, self.rest_until];
-        let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline()];
+        let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline(), self.bfd.deadline()];
         own.into_iter().chain(others).flatten().min()
     }
 
@@ -289,6 +325,12 @@ impl Driver {
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
+            LINES => {
+                let now = clock::now();
+                for gone in self.world.read_lines(now) {
+                    self.engine.handle(gone, now, &mut self.outputs);
+                }
+            }
             SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
             RUNNER => {
                 let now = clock::now();
@@ -296,6 +338,7 @@ impl Driver {
                     self.engine.handle(found, now, &mut self.outputs);
                 }
             }
+            token if Bfd::TOKENS.contains(&token) => self.bfd.read(token, clock::now()),
             token => {
                 let now = clock::now();
                 self.world.receive(token, &mut self.engine, now, &mut self.outputs);
@@ -340,27 +383,37 @@ impl Driver {
                 self.errands.meet(Seqpacket::from_fd(fd), RUNNER, &self.poller);
             }
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
-                Ok(new) => {
+                Ok(mut new) => {
+                    bfd::confine(&self.options, &mut new);
                     let now = clock::now();
+                    naming::apply(Some(Role::Vrrp), &self.options.program, &new.global.process.names);
                     self.world.tell_what_waits_for_a_restart(&new.global);
                     self.engine.apply(&new, now, &mut self.outputs);
+                    self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
                     self.outbox.configuration(config);
-                    self.errands.configuration(config);
+                    for found in self.errands.configuration(config) {
+                        self.engine.handle(found, now, &mut self.outputs);
+                    }
                     self.ready(config);
                 }
                 Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
             },
             (ToChild::Signal(UserSignal::StatsClear), _) => {
-                self.engine.handle(Input::ClearCounters, clock::now(), &mut self.outputs);
+                let now = clock::now();
+                self.engine.handle(Input::ClearCounters, now, &mut self.outputs);
+                self.bfd.clear_counters(now);
             }
             (
                 ToChild::Signal(_)
+                | ToChild::Dump { .. }
                 | ToChild::Peer(_)
                 | ToChild::AgentX { .. }
+                | ToChild::Bus { .. }
                 | ToChild::Listening { .. }
                 | ToChild::State { .. }
                 | ToChild::Control
+                | ToChild::Occasion(_)
                 | ToChild::ListeningStream { .. }
                 | ToChild::StreamReleased { .. }
                 | ToChild::File { .. }
@@ -380,7 +433,18 @@ impl Driver {
             self.leaving = Some(now + STOP_PATIENCE);
             let keep_addresses = self.options.dont_release_vrrp;
             self.engine.handle(Input::Shutdown { keep_addresses }, now, &mut self.outputs);
+            self.with_bfd(|bfd, _, to| bfd.leave(now, to));
         }
+    }
+
+    fn with_bfd(&mut self, act: impl FnOnce(&mut Bfd, &Poller, &mut Listeners<'_>)) {
+        let mut listeners = Listeners {
+            vrrp: &mut self.engine,
+            outputs: &mut self.outputs,
+            checks: &mut self.sibling,
+            outbox: &mut self.outbox,
+        };
+        act(&mut self.bfd, &self.poller, &mut listeners);
     }
 
     // --- the bridge
@@ -478,7 +542,8 @@ impl Driver {
 
     fn feed(&mut self, now: Instant) {
         if let Some(bus) = &self.bus {
-            let rows = AllRows { engine: &self.engine, times: &self.times, heart: &self.heart, now };
+            let rows =
+                AllRows { engine: &self.engine, bfd: self.bfd.engine(), times: &self.times, heart: &self.heart, now };
             self.outbox.pump(&rows, now, |bytes| match bus.send(bytes, &[]) {
                 Ok(Sent::Yes) => outbox::Sent::Yes,
                 Ok(Sent::Full) => outbox::Sent::Full,
@@ -506,6 +571,8 @@ impl Driver {
         };
         if status == Status::Overrun {
             warn!("the kernel's news of interfaces came faster than they were read; reading everything again");
+            // An interface may have gone down and come back meanwhile, and taken routes along.
+            self.world.doubt_lines(clock::now());
             self.list_interfaces();
         }
         self.tell_news();

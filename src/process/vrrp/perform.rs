@@ -4,29 +4,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use super::sockets::Sockets;
 use super::times::Times;
-use super::{ADDRESSES, FIREWALL};
+use super::vmacs::Vmacs;
+use super::{ADDRESSES, FIREWALL, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
-use crate::conf::model::{Address, Config, Family, Global, ReceiveBuffers};
-use crate::netlink::nft::Firewall;
-use crate::netlink::route::{Addresses, Monitor, NetEvent};
+use crate::conf::model::{Address, Config, Family, Global, Instance, Placement, ReceiveBuffers};
+use crate::netlink::lines::{Interest, LineMonitor};
+use crate::netlink::nft::{Firewall, Port};
+use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
 use crate::sys::packet::Frames;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::raw::{Outgoing, Sender};
 use crate::vrrp::engine::Engine;
 use crate::vrrp::io::{
-    AddressChange, AddressKey, Announce, Block, IfIndex, Input, Level, Link, Listen, Log, Output, Send,
+    AddressChange, AddressKey, Announce, Block, IfIndex, Input, KernelLine, KernelRoute, Level, LineChange, LineKey,
+    LineKind, Link, Listen, Log, Output, Send, WantedVmac,
 };
 use crate::wire::{arp, ndisc};
 
 /// A full address queue is tried again this soon.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// After news of routes were lost, they are asked for this much later.
+const DOUBT: Duration = Duration::from_millis(200);
+
+/// Room for the news of some thousand routes, bytes; those of others take most of it.
+const LINES_BUFFER: u32 = 4 * 1024 * 1024;
 
 /// Sockets that could not be opened are tried again after this.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -37,15 +47,24 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// Everything outside the engine that it can change, and what is needed to do so.
 pub struct World {
     sockets: Sockets,
-    senders: BTreeMap<Family, Sender>,
+    senders: BTreeMap<Road, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
+    /// Opened when routes or rules are configured, and when to try again after that failed.
+    lines: Option<LineMonitor>,
+    lines_at: Option<Instant>,
+    line_interest: Interest,
+    /// News of them were lost: when to ask for what ought to be there.
+    doubt_lines_at: Option<Instant>,
     /// Opened when an instance has `no_accept`.
     firewall: Option<Firewall>,
     /// What is dropped, what should be, and when to try again after the kernel refused.
     blocked: BTreeSet<Block>,
     block_wanted: BTreeSet<Block>,
     block_at: Option<Instant>,
+    vmacs: Vmacs,
+    /// Whose reports the filter sends by another interface.
+    ports: BTreeSet<Port>,
     links: BTreeMap<IfIndex, Link>,
     wanted: Vec<Listen>,
     buffers: ReceiveBuffers,
@@ -62,6 +81,33 @@ pub struct World {
     complained: BTreeMap<Option<IfIndex>, Instant>,
 }
 
+/// A socket that adverts leave by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Road {
+    V4,
+    V6,
+    /// Whole IPv4 packets.
+    Protected,
+}
+
+impl Road {
+    fn of(send: &Send) -> Road {
+        match Family::of(send.destination) {
+            Family::V4 if send.whole => Road::Protected,
+            Family::V4 => Road::V4,
+            Family::V6 => Road::V6,
+        }
+    }
+
+    fn open(self) -> io::Result<Sender> {
+        match self {
+            Road::V4 => Sender::open(false),
+            Road::V6 => Sender::open(true),
+            Road::Protected => Sender::open_whole(),
+        }
+    }
+}
+
 impl World {
     pub fn open(global: &Global, poller: &Poller) -> io::Result<World> {
         let addresses = Addresses::open(global.netlink_command_buffer)?;
@@ -71,10 +117,16 @@ impl World {
             senders: BTreeMap::new(),
             frames: None,
             addresses,
+            lines: None,
+            lines_at: None,
+            line_interest: Interest::default(),
+            doubt_lines_at: None,
             firewall: None,
             blocked: BTreeSet::new(),
             block_wanted: BTreeSet::new(),
             block_at: None,
+            vmacs: Vmacs::new(global),
+            ports: BTreeSet::new(),
             links: BTreeMap::new(),
             wanted: Vec::new(),
             buffers: global.receive_buffers,
@@ -90,12 +142,16 @@ impl World {
 
     /// Settings that are not the engine's business.
     pub fn configure(&mut self, config: &Config, poller: &Poller) {
-        if self.firewall.is_none() && config.instances.iter().any(|instance| !instance.accept) {
+        let filters = |it: &Instance| !it.accept || it.vmacs.all().next().is_some();
+        if self.firewall.is_none() && config.instances.iter().any(filters) {
             match open_firewall(&config.global, poller) {
                 Ok(firewall) => self.firewall = Some(firewall),
-                Err(error) => error!("no_accept has no effect, nftables cannot be reached: {error}"),
+                Err(error) => error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}"),
             }
         }
+        self.line_interest = Interest::of(config);
+        self.watch_lines(clock::now(), poller);
+        self.vmacs.configure(&config.global, clock::now());
         self.buffers = config.global.receive_buffers;
         self.buffer_of_instances = config.instances.iter().filter_map(|instance| instance.receive_buffer).max();
         let wanted = config.instances.iter().filter(|instance| instance.promote_secondaries);
@@ -126,6 +182,28 @@ impl World {
     pub fn remove_leftovers(&mut self, config: &Config, monitor: &Monitor, news: &mut Vec<NetEvent>) {
         self.links = monitor.links().map(|link| (link.index, link.clone())).collect();
         let guess = !kernel_marks_addresses();
+        let mut lines = Vec::new();
+        for instance in &config.instances {
+            let named = |name: &str| self.links.values().find(|link| link.name == name);
+            let rules = instance.rules.iter().map(|rule| KernelLine::Rule(Arc::new(rule.clone())));
+            let routes = instance.routes.iter().map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+            for line in rules.chain(routes.flatten().map(KernelLine::Route)) {
+                // Ours by their protocol; where that is another they are exactly what is configured.
+                let key = LineKey { owner: Some(instance.name.clone()), kind: line.kind(), position: 0, question: 0 };
+                lines.push(Change::Line(LineChange { key, line, install: false, afresh: false }));
+            }
+        }
+        // Those that want to be alone would not be, beside themselves.
+        let alone = config.static_routes.iter().filter(|route| route.placement == Placement::Add);
+        let named = |name: &str| self.links.values().find(|link| link.name == name);
+        let alone = alone.filter_map(|route| KernelRoute::resolve(&Arc::new(route.clone()), named));
+        lines.extend(alone.map(|route| {
+            let key = LineKey { owner: None, kind: LineKind::Route, position: 0, question: 0 };
+            Change::Line(LineChange { key, line: KernelLine::Route(route), install: false, afresh: false })
+        }));
+        if let Err(error) = self.addresses.submit_all(&lines) {
+            warn!("cannot remove routes and rules that an earlier run may have left: {error}");
+        }
         let mut changes = Vec::new();
         for instance in &config.instances {
             let guess = guess && instance.priority.get() < 255;
@@ -160,8 +238,19 @@ impl World {
         ours.then(|| AddressChange { key, interface, address: address.clone(), install: false })
     }
 
+    /// Makes the interfaces that instances are to have, before anything is sent or heard.
+    pub fn begin_vmacs(&mut self, wanted: BTreeSet<WantedVmac>, now: Instant) {
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filter = |ports| {
+            filter_ports(firewall, known, ports);
+        };
+        self.vmacs.begin(wanted, &mut filter, now);
+        self.read_firewall();
+    }
+
     /// Keeps what sending needs to know of interfaces.
     pub fn note(&mut self, event: &NetEvent) {
+        self.vmacs.note(event, clock::now());
         match event {
             NetEvent::Link(link) => {
                 let known = self.links.insert(link.index, link.clone());
@@ -198,20 +287,23 @@ impl World {
         let mut taken_over = Vec::new();
         let mut listen = None;
         let mut block = None;
+        let mut vmacs = None;
         for output in outputs.drain(..) {
             match output {
                 Output::Send(send) => sends.push(send),
-                Output::Address(change) => changes.push(change),
+                Output::Address(change) => changes.push(Change::Address(change)),
+                Output::Line(change) => changes.push(Change::Line(change)),
                 Output::Announce(announce) => announcements.push(announce),
                 Output::TakenOver { due } => taken_over.push(due),
                 Output::Listen(wanted) => listen = Some(wanted),
                 Output::Block(wanted) => block = Some(wanted),
+                Output::Vmacs(wanted) => vmacs = Some(wanted),
                 Output::Changed(key) => outbox.changed(key),
                 Output::Counted(key) => outbox.counted(key, now),
                 Output::Edge(edge) => outbox.edge(edge),
                 Output::Reply { request, reply } => outbox.reply(request, reply),
                 // Taken before: see `Errands`.
-                Output::Errand(_) => {}
+                Output::Errand(_) | Output::NewScripts => {}
                 Output::Log(line) => log(&line),
             }
         }
@@ -220,6 +312,9 @@ impl World {
         } else if self.listen_at.is_some_and(|at| at <= now) {
             let again = std::mem::take(&mut self.wanted);
             self.listen(again, poller, now);
+        }
+        if self.lines_at.is_some_and(|at| at <= now) {
+            self.watch_lines(now, poller);
         }
         self.send(&sends, times, now);
         if let Some(block) = block {
@@ -235,6 +330,16 @@ impl World {
             self.block(now);
         }
         self.announce(&announcements);
+        if let Some(wanted) = vmacs {
+            self.vmacs.want(wanted, now);
+        }
+        // After what is due, as the kernel takes its time.
+        let (firewall, known) = (&mut self.firewall, &mut self.ports);
+        let mut filtered = false;
+        self.vmacs.turn(&mut |ports| filtered |= filter_ports(firewall, known, ports), now);
+        if filtered {
+            self.read_firewall();
+        }
         if !taken_over.is_empty() {
             let now = clock::now();
             taken_over.into_iter().for_each(|due| times.taken_over(due, now));
@@ -267,9 +372,9 @@ impl World {
 
     fn send(&mut self, sends: &[Send], times: &mut Times, now: Instant) {
         let mut errors = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let of_family = || sends.iter().filter(|send| Family::of(send.destination) == family);
-            let batch: Vec<Outgoing<'_>> = of_family()
+        for road in [Road::Protected, Road::V4, Road::V6] {
+            let of_road = || sends.iter().filter(|send| Road::of(send) == road);
+            let batch: Vec<Outgoing<'_>> = of_road()
                 .map(|send| Outgoing {
                     interface: send.interface,
                     source: send.source,
@@ -281,9 +386,9 @@ impl World {
             if batch.is_empty() {
                 continue;
             }
-            let sender = match self.senders.entry(family) {
+            let sender = match self.senders.entry(road) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => match Sender::open(family == Family::V6) {
+                std::collections::btree_map::Entry::Vacant(entry) => match road.open() {
                     Ok(sender) => entry.insert(sender),
                     Err(error) => {
                         error!("cannot open a socket to send adverts: {error}");
@@ -294,7 +399,7 @@ impl World {
             errors.clear();
             sender.send(&batch, &mut errors);
             let left_at = clock::now();
-            for (index, send) in of_family().enumerate() {
+            for (index, send) in of_road().enumerate() {
                 // Errors are in the order of the batch.
                 if let Some(due) = send.due
                     && errors.binary_search_by_key(&index, |(at, _)| *at).is_err()
@@ -309,11 +414,11 @@ impl World {
         }
     }
 
-    fn change(&mut self, changes: &[AddressChange], now: Instant) {
+    fn change(&mut self, changes: &[Change], now: Instant) {
         if !changes.is_empty()
-            && let Err(error) = self.addresses.submit(changes)
+            && let Err(error) = self.addresses.submit_all(changes)
         {
-            error!("cannot ask the kernel to change addresses: {error}");
+            error!("cannot ask the kernel to change addresses and routes: {error}");
         } else if self.retry_at.is_some_and(|at| at <= now)
             && let Err(error) = self.addresses.flush()
         {
@@ -388,7 +493,66 @@ impl World {
         }
         self.note_stall(clock::now());
         let inputs = answers.into_iter().map(|(key, install, error)| Input::AddressAnswer { key, install, error });
-        inputs.collect()
+        let lines = self.addresses.take_line_answers().into_iter();
+        inputs
+            .chain(lines.map(|it| Input::LineAnswer {
+                key: it.key,
+                install: it.install,
+                error: it.error,
+                text: it.text,
+            }))
+            .collect()
+    }
+
+    /// Hears of routes and rules as far as the configuration has any.
+    fn watch_lines(&mut self, now: Instant, poller: &Poller) {
+        self.lines_at = None;
+        if self.lines.as_ref().map_or(&Interest::default(), LineMonitor::interest) == &self.line_interest {
+            return;
+        }
+        if let Some(old) = self.lines.take() {
+            let _ = poller.remove(&old);
+        }
+        if self.line_interest.is_empty() {
+            return;
+        }
+        let opened = LineMonitor::open(self.line_interest.clone(), Some(LINES_BUFFER));
+        let watched = opened.and_then(|lines| poller.add(&lines, LINES, false).map(|()| lines));
+        match watched {
+            Ok(lines) => self.lines = Some(lines),
+            Err(error) => {
+                error!("cannot hear who removes routes and rules, trying again soon: {error}");
+                self.lines_at = Some(now + LISTEN_AGAIN);
+            }
+        }
+    }
+
+    /// What was removed of routes and rules, as inputs.
+    pub fn read_lines(&mut self, now: Instant) -> Vec<Input<'static>> {
+        let mut news = Vec::new();
+        let status = match &mut self.lines {
+            Some(lines) => lines.read(&mut news),
+            None => return Vec::new(),
+        };
+        match status {
+            Ok(Status::Drained | Status::More) => {}
+            Ok(Status::Overrun) => self.doubt_lines(now),
+            Err(error) => warn!("cannot read the kernel's news of routes: {error}"),
+        }
+        news.into_iter().map(Input::LineGone).collect()
+    }
+
+    /// News of routes and rules were lost. A flood lasts: what ought to be there is asked for a moment later, and not once
+    /// for each loss.
+    pub fn doubt_lines(&mut self, now: Instant) {
+        if !self.line_interest.is_empty() {
+            self.doubt_lines_at = self.doubt_lines_at.or(Some(now + DOUBT));
+        }
+    }
+
+    /// Whether that moment has come; said once.
+    pub fn lines_are_uncertain(&mut self, now: Instant) -> bool {
+        self.doubt_lines_at.take_if(|at| *at <= now).is_some()
     }
 
     pub fn read_firewall(&mut self) {
@@ -398,12 +562,13 @@ impl World {
             error!("cannot read the answers of nftables: {error}");
         }
         for text in texts {
-            error!("nftables refused what no_accept needs: {text}");
+            error!("nftables refused what no_accept or use_vmac needs: {text}");
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        [self.retry_at, self.listen_at, self.block_at].into_iter().flatten().min()
+        let own = [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at];
+        own.into_iter().flatten().chain(self.vmacs.deadline()).min()
     }
 
     /// Names what a reload changes in the file and not in this process.
@@ -432,8 +597,10 @@ impl World {
         self.addresses.waiting() == 0
     }
 
-    /// Takes back what is not addresses.
-    pub fn close(&mut self) {
+    /// Takes back what is not addresses; with `keep` not the interfaces that addresses are on.
+    pub fn close(&mut self, keep: bool) {
+        // Before the filter: they leave their groups.
+        self.vmacs.close(keep);
         if let Some(firewall) = &mut self.firewall
             && let Err(error) = firewall.remove()
         {
@@ -451,6 +618,16 @@ fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
     firewall.remove()?;
     poller.add(&firewall, FIREWALL, false)?;
     Ok(firewall)
+}
+
+/// Whether the kernel was asked: then it may have refused.
+fn filter_ports(firewall: &mut Option<Firewall>, known: &mut BTreeSet<Port>, ports: BTreeSet<Port>) -> bool {
+    let Some(firewall) = firewall.as_mut().filter(|_| ports != *known) else { return false };
+    match firewall.set_ports(&ports) {
+        Ok(()) => *known = ports,
+        Err(error) => error!("cannot tell nftables what virtual MACs must not send: {error}"),
+    }
+    true
 }
 
 /// IFA_PROTO came with Linux 5.18; before it, addresses do not tell who put them there, and we do as Keepalived does:

@@ -1,4 +1,4 @@
-//! The sockets that adverts come in by: one for each interface and family that is listened on.
+//! The sockets that adverts come in by: one for each interface, family and protocol that is listened on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +15,24 @@ use crate::vrrp::io::{Datagram, IfIndex, Input, Listen, Output};
 use crate::wire::ip;
 
 /// `None` receives on every interface: for unicast instances that name none.
-type Place = (Option<IfIndex>, Family);
+type Place = (Option<IfIndex>, Kind);
+
+/// What is received in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Bare(Family),
+    /// Inside an authentication header, over IPv4.
+    Protected,
+}
+
+impl Kind {
+    fn family(self) -> Family {
+        match self {
+            Kind::Bare(family) => family,
+            Kind::Protected => Family::V4,
+        }
+    }
+}
 
 /// More than a receive buffer of the default size holds.
 const DRAIN_BATCHES: usize = 64;
@@ -47,10 +64,13 @@ impl Sockets {
         for listen in wanted {
             match listen {
                 Listen::Multicast { interface, group } => {
-                    places.entry((Some(*interface), Family::of(*group))).or_default().insert(*group);
+                    places.entry((Some(*interface), Kind::Bare(Family::of(*group)))).or_default().insert(*group);
                 }
                 Listen::Unicast { interface, family } => {
-                    places.entry((*interface, *family)).or_default();
+                    places.entry((*interface, Kind::Bare(*family))).or_default();
+                }
+                Listen::Protected { interface, group } => {
+                    places.entry((*interface, Kind::Protected)).or_default().extend(group);
                 }
             }
         }
@@ -80,13 +100,17 @@ impl Sockets {
         buffer: &impl Fn(Family) -> Option<u32>,
         name: &impl Fn(IfIndex) -> Option<String>,
     ) -> std::io::Result<()> {
-        let (interface, family) = place;
+        let (interface, kind) = place;
         if !self.open.contains_key(&place) {
             let bound = interface.and_then(name);
             if interface.is_some() && bound.is_none() {
                 return Ok(()); // it went away in the meantime
             }
-            let receiver = Receiver::open(family == Family::V6, bound.as_deref(), buffer(family))?;
+            let buffer = buffer(kind.family());
+            let receiver = match kind {
+                Kind::Bare(family) => Receiver::open(family == Family::V6, bound.as_deref(), buffer)?,
+                Kind::Protected => Receiver::open_protected(bound.as_deref(), buffer)?,
+            };
             let token = SOCKETS + self.next;
             self.next += 1;
             poller.add(&receiver, token, false)?;
@@ -123,13 +147,16 @@ impl Sockets {
         let Some(place) = self.tokens.get(&token) else { return 0 };
         let Some(open) = self.open.get(place) else { return 0 };
         let everywhere = place.0.is_none();
-        let family = place.1;
+        let kind = place.1;
         let result = open.receiver.receive(&mut self.buffers, |packet| {
             // What an interface's own socket hears must not be heard twice.
-            if everywhere && self.open.contains_key(&(Some(packet.interface), family)) {
+            if everywhere && self.open.contains_key(&(Some(packet.interface), kind)) {
                 return;
             }
             let interface = packet.interface;
+            if kind == Kind::Protected {
+                return engine.handle(Input::Protected { interface, packet: packet.bytes }, now, outputs);
+            }
             let datagram = match packet.v6 {
                 Some(header) => Datagram {
                     interface,
@@ -160,8 +187,12 @@ impl Sockets {
     }
 }
 
-fn describe((interface, family): Place, name: &impl Fn(IfIndex) -> Option<String>) -> String {
-    let family = if family == Family::V6 { "IPv6" } else { "IPv4" };
+fn describe((interface, kind): Place, name: &impl Fn(IfIndex) -> Option<String>) -> String {
+    let family = match kind {
+        Kind::Bare(Family::V4) => "IPv4",
+        Kind::Bare(Family::V6) => "IPv6",
+        Kind::Protected => "IPv4, AH",
+    };
     match interface {
         Some(index) => format!("{} ({family})", name(index).unwrap_or_else(|| format!("interface {index}"))),
         None => format!("any interface ({family})"),

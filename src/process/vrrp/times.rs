@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 
+use crate::bfd::engine::Engine as Sessions;
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
 use crate::bus::timing::{Histogram, Peak, Pulse, VrrpTimes};
@@ -107,6 +108,7 @@ impl Heart {
 /// Every row of this process, as the outbox asks for them.
 pub struct AllRows<'a> {
     pub engine: &'a Engine,
+    pub bfd: &'a Sessions,
     pub times: &'a Times,
     pub heart: &'a Heart,
     pub now: Instant,
@@ -117,12 +119,14 @@ impl outbox::Rows for AllRows<'_> {
         match key {
             RowKey::Pulse => Some(Row::Pulse(Box::new(self.heart.row(self.now)))),
             RowKey::VrrpTimes => Some(Row::VrrpTimes(Box::new(self.times.row(self.now)))),
+            RowKey::Bfd(_) => self.bfd.row(key),
             key => self.engine.row(key),
         }
     }
 
     fn keys(&self) -> Vec<RowKey> {
         let mut keys = self.engine.keys();
+        keys.extend(self.bfd.keys());
         keys.extend([RowKey::Pulse, RowKey::VrrpTimes]);
         keys
     }
@@ -160,7 +164,8 @@ mod tests {
             self.heart.turn(due, now, WallTime(now.nanos()));
             self.heart.beat(&mut self.times, &mut self.outbox, now);
             self.times.tell(&mut self.outbox, now);
-            let rows = AllRows { engine: &self.engine, times: &self.times, heart: &self.heart, now };
+            let rows =
+                AllRows { engine: &self.engine, bfd: &Sessions::new(0), times: &self.times, heart: &self.heart, now };
             let (mut times, mut pulse) = (None, None);
             self.outbox.pump(&rows, now, |frame| {
                 for message in crate::bus::frame::decode(frame).expect("own words") {

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::vrrp::{group_named, master_down, missing, other_master, tracked};
+use super::super::vrrp::{awaited, group_named, master_down, missing, other_master, tracked, tracker};
 use super::super::{Explanation, TrackedReport, reason, words};
-use super::{ExplainError, recent};
+use super::{ExplainError, bfd, recent};
 use crate::bus::msg::Edge;
-use crate::bus::rows::{Counters, InstanceRow, Reason, State};
+use crate::bus::rows::{Counters, InstanceRow, Reason, State, TrackerConfig};
 use crate::clock::WallTime;
-use crate::conf::model::{Instance, Preempt, Transport, Version};
+use crate::conf::model::{Instance, Preempt, TrackerKind, Transport, Version};
 use crate::export::Look;
 use crate::vrrp::machine::{OWNER, Settings};
 
@@ -265,10 +265,13 @@ impl Case<'_> {
         }
         let mut lines: Vec<String> = Vec::new();
         for fault in &row.faults {
-            let tracker =
-                self.tracked.iter().find(|it| it.faults && fault.contains(&format!("tracked interface {} ", it.name)));
+            let tracker = self.tracked.iter().find(|it| it.faults && is_about(fault, it));
             lines.push(match tracker {
-                Some(it) => self.tracker_fault(it),
+                Some(it) if it.kind == "interface" => self.tracker_fault(it),
+                Some(it) => {
+                    let of = if it.from_group { "its sync group tracks it" } else { "tracked" };
+                    format!("{} ({of} with weight {})", clause(fault), it.weight)
+                }
                 None => clause(fault),
             });
             hints.extend(self.fault_hint(fault, tracker));
@@ -281,7 +284,7 @@ impl Case<'_> {
         let of = if it.from_group { "tracked by its sync group" } else { "which it tracks" };
         match (it.up, it.reverse) {
             (Some(true), true) => format!("{} {}, {of} with reverse and weight 0, is up", it.kind, it.name),
-            _ if it.kind == "interface" && !self.exists(&it.name) => {
+            _ if !self.exists(&it.name) => {
                 format!("interface {}, {of} with weight 0, is down or does not exist", it.name)
             }
             _ => format!("{} {}, {of} with weight 0, is down", it.kind, it.name),
@@ -290,17 +293,34 @@ impl Case<'_> {
 
     fn fault_hint(&self, fault: &str, tracker: Option<&TrackedReport>) -> Option<String> {
         if let Some(it) = tracker {
-            return Some(format!(
-                "`ip link show {}` shows what is wrong; with a weight other than 0 it would only change the priority",
-                it.name
-            ));
+            let hint = match self.looked_at(it) {
+                Some(line) => line,
+                None => format!("`ip link show {}` shows what is wrong", it.name),
+            };
+            let weight = match it.weight {
+                0 => "; with a weight other than 0 it would only change the priority",
+                _ => "",
+            };
+            return Some(hint + weight);
+        }
+        let own = self.config.vmacs.own.as_ref().filter(|own| fault.contains(&format!("interface {} ", own.name)));
+        if let Some(own) = own {
+            return Some(if fault.ends_with("does not exist") {
+                format!("keepwatchd makes it on {} and again when it was removed; its log says why it cannot", own.base)
+            } else if fault.ends_with("is down") {
+                format!("somebody else took it down: `ip link set {} up`", own.name)
+            } else {
+                format!("`ip -d link show {}` shows what it is; keepwatchd makes its own when that is gone", own.name)
+            });
         }
         let interface = self.config.interface.as_deref().unwrap_or("the interface");
         let family = match self.config.family {
             crate::conf::model::Family::V4 => "IPv4",
             crate::conf::model::Family::V6 => "IPv6 link-local",
         };
-        let hint = if fault.ends_with("is down") {
+        let hint = if fault.contains("addresses, routes or rules") {
+            "no_track at the end of those lines lets their interface be down".to_owned()
+        } else if fault.ends_with("is down") {
             format!("`ip link set {interface} up`, or look at the cable and the switch; dont_track_primary ignores it")
         } else if fault.ends_with("does not exist") {
             format!("create {interface}, or name another interface in the configuration")
@@ -320,7 +340,23 @@ impl Case<'_> {
 
     fn init(&self) -> Answer {
         let because = format!("It takes no part yet because {}.", reason::of(self.look, self.row));
-        (because, vec!["it becomes backup first, and listens".to_owned()])
+        let mut hints = vec!["it becomes backup first, and listens".to_owned()];
+        if !awaited(self.look, self.row).is_empty() {
+            hints.push("with a weight other than 0 it would not be waited for".to_owned());
+        }
+        (because, hints)
+    }
+
+    /// What the runner or the BFD engine looks at; `None` of an interface.
+    fn looked_at(&self, it: &TrackedReport) -> Option<String> {
+        let kinds = [TrackerKind::Script, TrackerKind::File, TrackerKind::Process, TrackerKind::Bfd];
+        let kind = kinds.into_iter().find(|kind| words::tracker_kind(*kind) == it.kind)?;
+        Some(match &tracker(self.look, kind, &it.name)?.config {
+            TrackerConfig::Script(script) => format!("run {} and look at its exit status", script.command.text()),
+            TrackerConfig::File(file) => format!("`cat {}` shows the number", file.path),
+            TrackerConfig::Process(process) => format!("look whether {} runs, and how often", process.path),
+            TrackerConfig::Bfd(_) => "look at the session on the other router".to_owned(),
+        })
     }
 
     /// Figures that the answer follows from.
@@ -334,7 +370,12 @@ impl Case<'_> {
             reason::of(self.look, row)
         )];
         lines.push(self.priority());
-        lines.extend(self.tracked.iter().map(tracker_line));
+        for it in &self.tracked {
+            lines.push(tracker_line(it));
+            if it.kind == words::tracker_kind(TrackerKind::Bfd) {
+                lines.extend(bfd::lines(self.look, &it.name, |session| self.ago(session.since)));
+            }
+        }
         match (row.last_advert, row.master) {
             (Some(at), Some((address, priority))) => {
                 lines.push(format!("last advert heard {} ago, from {address} with priority {priority}", self.ago(at)))
@@ -350,6 +391,12 @@ impl Case<'_> {
                 "{present} of {} on the interface",
                 words::count(addresses.len() as u64, "address").replace("addresss", "addresses")
             ));
+        }
+        let (routes, rules) = (super::super::vrrp::routes(self.look, row), super::super::vrrp::rules(self.look, row));
+        for ((all, there), noun) in [(routes, "route"), (rules, "rule")] {
+            if all > 0 {
+                lines.push(format!("{there} of {} in the kernel", words::count(all as u64, noun)));
+            }
         }
         if let Some(group) = config.sync_group.as_deref().and_then(|name| group_named(self.look, name)) {
             lines.push(format!("sync group {} is {}", group.config.name, words::state(group.state)));
@@ -392,19 +439,16 @@ impl Case<'_> {
 
     /// What takes from the priority now, `interface eth1 is down and takes 60`.
     fn takers(&self) -> Vec<String> {
-        let takers = self.tracked.iter().filter(|it| it.adds < 0).map(|it| {
-            let is = match it.up {
-                Some(true) => "is up",
-                Some(false) => "is down",
-                None => "is not known",
-            };
-            format!("{} {} {is} and takes {}", it.kind, it.name, it.adds.unsigned_abs())
-        });
+        let takers = self
+            .tracked
+            .iter()
+            .filter(|it| it.adds < 0)
+            .map(|it| format!("{} {} {} and takes {}", it.kind, it.name, is(it), it.adds.unsigned_abs()));
         // A positive weight takes nothing, but is missing.
-        let missing = self.tracked.iter().filter(|it| it.weight > 0 && it.adds == 0 && it.up.is_some()).map(|it| {
-            let is = if it.up == Some(true) { "is up" } else { "is down" };
-            format!("{} {} {is} and does not add its {}", it.kind, it.name, it.weight)
-        });
+        let adds = |it: &&TrackedReport| it.weight > 0 && !it.reverse && it.kind != "file";
+        let missing = self.tracked.iter().filter(adds).filter(|it| it.adds == 0 && it.up.is_some());
+        let missing =
+            missing.map(|it| format!("{} {} {} and does not add its {}", it.kind, it.name, is(it), it.weight));
         let takers: Vec<_> = takers.chain(missing).collect();
         match takers.is_empty() && self.row.effective_priority < self.row.base_priority {
             true => vec!["an operator stood it down, or a change is under way".to_owned()],
@@ -436,6 +480,10 @@ impl Case<'_> {
         match edge {
             Edge::Transition { instance, .. } | Edge::BadPacket { instance, .. } => *instance == self.config.name,
             Edge::SyncGroup { group, .. } => Some(group) == self.config.sync_group.as_ref(),
+            Edge::Tracker { kind, name, .. } => {
+                let kind = words::tracker_kind(*kind);
+                self.tracked.iter().any(|it| it.kind == kind && it.name == *name)
+            }
             Edge::Server { .. } | Edge::Quorum { .. } => false,
         }
     }
@@ -446,6 +494,31 @@ impl Case<'_> {
 
     fn ago(&self, at: WallTime) -> String {
         words::age(words::between(at, self.look.at))
+    }
+}
+
+/// Whether the engine's words about a fault are about this tracker.
+fn is_about(fault: &str, it: &TrackedReport) -> bool {
+    let name = match it.kind.as_str() {
+        "interface" => return fault.contains(&format!("tracked interface {} ", it.name)),
+        "bfd" => format!("session {}", it.name),
+        kind => format!("{kind} {}", it.name),
+    };
+    let mut rests = fault.split(&name).skip(1);
+    rests.any(|rest| rest.starts_with([' ', ',']))
+}
+
+/// `is down`, `fails`.
+fn is(it: &TrackedReport) -> &'static str {
+    match (it.kind.as_str(), it.up) {
+        (_, None) => "is not known",
+        ("file", _) => "says so",
+        ("script", Some(true)) => "succeeds",
+        ("script", Some(false)) => "fails",
+        ("process", Some(true)) => "has its quorum",
+        ("process", Some(false)) => "misses its quorum",
+        (_, Some(true)) => "is up",
+        (_, Some(false)) => "is down",
     }
 }
 

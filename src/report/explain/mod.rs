@@ -3,6 +3,7 @@
 //! [`any`] takes an operator's word; [`instance`], [`real_server`] and [`virtual_server`] are what it may mean. The causes
 //! that must be named are listed in [`situations`].
 
+mod bfd;
 mod instance;
 mod server;
 mod service;
@@ -57,5 +58,10 @@ pub fn any(look: &Look, name: &str, service: Option<&str>) -> Result<Explanation
 }
 
 fn recent(look: &Look, wanted: impl Fn(&Edge) -> bool) -> Vec<Event> {
-    events::matching(look, EVENTS, wanted)
+    let mut events = events::matching(look, EVENTS, wanted);
+    // What is explained is the subject of all others.
+    for event in events.iter_mut().filter(|event| event.kind == "tracker") {
+        event.text = format!("{} {}", event.subject, event.text);
+    }
+    events
 }

@@ -48,7 +48,7 @@ fn explain(look: &Look, service: &ServiceRow, row: &ServerRow) -> Explanation {
         events: recent(look, |edge| match edge {
             Edge::Server { server, .. } => *server == key,
             Edge::Quorum { service, .. } => *service == key.service,
-            Edge::Transition { .. } | Edge::SyncGroup { .. } | Edge::BadPacket { .. } => false,
+            Edge::Transition { .. } | Edge::SyncGroup { .. } | Edge::Tracker { .. } | Edge::BadPacket { .. } => false,
         }),
     }
 }

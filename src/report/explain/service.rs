@@ -41,7 +41,7 @@ fn explain(look: &Look, row: &ServiceRow) -> Explanation {
         events: recent(look, |edge| match edge {
             Edge::Server { server, .. } => server.service == key,
             Edge::Quorum { service, .. } => *service == key,
-            Edge::Transition { .. } | Edge::SyncGroup { .. } | Edge::BadPacket { .. } => false,
+            Edge::Transition { .. } | Edge::SyncGroup { .. } | Edge::Tracker { .. } | Edge::BadPacket { .. } => false,
         }),
     }
 }

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use super::situations::{Kind, SITUATIONS};
 use super::*;
-use crate::bus::rows::{InstanceRow, OtherMaster, Reason, State};
-use crate::conf::model::{Peer, Preempt, Transport};
+use crate::bus::rows::{
+    Finding, InstanceRow, OtherMaster, Reason, Row, RowKey, State, TrackerConfig, TrackerRow, TrackerRuns,
+};
+use crate::conf::model::{
+    Location, ParameterMatch, Peer, Preempt, Track, TrackBfd, TrackCommand, TrackFile, TrackProcess, TrackScript,
+    TrackerKind, Transport,
+};
 use crate::report::fixture::{
     Rows, ago, backup, global, group, instance_rows, ip, ipvs, look, master, pool, track, with_priority,
 };
@@ -37,6 +42,53 @@ fn grouped(mut first: InstanceRow, mut second: InstanceRow, state: State) -> Row
     let mut rows = vec![group("G1", &["VI_1", "VI_2"], state)];
     rows.extend(one(first));
     rows.extend(one(second));
+    rows
+}
+
+/// An instance that tracks one thing, called `it`, of which that was found.
+fn tracking(mut row: InstanceRow, kind: TrackerKind, weight: i32, finding: Finding) -> Rows {
+    row.config.tracks = vec![Track { kind, name: "it".to_owned(), weight, reverse: false }];
+    let mut rows = one(row);
+    let (location, name) = (Location::default(), "it".to_owned());
+    let config = match kind {
+        TrackerKind::Script => TrackerConfig::Script(TrackScript {
+            location,
+            name,
+            command: TrackCommand::Opens("/it".to_owned()),
+            interval_us: 1_000_000,
+            timeout_us: 0,
+            weight: 0,
+            reverse: false,
+            rise: 1,
+            fall: 1,
+            init_fail: false,
+        }),
+        TrackerKind::File => TrackerConfig::File(TrackFile {
+            location,
+            name,
+            path: "/it".to_owned(),
+            weight: 1,
+            reverse: false,
+            init: None,
+        }),
+        TrackerKind::Process => TrackerConfig::Process(TrackProcess {
+            location,
+            name,
+            path: "itd".to_owned(),
+            parameters: vec![],
+            parameter_match: ParameterMatch::None,
+            full_command: false,
+            weight: 0,
+            reverse: false,
+            quorum: 2,
+            quorum_max: None,
+            fork_delay_us: 0,
+            terminate_delay_us: 0,
+        }),
+        TrackerKind::Bfd => TrackerConfig::Bfd(TrackBfd { location, name, weight: 0, reverse: false }),
+    };
+    let row = TrackerRow { index: 1, config, finding, runs: TrackerRuns::default() };
+    rows.push((RowKey::Tracker(kind, "it".to_owned()), Row::Tracker(Box::new(row))));
     rows
 }
 
@@ -110,6 +162,51 @@ fn prepared(name: &str) -> (Look, &'static str) {
             let mut row = fault(Reason::InterfaceDown, "tracked interface eth1down is not as required");
             row.config.tracked_interfaces = vec![track("eth1down", 0)];
             (vrrp(one(row)), "It is in fault because interface eth1down, which it tracks with weight 0, is down.")
+        }
+        "script-lowers" => {
+            let row = with_priority(backup("VI_1"), 200, 140);
+            (
+                vrrp(tracking(row, TrackerKind::Script, -60, Finding::Bad)),
+                "It is backup because its priority is lowered from 200 to 140: script it fails and takes 60; \
+                 10.0.0.2 is master with priority 150.",
+            )
+        }
+        "script-fails" => (
+            vrrp(tracking(fault(Reason::Tracker, "script it fails"), TrackerKind::Script, 0, Finding::Bad)),
+            "It is in fault because script it fails (tracked with weight 0).",
+        ),
+        "file-forbids" => {
+            let row = fault(Reason::Tracker, "the number in file it is 3, not 0");
+            (
+                vrrp(tracking(row, TrackerKind::File, 0, Finding::Count { count: 3, good: false })),
+                "It is in fault because the number in file it is 3, not 0 (tracked with weight 0).",
+            )
+        }
+        "process-missing" => {
+            let row = fault(Reason::Tracker, "process it misses its quorum, 1 running");
+            (
+                vrrp(tracking(row, TrackerKind::Process, 0, Finding::Count { count: 1, good: false })),
+                "It is in fault because process it misses its quorum, 1 running (tracked with weight 0).",
+            )
+        }
+        "session-down" => (
+            vrrp(tracking(fault(Reason::Tracker, "BFD session it is down"), TrackerKind::Bfd, 0, Finding::Bad)),
+            "It is in fault because BFD session it is down (tracked with weight 0).",
+        ),
+        "carried-interface-down" => {
+            let text = "interface eth1, which it has addresses, routes or rules on, is down";
+            let row = InstanceRow { carried: vec![("eth1".to_owned(), false)], ..fault(Reason::InterfaceDown, text) };
+            (
+                vrrp(one(row)),
+                "It is in fault because interface eth1, which it has addresses, routes or rules on, is down.",
+            )
+        }
+        "script-awaited" => {
+            let row = InstanceRow { state: State::Init, reason: Reason::Startup, master: None, ..backup("VI_1") };
+            (
+                vrrp(tracking(row, TrackerKind::Script, 0, Finding::Unknown)),
+                "It takes no part yet because it waits for the first word of script it.",
+            )
         }
         "no-source-address" => (
             vrrp(one(fault(Reason::SourceMissing, "no source address for adverts"))),

@@ -186,7 +186,8 @@ fn another_interval_than_ours_is_counted_and_heard_in_version_3() {
     let of = |interval_ms| {
         let interval = Duration::from_millis(interval_ms);
         let addresses = &[VIP];
-        Outgoing { version: Version::V3, vrid: 51, priority: 200, interval, password: None, addresses }.encode(V3_COVER)
+        Outgoing { version: Version::V3, vrid: 51, priority: 200, interval, claim: Claim::Nothing, addresses }
+            .encode(V3_COVER)
     };
     bench.say(from_peer(&of(1000)), 10);
     assert_eq!(bench.row("VI_1").counters.advert_interval_errors, 0);

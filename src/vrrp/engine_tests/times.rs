@@ -58,7 +58,8 @@ fn a_takeover_is_complete_with_the_last_address_and_the_first_announcement() {
     let second = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101));
     let mut it = instance("VI_1", 51, VIP);
     it.addresses.push(address(second, "eth0"));
-    it.excluded.push(address(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1)), "eth9"));
+    let elsewhere = address(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1)), "eth9");
+    it.excluded.push(Address { no_track: true, ..elsewhere });
     let (mut bench, _) = Bench::started(&config(vec![it]));
     bench.answers = false;
     let (out, at) = bench.until_master();
@@ -171,7 +172,7 @@ fn the_master_down_interval_is_the_one_in_use() {
         vrid: 51,
         priority: 200,
         interval: Duration::from_millis(100),
-        password: None,
+        claim: crate::wire::vrrp::Claim::Nothing,
         addresses: &[VIP],
     };
     bench.say(from_peer(&quick.encode(Cover::Pseudo { source: PEER, destination: GROUP })), 10);

@@ -1,8 +1,9 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] [--seconds N]
+//! `bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] [--seconds N]
 //! [--services N] [--minutes N]`; without words all of them. Takeover: how late the backup's first advert is over the RFC's master down
-//! interval, counted from the killed master's last advert, by the kernel's time stamps on the wire. Memory: all
+//! interval, counted from the killed master's last advert, by the kernel's time stamps on the wire. Vmac: the same for 510
+//! virtual routers with virtual MACs at once. Memory: all
 //! processes under the seed's configuration with snmpd. CPU: 250 instances at 0.1 s, the host where all are master and
 //! the one where all are backup. Lookup: what one GETNEXT costs in small and large tables, without a network. SNMP: walks
 //! through the same snmpd, and those of a subagent that answers at once, which is what snmpd itself takes. Responder: the embedded agent alone. Scrape: 42,000
@@ -17,6 +18,7 @@ mod responder;
 mod rrd;
 mod scrape;
 mod snmp;
+mod vmac;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ struct Wish {
     minutes: u64,
 }
 
-const USAGE: &str = "bench [takeover] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] \
+const USAGE: &str = "bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] \
                      [--seconds N] [--services N] [--minutes N]";
 
 fn main() -> ExitCode {
@@ -63,6 +65,9 @@ fn main() -> ExitCode {
     }
     if wanted("takeover") {
         takeover(wish.kills);
+    }
+    if wanted("vmac") {
+        vmac::bench(wish.kills.min(3));
     }
     if wanted("memory") {
         memory();
@@ -117,7 +122,8 @@ fn wish() -> Result<Wish, String> {
             "--seconds" => wish.seconds = number()?,
             "--services" => wish.services = number()? as usize,
             "--minutes" => wish.minutes = number()?,
-            "takeover" | "memory" | "cpu" | "lookup" | "snmp" | "responder" | "scrape" | "rrd" | "promise" | "ipvs" => {
+            "takeover" | "vmac" | "memory" | "cpu" | "lookup" | "snmp" | "responder" | "scrape" | "rrd" | "promise"
+            | "ipvs" => {
                 wish.sections.push(argument);
             }
             other => return Err(format!("`{other}` means nothing here")),

@@ -7,18 +7,19 @@ mod addresses;
 mod between;
 mod timing;
 mod transport;
+mod vmac;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::Builder;
 use super::global::{Defaults, version};
 use super::group::{Groups, Membership};
+use super::{Builder, notify};
 use crate::conf::diag::{Class, Diagnostic, Span};
-use crate::conf::lex::{self, Word};
+use crate::conf::lex::Word;
 use crate::conf::model::{
-    Auth, Config, Family, InitialState, Instance, InstanceName, NotBuilt, Notify, OldUnicastChecksum, Preempt,
-    Priority, TrackedInterface, Transport, Version, Vrid,
+    Auth, Family, InitialState, Instance, InstanceName, OldUnicastChecksum, Preempt, Priority, TrackedInterface,
+    Transport, Version, Vmacs, Vrid,
 };
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
@@ -51,6 +52,7 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], defaults: &Defaults, gro
         }
     }
     between::between(builder, &built);
+    vmac::place(builder, nodes, &mut built, defaults);
     built.into_iter().map(|(instance, _)| instance).collect()
 }
 
@@ -105,7 +107,8 @@ impl<'a> Draft<'a> {
             priority = Some(OWNER);
         }
         let priority = priority.or(Priority::new(100))?;
-        let auth = self.authentication(builder);
+        let hmac = self.hmac(builder);
+        let auth = self.authentication(builder, hmac);
         let mut initial_state = match (state, priority) {
             (Some(state), _) => state,
             (None, OWNER) => InitialState::Master,
@@ -136,7 +139,9 @@ impl<'a> Draft<'a> {
             family: self.family,
             version: self.version,
             vrid: vrid?,
+            vrf: self.vrf(builder, interface.as_deref(), &transport),
             interface,
+            vmacs: Vmacs::default(),
             initial_state,
             priority,
             advert_interval,
@@ -147,6 +152,7 @@ impl<'a> Draft<'a> {
             accept: self.accept(builder),
             strict: self.strict,
             auth,
+            hmac,
             source,
             transport,
             track_primary: !flag("dont_track_primary"),
@@ -178,7 +184,7 @@ impl<'a> Draft<'a> {
             promote_secondaries: flag("promote_secondaries"),
             use_linkbeat: self.linkbeat(builder),
             receive_buffer: number(node, "kernel_rx_buf_size"),
-            notify: notify(builder, node),
+            notify: notify::read(builder, node),
             sync_group: self.group.map(|group| group.name.clone()),
             lvs_sync_interface: self.sync_interface(builder),
             smtp_alert: switch("smtp_alert", self.defaults.smtp_alert),
@@ -309,7 +315,21 @@ impl<'a> Draft<'a> {
         state
     }
 
-    fn authentication(&self, builder: &mut Builder<'_>) -> Option<Auth> {
+    /// Whether an `auth_hmac` block asks for signed adverts. Without a key to sign with it is as if it were not there, as
+    /// Keepalived has it.
+    fn hmac(&self, builder: &mut Builder<'_>) -> bool {
+        let Some(block) = self.node.child("auth_hmac") else { return false };
+        let id = block.children("active_key").filter_map(Node::int).next_back();
+        let signs = block.children("key").any(|key| key.int().is_some() && key.int() == id);
+        if !signs {
+            let message = "auth_hmac has no effect: active_key names no key";
+            let hint = "define `key ID VALUE` and name it with `active_key ID`";
+            builder.report(Diagnostic::warning("auth-hmac", block.keyword.span, message).hint(hint));
+        }
+        signs
+    }
+
+    fn authentication(&self, builder: &mut Builder<'_>, hmac: bool) -> Option<Auth> {
         let block = self.node.child("authentication")?;
         let at = block.keyword.span;
         let drop = |builder: &mut Builder<'_>, message: &str, hint: &str| {
@@ -321,6 +341,10 @@ impl<'a> Draft<'a> {
         }
         if self.strict {
             drop(builder, "strict mode has no authentication: the block is ignored", "delete the block");
+            return None;
+        }
+        if hmac {
+            drop(builder, "auth_hmac takes the place of this block: it is ignored", "delete one of the blocks");
             return None;
         }
         let kind = block.child("auth_type")?;
@@ -551,18 +575,6 @@ fn protocol(builder: &mut Builder<'_>, node: &Node, family: Family, strict: bool
     None
 }
 
-/// AH is read and checked like PASS, and not sent yet.
-pub fn ah_is_not_built(builder: &Builder<'_>, nodes: &[Node], config: &mut Config) {
-    let kinds = nodes.iter().filter(|node| node.name() == "vrrp_instance");
-    let mut kinds = kinds.filter_map(|node| node.child("authentication")?.child("auth_type"));
-    if let Some(kind) = kinds.find(|kind| kind.text() == Some("AH")) {
-        config.not_built.push(NotBuilt {
-            directive: "vrrp_instance/authentication/auth_type AH".to_owned(),
-            location: builder.location(kind.keyword.span),
-        });
-    }
-}
-
 fn number(node: &Node, word: &str) -> Option<u32> {
     node.children(word).filter_map(|child| child.int()).next_back().and_then(|number| u32::try_from(number).ok())
 }
@@ -572,46 +584,6 @@ fn name(family: Family) -> &'static str {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
     }
-}
-
-/// The commands of an instance or a sync group.
-pub fn notify(builder: &mut Builder<'_>, node: &Node) -> Notify {
-    let mut notify = Notify::default();
-    for child in &node.children {
-        let place = match child.name() {
-            "notify_master" => &mut notify.master,
-            "notify_backup" => &mut notify.backup,
-            "notify_fault" => &mut notify.fault,
-            "notify_stop" => &mut notify.stop,
-            "notify" => &mut notify.any,
-            "notify_master_rx_lower_pri" => &mut notify.master_rx_lower_pri,
-            "notify_deleted" => {
-                notify.deleted = true;
-                &mut notify.deleted_script
-            }
-            _ => continue,
-        };
-        if place.is_some() {
-            builder.already_set(child);
-            continue;
-        }
-        let Some(word) = child.word("cmd") else { continue };
-        match lex::command(&word.text) {
-            Ok(arguments) => *place = Some(quoted(&arguments)),
-            Err(quote) => builder.report(
-                Diagnostic::error("unclosed-quote", word.span, format!("a {quote} in this command is not closed"))
-                    .silent()
-                    .hint("the command is ignored"),
-            ),
-        }
-    }
-    notify
-}
-
-/// A command as the MIB shows it: every argument in single quotes.
-fn quoted(arguments: &[String]) -> String {
-    let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''"))).collect();
-    quoted.join(" ")
 }
 
 /// A second line of one interface is told and dropped.

@@ -3,7 +3,7 @@
 //! [`build`] walks all blocks in the order of the file, because rules without a preference are numbered in this order.
 
 mod encap;
-mod names;
+pub(in crate::conf::build) mod names;
 mod route;
 mod rule;
 
@@ -123,7 +123,7 @@ impl Context<'_, '_, '_> {
         self.builder.interface_known(name, value.word.span).then(|| name.clone())
     }
 
-    /// `track_group`: recognised, and not acted on yet.
+    /// Whether there is such a group, and it has a meaning here; [`super::track_group`] acts on it.
     fn track_group(&mut self, option: &Named) {
         let Some(Val { word, .. }) = option.values.first() else { return };
         match self.groups {

@@ -2,9 +2,11 @@
 
 use super::super::family::{Family, counter, gauge};
 use super::super::view::View;
+use crate::bus::bfd::BfdState;
 use crate::bus::rows::{Finding, TrackerConfig, TrackerRow, TrackerRuns};
 use crate::bus::timing::Deliveries;
-use crate::conf::model::{TrackProcess, TrackScript};
+use crate::conf::model::{Track, TrackProcess, TrackScript, TrackerKind};
+use crate::vrrp::track::{Effect, of_finding};
 
 fn scripts<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackScript, &'a TrackerRow)> {
     view.scripts().filter_map(|row| match &row.config {
@@ -16,13 +18,6 @@ fn scripts<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackScript, &'a Tr
 fn processes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackProcess, &'a TrackerRow)> {
     view.processes().filter_map(|row| match &row.config {
         TrackerConfig::Process(config) => Some((config, row)),
-        _ => None,
-    })
-}
-
-fn bfds<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a str, &'a TrackerRow)> {
-    view.bfds().filter_map(|row| match &row.config {
-        TrackerConfig::Bfd(config) => Some((config.name.as_str(), row)),
         _ => None,
     })
 }
@@ -40,12 +35,13 @@ fn script_up(config: &TrackScript, row: &TrackerRow) -> bool {
     good(row.finding).unwrap_or(!config.init_fail)
 }
 
-/// A positive weight counts while the script is good, a negative one while it is bad; `reverse` swaps the two.
+/// What a line without a weight of its own adds.
 fn script_weight(config: &TrackScript, row: &TrackerRow) -> i32 {
-    let as_wished = good(row.finding).map(|good| good != config.reverse);
-    match as_wished {
-        Some(as_wished) if (config.weight > 0) == as_wished => config.weight,
-        _ => 0,
+    let (weight, reverse) = (config.weight, config.reverse);
+    let track = Track { kind: TrackerKind::Script, name: config.name.clone(), weight, reverse };
+    match of_finding(&track, row.finding) {
+        Effect::Add(weight) => weight,
+        Effect::Nothing | Effect::Fault | Effect::Wait => 0,
     }
 }
 
@@ -141,22 +137,54 @@ pub static FAMILIES: &[Family] = &[
             }
         }),
     gauge("keepwatch_bfd_session_up", "1 while the session is up.").labels(&["session"]).from(|view, out| {
-        for (name, row) in bfds(view) {
-            out.flag(&[name], good(row.finding).unwrap_or(false));
+        for row in view.sessions() {
+            out.flag(&[&row.config.name], row.state == BfdState::Up);
         }
     }),
     counter("keepwatch_bfd_transitions_total", "Changes of the session: up, down.").labels(&["session", "to"]).from(
         |view, out| {
-            for (name, row) in bfds(view) {
-                let runs = view.look.tracker_runs(row);
-                out.count(&[name, "up"], runs.went_up);
-                out.count(&[name, "down"], runs.went_down);
+            for row in view.sessions() {
+                let counters = view.look.bfd_counters(row);
+                out.count(&[&row.config.name, "up"], counters.went_up);
+                out.count(&[&row.config.name, "down"], counters.went_down);
             }
         },
     ),
     counter(
+        "keepwatch_bfd_packets_total",
+        "Control packets: sent, received; dropped are those of the neighbour that were no good.",
+    )
+    .labels(&["session", "result"])
+    .from(|view, out| {
+        for row in view.sessions() {
+            let counters = view.look.bfd_counters(row);
+            let results = [("sent", counters.sent), ("received", counters.received), ("dropped", counters.dropped)];
+            for (result, count) in results {
+                out.count(&[&row.config.name, result], count);
+            }
+        }
+    }),
+    counter("keepwatch_bfd_timeouts_total", "Detection times that went by in silence.").labels(&["session"]).from(
+        |view, out| {
+            for row in view.sessions() {
+                out.count(&[&row.config.name], view.look.bfd_counters(row).expired);
+            }
+        },
+    ),
+    gauge(
+        "keepwatch_bfd_detection_time_seconds",
+        "Silence after which the session is lost; 0 before the first packet.",
+    )
+    .labels(&["session"])
+    .seconds()
+    .from(|view, out| {
+        for row in view.sessions() {
+            out.put(&[&row.config.name], row.detection_us as f64 / 1e6);
+        }
+    }),
+    counter(
         "keepwatch_notifications_total",
-        "Notifications by channel (script, smtp, trap): sent, failed, timeout, dropped.",
+        "Notifications by channel (script, fifo, smtp, trap): sent, failed, timeout, dropped.",
     )
     .labels(&["channel", "result"])
     .from(|view, out| {
@@ -180,7 +208,7 @@ fn channels(view: &View<'_>) -> Vec<(&'static str, Deliveries)> {
     let mut channels = vec![];
     if view.wanted("runner") {
         let runner = view.look.runner.unwrap_or_default();
-        channels.extend([("script", runner.scripts), ("smtp", runner.mails)]);
+        channels.extend([("script", runner.scripts), ("fifo", runner.fifos), ("smtp", runner.mails)]);
     }
     if view.look.snmp.traps_enabled {
         let mut told = Deliveries { waiting: traps_waiting(view), ..Deliveries::default() };

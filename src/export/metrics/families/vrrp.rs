@@ -52,8 +52,7 @@ pub static FAMILIES: &[Family] = &[
                     config.sync_group.as_deref().unwrap_or_default(),
                     initial,
                     yes_no(config.preempt != Preempt::Never),
-                    // There are none yet.
-                    yes_no(false),
+                    yes_no(config.vmacs.own.is_some()),
                     yes_no(matches!(config.transport, Transport::Unicast { .. })),
                 ];
                 out.put(&values, 1.0);

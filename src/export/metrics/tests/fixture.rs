@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bus::bfd::{BfdCounters, BfdRow, BfdState};
 use crate::bus::msg::Source;
 use crate::bus::rows::{
     AddressRow, CheckerRow, Counters, Finding, InstanceRow, IpvsRow, OtherMaster, Row, RowKey, State, SyncGroupRow,
@@ -12,7 +13,7 @@ use crate::bus::timing::{CheckTimes, Deliveries, Histogram, KindTimes, Logged, P
 use crate::check::table::{Daemon as SyncThread, Load, Stats, SyncRole};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    Location, Notify, ParameterMatch, Protocol, SyncGroup, TrackBfd, TrackCommand, TrackFile, TrackProcess,
+    BfdSession, Location, Notify, ParameterMatch, Protocol, SyncGroup, TrackBfd, TrackCommand, TrackFile, TrackProcess,
     TrackScript, TrackedInterface, TrackerKind, Vrid,
 };
 use crate::control::snmp::{AgentX, LastPdu, SessionState, SnmpReport};
@@ -194,13 +195,19 @@ fn tracker_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
         fall: 1,
         init_fail: false,
     };
-    let file =
-        TrackFile { location: location.clone(), name: name.clone(), path: "/run/f".into(), weight: 1, reverse: false };
+    let file = TrackFile {
+        location: location.clone(),
+        name: name.clone(),
+        path: "/run/f".into(),
+        weight: 1,
+        reverse: false,
+        init: None,
+    };
     let process = TrackProcess {
         location: location.clone(),
         name: name.clone(),
         path: "haproxy".to_owned(),
-        parameters: String::new(),
+        parameters: Vec::new(),
         parameter_match: ParameterMatch::None,
         full_command: false,
         weight: 0,
@@ -211,6 +218,43 @@ fn tracker_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
         terminate_delay_us: 0,
     };
     let bfd = TrackBfd { location: location.clone(), name: name.clone(), weight: 0, reverse: false };
+    let session = BfdSession {
+        location: location.clone(),
+        name: name.clone(),
+        neighbour: "192.0.2.77".parse().unwrap(),
+        source: None,
+        min_rx_us: 10_000,
+        min_tx_us: 10_000,
+        idle_tx_us: 1_000_000,
+        multiplier: 5,
+        passive: false,
+        ttl: None,
+        max_hops: Some(0),
+        multihop: false,
+        for_vrrp: true,
+        for_checks: true,
+    };
+    let session = BfdRow {
+        index: 1,
+        config: session,
+        state: BfdState::Up,
+        since: ago(5),
+        diagnostic: 0,
+        discriminator: 1,
+        remote_state: BfdState::Up,
+        remote_diagnostic: 0,
+        remote_discriminator: 2,
+        interval_us: 10_000,
+        detection_us: 50_000,
+        counters: BfdCounters {
+            sent: seed,
+            received: seed,
+            dropped: seed,
+            expired: seed,
+            went_up: seed,
+            went_down: seed,
+        },
+    };
     let tracker = |kind, config, finding| {
         let row = TrackerRow { index: 1, config, finding, runs };
         (RowKey::Tracker(kind, name.clone()), Row::Tracker(Box::new(row)))
@@ -231,6 +275,7 @@ fn tracker_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
         tracker(TrackerKind::File, TrackerConfig::File(file), Finding::Count { count: -5, good: true }),
         tracker(TrackerKind::Process, TrackerConfig::Process(process), Finding::Count { count: 3, good: true }),
         tracker(TrackerKind::Bfd, TrackerConfig::Bfd(bfd), Finding::Good),
+        (RowKey::Bfd(name.clone()), Row::Bfd(Box::new(session))),
         (RowKey::SyncGroup(words.group.clone()), Row::SyncGroup(Box::new(group))),
         (RowKey::Pulse, Row::Pulse(pulse(seed))),
         (

@@ -29,7 +29,7 @@ fn process_with(quorum: u32, quorum_max: Option<u32>, parameter_match: Parameter
         location: Location::default(),
         name: "sleeper".to_owned(),
         path: "sleep".to_owned(),
-        parameters: String::new(),
+        parameters: Vec::new(),
         parameter_match,
         full_command: false,
         weight: 0,
@@ -96,6 +96,7 @@ fn a_number_that_does_not_fit_shows_the_nearest_that_does() {
             path: "/run/level".to_owned(),
             weight: 2,
             reverse: false,
+            init: None,
         })
     };
     let result = |count| shown(&FILE, "vrrpFileResult", &row(file(), Finding::Count { count, good: true }));
