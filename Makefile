@@ -49,7 +49,7 @@ AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$
 test: setup ## every test; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
 	$(CARGO) test --profile tests --workspace --no-run
-	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd $(CARGO) test --profile tests --workspace -- --test-threads=2
+	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd $(CARGO) test --profile tests --workspace --no-fail-fast -- --test-threads=2
 
 screenshots: build ## the status page and every graph as Chromium shows them, in target/screenshots (root)
 	$(CARGO) test --release -p agentx-tests --test browser --no-run

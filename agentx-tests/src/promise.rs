@@ -24,6 +24,9 @@ pub const FLAVOUR: Flavour = Flavour::V3;
 /// The longest gap that is nobody's fault: the interval and 5 ms.
 pub const GAP_MAX: Duration = Duration::from_millis(105);
 
+/// The shortest time after which R2 may take over: three intervals; its skew time comes on top.
+const MASTER_DOWN: Duration = Duration::from_millis(300);
+
 /// How well a stall is known where there was one: its watchers sleep for 2 ms at a time and forgive one, on other threads than
 /// the daemon's, which waits in the same queues. A gap in which this machine was never late has none of it.
 const BLUR: Duration = Duration::from_millis(5);
@@ -49,59 +52,99 @@ pub struct Kept {
     /// For how long in all, and at most at once, threads of this machine that were due did not run, ns.
     pub stalled: u64,
     pub stall_max: u64,
-    /// Adverts of the backup.
+    /// Adverts of the backup: its own doing, and after this machine had held the master back for so long that it had to.
     pub takeovers: usize,
+    pub forced: usize,
+}
+
+/// What came of an experiment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Kept,
+    /// The daemon's own fault, and which.
+    Broken(String),
+    /// This machine was busy with something else for so long that nothing can be said; worth another try.
+    Unclear(String),
 }
 
 impl Kept {
     /// From `from` (ns since 1970) to now.
     pub fn since(from: u64, link: &Link, stalls: &Stalls) -> Kept {
-        let until = wait::now_ns();
-        let mut adverts = link.witness.adverts_from(link.ports[0]);
-        adverts.retain(|(at, _)| *at >= from && *at <= until);
+        let sent_by = |port| link.witness.adverts_from(port).into_iter().map(|(at, _)| at).collect::<Vec<u64>>();
+        Kept::between((from, wait::now_ns()), &sent_by(link.ports[0]), &sent_by(link.ports[1]), stalls)
+    }
+
+    /// What these moments say, in which R1 and R2 sent.
+    fn between((from, until): (u64, u64), first: &[u64], second: &[u64], stalls: &Stalls) -> Kept {
         let interval = FLAVOUR.interval.as_nanos() as u64;
+        let adverts: Vec<u64> = first.iter().copied().filter(|at| *at >= from && *at <= until).collect();
         // The silence before the first and behind the last counts, too: there may be no advert at all.
         let mut moments = vec![from];
-        moments.extend(adverts.iter().map(|(at, _)| *at));
+        moments.extend(&adverts);
         moments.push(until);
         let gaps = moments.windows(2).map(|pair| {
             let (before, after) = (pair[0], pair[1]);
             let gap = after - before;
             let stalled = stalls.within(before + interval, after);
             let excused = if stalled > 0 { stalled + BLUR.as_nanos() as u64 } else { 0 };
-            (gap - excused.min(gap.saturating_sub(interval)), gap, before)
+            Gap { ours: gap - excused.min(gap.saturating_sub(interval)), raw: gap, before, after }
         });
-        let gaps: Vec<(u64, u64, u64)> = gaps.collect();
-        let (ours, ours_raw, at) = gaps.iter().copied().max().unwrap_or_default();
-        let other = link.witness.adverts_from(link.ports[1]);
+        let gaps: Vec<Gap> = gaps.collect();
+        // A backup has to take over when the machine holds the master back for so long: it ends when both run again.
+        let excused = |at: u64| {
+            gaps.iter().any(|gap| {
+                gap.raw >= MASTER_DOWN.as_nanos() as u64
+                    && gap.ours <= GAP_MAX.as_nanos() as u64
+                    && (gap.before..=gap.after + BLUR.as_nanos() as u64).contains(&at)
+            })
+        };
+        let (forced, takeovers): (Vec<u64>, Vec<u64>) = second.iter().partition(|at| excused(**at));
+        let worst = gaps.iter().max_by_key(|gap| gap.ours);
         Kept {
             seconds: (until - from) / 1_000_000_000,
             adverts: adverts.len(),
             due: (until - from) / interval,
-            longest: gaps.iter().map(|(_, gap, _)| *gap).max().unwrap_or(0),
-            ours,
-            ours_raw,
-            at: at.saturating_sub(from),
-            late: gaps.iter().filter(|(_, gap, _)| *gap > GAP_MAX.as_nanos() as u64).count(),
+            longest: gaps.iter().map(|gap| gap.raw).max().unwrap_or(0),
+            ours: worst.map_or(0, |gap| gap.ours),
+            ours_raw: worst.map_or(0, |gap| gap.raw),
+            at: worst.map_or(0, |gap| gap.before.saturating_sub(from)),
+            late: gaps.iter().filter(|gap| gap.raw > GAP_MAX.as_nanos() as u64).count(),
             stalled: stalls.within(from, until),
             stall_max: stalls.longest(from, until),
-            takeovers: other.len(),
+            takeovers: takeovers.len(),
+            forced: forced.len(),
         }
     }
 
-    /// What is broken, if anything is; `late` gaps are excused by the machine's own stalls up to one in fifty.
-    pub fn broken(&self) -> Option<String> {
+    /// Whether the promise was kept. Late gaps are excused by the machine's own stalls up to one in fifty; where there are
+    /// more, or where a stall made the backup take over, the machine was too busy to tell.
+    pub fn verdict(&self) -> Verdict {
         if self.takeovers > 0 {
-            return Some(format!("the backup took over: {} adverts", self.takeovers));
+            return Verdict::Broken(format!("the backup took over: {} adverts", self.takeovers));
         }
         if self.ours > GAP_MAX.as_nanos() as u64 {
-            return Some(format!("a gap above {GAP_MAX:?}"));
+            return Verdict::Broken(format!("a gap above {GAP_MAX:?}"));
+        }
+        if self.forced > 0 {
+            return Verdict::Unclear(format!("{} adverts of the backup after stalls of this machine", self.forced));
+        }
+        if self.late * 50 > self.adverts {
+            return Verdict::Unclear(format!("{} late gaps: this machine is too busy to tell", self.late));
         }
         if (self.adverts as u64) * 100 < self.due * 95 {
-            return Some(format!("only {} of {} adverts", self.adverts, self.due));
+            return Verdict::Broken(format!("only {} of {} adverts", self.adverts, self.due));
         }
-        (self.late * 50 > self.adverts).then(|| format!("{} late gaps: this machine is too busy to tell", self.late))
+        Verdict::Kept
     }
+}
+
+/// The silence between two adverts of R1, ns.
+struct Gap {
+    /// Without this machine's own stalls.
+    ours: u64,
+    raw: u64,
+    before: u64,
+    after: u64,
 }
 
 impl fmt::Display for Kept {
@@ -110,7 +153,7 @@ impl fmt::Display for Kept {
         write!(
             f,
             "{} adverts in {} s, longest gap {:.1} ms; without this machine's own stalls {:.1} ms, of {:.1} ms, {:.1} s after \
-             the start; {} gaps above {} ms; the machine stalled {:.0} ms in all, {:.1} ms at most; takeovers: {}",
+             the start; {} gaps above {} ms; the machine stalled {:.0} ms in all, {:.1} ms at most; takeovers: {}, and {} that it forced",
             self.adverts,
             self.seconds,
             ms(self.longest),
@@ -122,6 +165,7 @@ impl fmt::Display for Kept {
             ms(self.stalled),
             ms(self.stall_max),
             self.takeovers,
+            self.forced,
         )
     }
 }
@@ -360,4 +404,38 @@ fn connect(socket: &PathBuf) -> Option<UnixStream> {
     ours.set_nonblocking(true).ok()?;
     ours.connect(&SockAddr::unix(socket).ok()?).ok()?;
     Some(ours.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// R1 sends every 100 ms for 10 s but from 5 s on for `silence`; R2 at these moments (ms); the machine stalls from 5,020 ms
+    /// for `stall`.
+    fn kept(silence: u64, second: &[u64], stall: u64) -> Verdict {
+        let stalls = Stalls::of(&[(5_020 * MS, (5_020 + stall) * MS)]);
+        let first = (0..=100).map(|n| n * 100).filter(|ms| !(5_001..5_000 + silence).contains(ms));
+        let first: Vec<u64> = first.map(|ms| ms * MS).collect();
+        let second: Vec<u64> = second.iter().map(|ms| ms * MS).collect();
+        Kept::between((0, 10_000 * MS), &first, &second, &stalls).verdict()
+    }
+
+    #[test]
+    fn a_gap_is_the_daemons_fault_but_for_what_the_machine_stalled() {
+        assert_eq!(kept(0, &[], 0), Verdict::Kept);
+        assert!(matches!(kept(200, &[], 0), Verdict::Broken(_)));
+        assert_eq!(kept(200, &[], 180), Verdict::Kept);
+        assert!(matches!(kept(300, &[], 180), Verdict::Broken(_)));
+    }
+
+    #[test]
+    fn a_takeover_is_the_daemons_fault_unless_a_stall_was_longer_than_the_master_down_interval() {
+        assert!(matches!(kept(0, &[7_000], 0), Verdict::Broken(_)));
+        assert!(matches!(kept(600, &[5_370], 0), Verdict::Broken(_)));
+        assert!(matches!(kept(600, &[5_370], 580), Verdict::Unclear(_)));
+        assert!(matches!(kept(600, &[5_370, 7_000], 580), Verdict::Broken(_)));
+        assert!(matches!(kept(200, &[5_150], 180), Verdict::Broken(_)));
+    }
 }

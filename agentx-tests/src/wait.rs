@@ -78,6 +78,12 @@ impl Stalls {
         Stalls { stop, watchers, late }
     }
 
+    /// As if it had watched one processor and seen these.
+    #[cfg(test)]
+    pub(crate) fn of(late: &[(u64, u64)]) -> Stalls {
+        Stalls { stop: Arc::default(), watchers: Vec::new(), late: Arc::new(vec![Mutex::new(late.to_vec())]) }
+    }
+
     /// For how long of the time from `from` to `to` (ns since 1970) a thread that was due did not run, on the processor
     /// where that was longest.
     pub fn within(&self, from: u64, to: u64) -> u64 {

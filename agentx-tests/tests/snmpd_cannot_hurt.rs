@@ -2,14 +2,15 @@
 //! 105 ms, and the backup never takes over.
 //!
 //! Takes two minutes, once: all ways to misbehave run side by side, and one pair meets all of them in random order.
-//! `KEEPWATCH_STOPPED_SECONDS` changes the time; `bench promise --minutes 10` takes as long as it is told.
+//! What this machine was busy with meanwhile is measured beside it and excused; where that was too much to tell, the
+//! experiment is made again, three times at most. `KEEPWATCH_STOPPED_SECONDS` changes the time; `bench promise --minutes 10` takes as long as it is told.
 
 use std::time::Duration;
 
 use agentx_tests::dice::Dice;
 use agentx_tests::hostile::{Manners, Master};
 use agentx_tests::pair::Link;
-use agentx_tests::promise::{self, Kept, pair};
+use agentx_tests::promise::{self, Kept, Verdict, pair};
 use agentx_tests::snmp::{Manager, Snmpd};
 use agentx_tests::wait::{self, Stalls};
 use nix::sys::signal::{Signal, kill};
@@ -23,13 +24,29 @@ fn window() -> Duration {
     Duration::from_secs(seconds.unwrap_or(120))
 }
 
-/// Between `from` and now R1 was the only master and never late, but for what the machine itself was late.
-fn never_late(link: &Link, from: u64, what: &str, stalls: &Stalls) {
-    let kept = Kept::since(from, link, stalls);
+/// How often an experiment is made while the machine is too busy.
+const ATTEMPTS: usize = 3;
+
+/// Says what the wire said; panics if the promise was broken.
+fn judge(what: &str, kept: Kept) -> Verdict {
     println!("{what}: {kept}");
-    if let Some(broken) = kept.broken() {
-        panic!("{what}: {broken}: {kept}");
+    let verdict = kept.verdict();
+    if let Verdict::Broken(how) = &verdict {
+        panic!("{what}: {how}: {kept}");
     }
+    verdict
+}
+
+/// Makes the experiment until this machine was quiet enough to tell.
+fn until_clear(what: &str, experiment: impl Fn() -> Verdict) {
+    let mut unclear = Vec::new();
+    while unclear.len() < ATTEMPTS {
+        match experiment() {
+            Verdict::Unclear(why) => unclear.push(why),
+            Verdict::Kept | Verdict::Broken(_) => return,
+        }
+    }
+    panic!("{what}: {unclear:?}");
 }
 
 fn answers_again(manager: &Manager, what: &str) {
@@ -37,18 +54,15 @@ fn answers_again(manager: &Manager, what: &str) {
 }
 
 /// All of it in random order, and at random times; a minute and a half of it. `bench promise --minutes 10` is longer.
-fn everything_in_turns(stalls: &Stalls) {
+fn everything_in_turns(stalls: &Stalls) -> Verdict {
     let seed = Dice::seed();
     println!("KEEPWATCH_SEED={seed}");
     let kept = promise::torment(window() * 3 / 4, seed, stalls, |misery| println!("{misery}"));
     let kept = kept.unwrap_or_else(|why| panic!("KEEPWATCH_SEED={seed}: {why}"));
-    println!("in turns: {kept}");
-    if let Some(broken) = kept.broken() {
-        panic!("KEEPWATCH_SEED={seed}: {broken}: {kept}");
-    }
+    judge(&format!("in turns, KEEPWATCH_SEED={seed}"), kept)
 }
 
-fn a_stopped_snmpd(stalls: &Stalls) {
+fn a_stopped_snmpd(stalls: &Stalls) -> Verdict {
     let link = Link::new();
     let snmpd = Snmpd::start(&link.nodes[0], None);
     let _pair = pair(&snmpd.agentx(), &link);
@@ -61,10 +75,10 @@ fn a_stopped_snmpd(stalls: &Stalls) {
     wait::observe(window());
     snmpd.process.signal(Signal::SIGCONT);
     answers_again(&manager, "after SIGCONT");
-    never_late(&link, from, "snmpd stopped", stalls);
+    judge("snmpd stopped", Kept::since(from, &link, stalls))
 }
 
-fn a_master_agent_that(manners: Manners, stalls: &Stalls) {
+fn a_master_agent_that(manners: Manners, stalls: &Stalls) -> Verdict {
     let link = Link::new();
     let socket = link.lab.directory().join("hostile");
     let what = format!("{manners:?}");
@@ -74,10 +88,10 @@ fn a_master_agent_that(manners: Manners, stalls: &Stalls) {
     assert!(met.is_some(), "{what}: no connection in 20 s; the daemon said:\n{}", pair[0].log());
     let from = wait::now_ns();
     wait::observe(window());
-    never_late(&link, from, &what, stalls);
+    judge(&what, Kept::since(from, &link, stalls))
 }
 
-fn a_bridge_killed_ten_times(stalls: &Stalls) {
+fn a_bridge_killed_ten_times(stalls: &Stalls) -> Verdict {
     let link = Link::new();
     let snmpd = Snmpd::start(&link.nodes[0], None);
     let pair = pair(&snmpd.agentx(), &link);
@@ -96,12 +110,12 @@ fn a_bridge_killed_ten_times(stalls: &Stalls) {
     }
     let state = wait::within(Duration::from_secs(20), || manager.number(STATE));
     assert_eq!(state, Some(2), "SNMP after ten kills; the daemon said:\n{}", pair[0].log());
-    never_late(&link, from, "bridge killed ten times", stalls);
+    judge("bridge killed ten times", Kept::since(from, &link, stalls))
 }
 
 #[test]
 fn no_master_agent_delays_an_advert_for_two_minutes() {
-    type Experiment = fn(&Stalls);
+    type Experiment = fn(&Stalls) -> Verdict;
     let experiments: [(&str, Experiment); 9] = [
         ("stopped snmpd", a_stopped_snmpd),
         ("never answers", |stalls| a_master_agent_that(Manners::NeverAnswers, stalls)),
@@ -120,7 +134,7 @@ fn no_master_agent_delays_an_advert_for_two_minutes() {
                 what,
                 scope.spawn({
                     let stalls = &stalls;
-                    move || run(stalls)
+                    move || until_clear(what, || run(stalls))
                 }),
             )
         });

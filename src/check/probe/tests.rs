@@ -482,11 +482,12 @@ fn thousands_of_hostile_servers_do_not_slow_down_a_good_one() {
             slowest = slowest.max(start.elapsed());
             rounds += 1;
         }
-        assert!(slowest < SLACK, "{slowest:?} in {rounds} rounds");
+        // Whoever waited for one of the others would wait for its time-out.
+        assert!(slowest < limit / 2, "{slowest:?} in {rounds} rounds");
         for probe in hostile {
             assert!(matches!(probe.await, Ok(Outcome::Failed(Failure { cause: Cause::Timeout, .. }))));
         }
-        assert!(end.elapsed() < 2 * SLACK, "they all ended on time");
+        assert!(end.elapsed() < limit, "they all ended on time, not one after the other");
     });
 }
 

@@ -28,6 +28,7 @@ use agentx_tests::capture::{Content, Witness};
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::dice::Dice;
 use agentx_tests::net::{Lab, Nic, Node, Port};
+use agentx_tests::promise::Verdict;
 use agentx_tests::seed::{self, SeedLab};
 use agentx_tests::snmp::{KEEPALIVED, Manager, Snmpd};
 use agentx_tests::wait::{Stalls, now_ns, observe, until, within};
@@ -147,13 +148,15 @@ fn promise(time: Duration) -> bool {
         }
     };
     println!("{kept}");
-    match kept.broken() {
-        Some(broken) => println!("NOT KEPT: {broken}"),
-        None => {
+    let verdict = kept.verdict();
+    match &verdict {
+        Verdict::Kept => {
             println!("kept: no takeover, no gap above {} ms that is not the machine's", promise::GAP_MAX.as_millis())
         }
+        Verdict::Broken(how) => println!("NOT KEPT: {how}"),
+        Verdict::Unclear(why) => println!("NOT CLEAR: {why}"),
     }
-    kept.broken().is_none()
+    verdict == Verdict::Kept
 }
 
 // Takeover ------------------------------------------------------------------------------------------------------------
