@@ -170,6 +170,33 @@ impl fmt::Display for Kept {
     }
 }
 
+/// How often an experiment is made while the machine is too busy.
+const ATTEMPTS: usize = 3;
+
+/// Says what the wire said; panics if the promise was broken.
+#[track_caller]
+pub fn judge(what: &str, kept: Kept) -> Verdict {
+    println!("{what}: {kept}");
+    let verdict = kept.verdict();
+    if let Verdict::Broken(how) = &verdict {
+        panic!("{what}: {how}: {kept}");
+    }
+    verdict
+}
+
+/// Makes the experiment until this machine was quiet enough to tell.
+#[track_caller]
+pub fn until_clear(what: &str, experiment: impl Fn() -> Verdict) {
+    let mut unclear = Vec::new();
+    while unclear.len() < ATTEMPTS {
+        match experiment() {
+            Verdict::Unclear(why) => unclear.push(why),
+            Verdict::Kept | Verdict::Broken(_) => return,
+        }
+    }
+    panic!("{what}: {unclear:?}");
+}
+
 /// A pair at 0.1 s; R1 is master and talks to the AgentX master at `agentx`.
 #[track_caller]
 pub fn pair(agentx: &str, link: &Link) -> [Daemon; 2] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use agentx_tests::dice::Dice;
 use agentx_tests::hostile::{Manners, Master};
 use agentx_tests::pair::Link;
-use agentx_tests::promise::{self, Kept, Verdict, pair};
+use agentx_tests::promise::{self, Kept, Verdict, judge, pair, until_clear};
 use agentx_tests::snmp::{Manager, Snmpd};
 use agentx_tests::wait::{self, Stalls};
 use nix::sys::signal::{Signal, kill};
@@ -22,31 +22,6 @@ const STATE: &str = ".1.3.6.1.4.1.9586.100.5.2.3.1.4.1";
 fn window() -> Duration {
     let seconds = std::env::var("KEEPWATCH_STOPPED_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(120))
-}
-
-/// How often an experiment is made while the machine is too busy.
-const ATTEMPTS: usize = 3;
-
-/// Says what the wire said; panics if the promise was broken.
-fn judge(what: &str, kept: Kept) -> Verdict {
-    println!("{what}: {kept}");
-    let verdict = kept.verdict();
-    if let Verdict::Broken(how) = &verdict {
-        panic!("{what}: {how}: {kept}");
-    }
-    verdict
-}
-
-/// Makes the experiment until this machine was quiet enough to tell.
-fn until_clear(what: &str, experiment: impl Fn() -> Verdict) {
-    let mut unclear = Vec::new();
-    while unclear.len() < ATTEMPTS {
-        match experiment() {
-            Verdict::Unclear(why) => unclear.push(why),
-            Verdict::Kept | Verdict::Broken(_) => return,
-        }
-    }
-    panic!("{what}: {unclear:?}");
 }
 
 fn answers_again(manager: &Manager, what: &str) {

@@ -26,11 +26,7 @@ fn with_lines(routes: Vec<Route>, rules: Vec<Rule>) -> Config {
 }
 
 fn changes(out: &[Output]) -> Vec<&LineChange> {
-    let change = |output| match output {
-        Output::Line(change) => Some(change),
-        _ => None,
-    };
-    out.iter().filter_map(change).collect()
+    out.iter().filter_map(|output| if let Output::Line(change) = output { Some(change) } else { None }).collect()
 }
 
 /// `+route 1`, `-rule 2` and so on, with addresses as `+address`.
