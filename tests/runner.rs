@@ -296,8 +296,8 @@ fn roots_scripts_have_what_root_has_and_the_runner_itself_does_not() {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim().to_owned();
         u64::from_str_radix(&line, 16).unwrap()
     };
-    let kept = 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12;
-    assert_eq!(capabilities(&own), kept, "DAC_OVERRIDE, KILL, SETGID, SETUID, NET_ADMIN");
+    let kept = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12;
+    assert_eq!(capabilities(&own), kept, "CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID, NET_ADMIN");
     let ours = fs::read_to_string("/proc/self/status").unwrap();
     assert_eq!(capabilities(&runner.read("out")), capabilities(&ours));
 }
