@@ -145,6 +145,27 @@ fn a_stop_leaves_no_interface_no_rule_and_every_setting_as_it_was() {
 }
 
 #[test]
+fn without_reports_of_link_local_groups_nothing_is_filtered_for_ipv4_and_the_setting_goes_back_at_the_end() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    let reports = || read(node, "net/ipv4/igmp_link_local_mcast_reports");
+    assert_eq!(reports(), "1");
+    let silent =
+        Flavour::VMAC.configuration(1, "MASTER", 150).replace("global_defs {", "global_defs {\n disable_local_igmp");
+    let mut daemon = Daemon::start(node, Program::Keepwatch, &silent, Options::default());
+    daemon.wait_for_address("10.0.0.100", true, PATIENCE);
+    assert_eq!((reports().as_str(), rules(node).as_str()), ("0", ""));
+    daemon.reload(&Flavour::VMAC.configuration(1, "MASTER", 150));
+    let loud = wait::within(PATIENCE, || (reports() == "1" && rules(node).contains("vmac_map")).then_some(()));
+    assert!(loud.is_some(), "{}\n{}\n{}", reports(), rules(node), daemon.log());
+    daemon.reload(&silent);
+    let quiet = wait::within(PATIENCE, || (reports() == "0" && rules(node).is_empty()).then_some(()));
+    assert!(quiet.is_some(), "{}\n{}\n{}", reports(), rules(node), daemon.log());
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(reports(), "1");
+}
+
+#[test]
 fn an_interface_that_somebody_deletes_or_renames_is_made_again_and_gets_its_addresses() {
     let link = Link::new();
     let node = &link.nodes[0];
