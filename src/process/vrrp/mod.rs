@@ -8,6 +8,7 @@
 
 mod bfd;
 mod errands;
+mod linkbeat;
 mod perform;
 mod sibling;
 mod sockets;
@@ -22,6 +23,7 @@ use tracing::{error, info, warn};
 
 use self::bfd::{Bfd, Listeners};
 use self::errands::Errands;
+use self::linkbeat::Linkbeat;
 use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
@@ -52,6 +54,7 @@ const SIBLING: Token = 6;
 const RUNNER: Token = 7;
 const LINES: Token = 8;
 const FORWARDING: Token = 9;
+const LINKBEAT: Token = 10;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -131,6 +134,7 @@ struct Driver {
     signals: Signals,
     poller: Poller,
     monitor: Monitor,
+    linkbeat: Linkbeat,
     bus: Option<Seqpacket>,
     watching_bus: bool,
     /// What the bridge has said and was not acted on yet, and until when it is not listened to.
@@ -217,6 +221,9 @@ impl Driver {
             Listeners { vrrp: &mut engine, outputs: &mut outputs, checks: &mut sibling, outbox: &mut outbox };
         bfd.apply(&config, &poller, now, &mut listeners);
         engine.handle(Input::Wake, now, &mut outputs);
+        let mut linkbeat = Linkbeat::default();
+        // There is nothing yet that drivers would have said otherwise.
+        let _ = linkbeat.configure(&config, monitor.links());
         let mut driver = Driver {
             options,
             channel,
@@ -224,6 +231,7 @@ impl Driver {
             signals,
             poller,
             monitor,
+            linkbeat,
             bus: None,
             watching_bus: false,
             asked: VecDeque::new(),
@@ -299,6 +307,7 @@ impl Driver {
                 self.heart.beat(&mut self.times, &mut self.outbox, now);
             }
             self.perform(now);
+            self.linkbeat.pump(LINKBEAT, &self.poller);
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
@@ -340,6 +349,12 @@ impl Driver {
                 }
             }
             SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
+            LINKBEAT => {
+                let now = clock::now();
+                for link in self.linkbeat.read() {
+                    self.engine.handle(Input::Link(link), now, &mut self.outputs);
+                }
+            }
             RUNNER => {
                 let now = clock::now();
                 for found in self.errands.read(&self.poller, &mut self.buffer) {
@@ -399,6 +414,9 @@ impl Driver {
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
+                    for link in self.linkbeat.configure(&new, self.monitor.links()) {
+                        self.engine.handle(Input::Link(link), now, &mut self.outputs);
+                    }
                     self.outbox.configuration(config);
                     for found in self.errands.configuration(config) {
                         self.engine.handle(found, now, &mut self.outputs);
@@ -609,6 +627,7 @@ impl Driver {
                     NetEvent::Link(_) | NetEvent::LinkGone(_) => {}
                 }
             }
+            let event = self.linkbeat.with_driver(event);
             self.world.note(&event);
             self.engine.handle(input(event), now, &mut self.outputs);
         }
