@@ -192,17 +192,21 @@ fn what_a_killed_daemon_left_is_taken_over_or_removed() {
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     daemon.kill();
     assert!(has_link(node, "vrrp.51"));
+    assert!(rules(node).contains("vmac_map"), "{}", rules(node));
     let index = node.ip(&["-o", "link", "show", "vrrp.51"]).split(':').next().map(str::to_owned);
     let mut daemon =
         Daemon::start(node, Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     assert_eq!(node.ip(&["-o", "link", "show", "vrrp.51"]).split(':').next().map(str::to_owned), index, "the same one");
+    assert_eq!(rules(node).matches("map vmac_map").count(), 1, "{}", rules(node));
     daemon.kill();
     let plain = Flavour::V3.configuration(1, "MASTER", 150);
     let daemon = Daemon::start(node, Program::Keepwatch, &plain, Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     let gone = wait::within(PATIENCE, || (!has_link(node, "vrrp.51")).then_some(()));
     assert!(gone.is_some(), "{}", daemon.log());
+    assert_eq!(rules(node), "", "{}", daemon.log());
+    assert_eq!(node.addresses().iter().filter(|it| it.contains("10.0.0.100/")).count(), 1, "{:?}", node.addresses());
 }
 
 #[test]

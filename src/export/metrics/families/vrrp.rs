@@ -210,6 +210,42 @@ pub static FAMILIES: &[Family] = &[
             }
         }
     }),
+    gauge(
+        "keepwatch_vrrp_routes",
+        "Virtual routes: configured, and assigned, which the kernel has; only of instances that have some.",
+    )
+    .labels(&["vrrp_instance", "vrid", "family", "status"])
+    .from(|view, out| {
+        for router in &view.instances {
+            lines(router, view.routes(router.row.index).map(|row| row.installed), out);
+        }
+    }),
+    gauge(
+        "keepwatch_vrrp_rules",
+        "Virtual rules: configured, and assigned, which the kernel has; only of instances that have some.",
+    )
+    .labels(&["vrrp_instance", "vrid", "family", "status"])
+    .from(|view, out| {
+        for router in &view.instances {
+            lines(router, view.rules(router.row.index).map(|row| row.installed), out);
+        }
+    }),
+    gauge(
+        "keepwatch_vrrp_static",
+        "Static addresses, routes and rules by kind (address, route, rule): configured, and assigned.",
+    )
+    .labels(&["kind", "status"])
+    .from(|view, out| {
+        let addresses = view.static_addresses().map(|row| row.installed);
+        let routes = view.routes(0).map(|row| row.installed);
+        let rules = view.rules(0).map(|row| row.installed);
+        for (kind, (all, there)) in [("address", tally(addresses)), ("route", tally(routes)), ("rule", tally(rules))] {
+            if all > 0 {
+                out.put(&[kind, "configured"], all.into());
+                out.put(&[kind, "assigned"], there.into());
+            }
+        }
+    }),
     histogram("keepwatch_vrrp_advert_send_delay_seconds", "How late adverts left, all routers together.")
         .from(|view, out| out.histogram(&[], &view.look.vrrp_times().advert_delay)),
     histogram(
@@ -227,6 +263,19 @@ pub static FAMILIES: &[Family] = &[
             }
         }),
 ];
+
+/// How many there are, and how many of them the kernel has.
+fn tally(installed: impl Iterator<Item = bool>) -> (u32, u32) {
+    installed.fold((0, 0), |(all, there), installed| (all + 1, there + u32::from(installed)))
+}
+
+fn lines(router: &Router<'_>, installed: impl Iterator<Item = bool>, out: &mut Samples) {
+    let (all, there) = tally(installed);
+    if all > 0 {
+        out.put(&router.and("configured"), all.into());
+        out.put(&router.and("assigned"), there.into());
+    }
+}
 
 fn dropped(counters: &Counters) -> [(&'static str, u64); 9] {
     [
