@@ -156,9 +156,13 @@ mod tests {
         let on = told(libc::RTM_NEWNETCONF, 7, Some(1));
         assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, None)]), [7]);
         assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 8, Some(2))]), [7, 8]);
-        assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, Some(0))]), []);
-        assert_eq!(after(&[on, told(RTM_DELNETCONF, 7, None)]), []);
-        assert_eq!(after(&[told(libc::RTM_NEWNETCONF, -1, Some(1))]), [], "that of all is none of an interface");
+        assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, Some(0))]), [0_u32; 0]);
+        assert_eq!(after(&[on, told(RTM_DELNETCONF, 7, None)]), [0_u32; 0]);
+        assert_eq!(
+            after(&[told(libc::RTM_NEWNETCONF, -1, Some(1))]),
+            [0_u32; 0],
+            "that of all is none of an interface"
+        );
     }
 
     proptest! {
