@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use keepwatch::process::options::{Options, UsageError, signal_number};
 use keepwatch::process::role::{Role, exit};
-use keepwatch::process::{bridge, checks, daemonize, load, logging, naming, runner, supervisor, vrrp};
+use keepwatch::process::{bridge, checks, daemonize, genhash, load, logging, naming, runner, supervisor, vrrp};
 use keepwatch::sys::privileges;
 
 fn main() -> ExitCode {
@@ -24,9 +24,10 @@ fn main() -> ExitCode {
         // The rrd role is another binary's.
         Some(Role::Rrd) | None => match words
             .map_err(|word| UsageError(format!("not UTF-8: {}\n", word.to_string_lossy())))
-            .and_then(Options::parse_words)
+            .and_then(|words| asked_of(&program, words))
         {
-            Ok(options) => start(Options { program, ..options }),
+            Ok(Asked::Genhash(words)) => genhash::run(&words),
+            Ok(Asked::Daemon(options)) => start(Options { program, ..*options }),
             Err(UsageError(text)) => {
                 eprint!("{text}");
                 exit::FATAL
@@ -34,6 +35,23 @@ fn main() -> ExitCode {
         },
     };
     ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+enum Asked {
+    Daemon(Box<Options>),
+    /// With its own words.
+    Genhash(Vec<String>),
+}
+
+/// `--genhash` comes first, or the program is called by that name.
+fn asked_of(program: &str, mut words: Vec<String>) -> Result<Asked, UsageError> {
+    if program == "genhash" {
+        return Ok(Asked::Genhash(words));
+    }
+    if words.first().is_some_and(|word| word == "-T" || word == "--genhash") {
+        return Ok(Asked::Genhash(words.split_off(1)));
+    }
+    Ok(Asked::Daemon(Box::new(Options::parse_words(words)?)))
 }
 
 fn start(mut options: Options) -> i32 {
@@ -65,7 +83,7 @@ fn start(mut options: Options) -> i32 {
         return load::test(&options, !complaints.is_empty());
     }
     if options.genhash {
-        eprintln!("keepwatchd: --genhash is not built");
+        eprintln!("keepwatchd: --genhash must be the first option; genhash(1) tells of those behind it");
         return exit::FATAL;
     }
     if !options.dont_fork {

@@ -89,6 +89,8 @@ pub enum ToSupervisor {
     OccasionOver(Occasion),
     /// Nor is it anybody on the system's D-Bus: a connection of the daemon's user, as with [`Self::ConnectAgentX`].
     ConnectBus { attempt: u64 },
+    /// The runner has made this FIFO, or has nothing to do with it any more: what is left of them at the end is taken away.
+    Fifo { path: PathBuf, made: bool },
     /// An operator wants what this signal stands for.
     Signal(UserSignal),
     /// An operator wants the configuration read again.

@@ -11,6 +11,7 @@ pub mod checks;
 pub mod control;
 pub mod daemonize;
 pub mod dumps;
+pub mod genhash;
 pub mod host;
 pub mod lifecycle;
 pub mod link;

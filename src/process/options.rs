@@ -120,7 +120,7 @@ pub struct Options {
     /// Allow core dumps and set their pattern
     #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "core")]
     pub core_dump_pattern: Option<String>,
-    /// Act as genhash(1) (not built)
+    /// Act as genhash(1), which the other words are for; must come first
     #[arg(short = 'T', long)]
     pub genhash: bool,
     /// Print the number of the signal for STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON
@@ -215,11 +215,7 @@ impl Options {
     /// Options that are understood and have no effect yet.
     pub fn not_built(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
-        for (given, name) in [
-            (self.log_file.is_some(), "--log-file"),
-            (self.flush_log_file, "--flush-log-file"),
-            (self.genhash, "--genhash"),
-        ] {
+        for (given, name) in [(self.log_file.is_some(), "--log-file"), (self.flush_log_file, "--flush-log-file")] {
             if given {
                 names.push(name);
             }

@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod children;
 pub mod connect;
 pub mod environment;
+pub mod linkbeat;
 pub mod listen;
 pub mod log;
 pub mod memfd;

@@ -275,14 +275,25 @@ fn interfaces_have_delays_and_up_is_at_once_unless_it_is_said() {
 
 #[test]
 fn what_has_no_effect_yet_is_listed_once_with_its_place() {
-    let loaded = load(&format!(
-        "{}{}",
-        instance("    linkbeat_use_polling"),
-        instance("    linkbeat_use_polling").replace("VI_1", "B").replace("51", "52")
-    ));
+    let loaded = load(&format!("{}global_defs {{\n    nftables_ipvs\n    nftables_ipvs other\n}}\n", instance("")));
     let listed: Vec<_> =
         loaded.config.not_built.iter().map(|each| (each.directive.as_str(), each.location.line)).collect();
-    assert_eq!(listed, [("vrrp_instance/linkbeat_use_polling", 4)]);
+    let line = instance("").lines().count() as u32 + 2;
+    assert_eq!(listed, [("global_defs/nftables_ipvs", line)]);
+}
+
+#[test]
+fn links_are_polled_as_their_line_says_and_of_two_lines_the_last_counts() {
+    use keepwatch::conf::model::LinkbeatMethod::{Ethtool, Ioctl};
+    let block = "linkbeat_interfaces {\n eth0 MII\n eth1 IOCTL\n eth0 ETHTOOL\n}\n";
+    let loaded = load(&format!("{}{block}", instance("    linkbeat_use_polling")));
+    let polled = &loaded.config.global.linkbeat;
+    let polled: Vec<_> = polled.iter().map(|it| (it.interface.as_str(), it.method)).collect();
+    assert_eq!(polled, [("eth1", Some(Ioctl)), ("eth0", Some(Ethtool))]);
+    assert!(loaded.config.instances[0].use_linkbeat && !loaded.config.global.linkbeat_polling);
+    let loaded = load(&format!("{}linkbeat_use_polling\nlinkbeat_interfaces {{\n eth0\n}}\n", instance("")));
+    assert!(loaded.config.global.linkbeat_polling);
+    assert_eq!(loaded.config.global.linkbeat[0].method, None);
 }
 
 #[test]
@@ -637,4 +648,13 @@ fn a_password_is_eight_bytes_and_stays_out_of_debug_output() {
     let auth = loaded.config.instances[0].auth.clone();
     assert_eq!(auth, Some(keepwatch::conf::model::Auth::Pass(*b"a#b\0\0\0\0\0")));
     assert!(!format!("{:?}", loaded.config).contains("a#b"));
+}
+
+#[test]
+fn chains_of_iptables_are_left_alone_and_the_line_that_names_some_is_told() {
+    let loaded =
+        load(&format!("global_defs {{\nvrrp_iptables IN OUT\nvrrp_ipsets a b\n}}\n{}", instance("no_accept\n")));
+    let told: Vec<_> = loaded.diagnostics.iter().map(|it| (it.code, it.severity, it.span.line)).collect();
+    assert_eq!(told, [("iptables", Severity::Hint, 2)], "{}", loaded.render());
+    assert_eq!((loaded.status, loaded.config.global.nftables_table.as_str()), (0, "keepalived"));
 }

@@ -27,6 +27,8 @@ pub fn compile(wanted: &BodyRegex) -> Result<Regex, String> {
 #[derive(Debug)]
 pub struct Judge {
     digest: Option<(Md5, [u8; 16])>,
+    /// Of a body that has ended.
+    found: Option<[u8; 16]>,
     search: Option<Search>,
     no_match: bool,
 }
@@ -43,7 +45,7 @@ impl Judge {
             _ => None,
         };
         let no_match = url.regex.as_ref().is_some_and(|regex| regex.no_match);
-        Ok(Judge { digest: url.digest.map(|wanted| (Md5::new(), wanted)), search, no_match })
+        Ok(Judge { digest: url.digest.map(|wanted| (Md5::new(), wanted)), found: None, search, no_match })
     }
 
     /// Whether what follows in the body can change the verdict.
@@ -71,15 +73,17 @@ impl Judge {
         self.judge_search()?;
         if let Some((digest, wanted)) = self.digest.take() {
             let found: [u8; 16] = digest.finalize().into();
+            self.found = Some(found);
             if found != wanted {
-                let found = found.iter().fold(String::new(), |mut text, octet| {
-                    let _ = write!(text, "{octet:02x}");
-                    text
-                });
-                return Err(Failure::new(Cause::Digest, format!("MD5 of the body is {found}")));
+                return Err(Failure::new(Cause::Digest, format!("MD5 of the body is {}", hexadecimal(&found))));
             }
         }
         Ok(())
+    }
+
+    /// The MD5 of the body, if one was wanted and the body has ended.
+    pub fn found(&self) -> Option<[u8; 16]> {
+        self.found
     }
 
     fn judge_search(&self) -> Result<(), Failure> {
@@ -89,6 +93,14 @@ impl Judge {
             _ => Ok(()),
         }
     }
+}
+
+/// A digest as `digest` has it in a file.
+pub fn hexadecimal(digest: &[u8; 16]) -> String {
+    digest.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 fn regex_failed(error: String) -> Failure {

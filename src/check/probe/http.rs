@@ -28,17 +28,39 @@ const AGENT: HeaderValue = HeaderValue::from_static("keepwatch");
 
 pub async fn run(context: &Context, check: &HttpCheck, url: usize, stage: &Stage) -> Result<(), Failure> {
     let url = check.urls.get(url).ok_or_else(|| Failure::new(Cause::Local, "no such URL"))?;
-    let mut judge = judge(context, url)?;
+    visit(context, check, url, &mut judge(context, url)?, stage).await
+}
+
+/// The MD5 of the body that a checker's first URL gives, whatever its status. For genhash.
+pub async fn digest(context: &Context, check: &HttpCheck, stage: &Stage) -> Result<[u8; 16], Failure> {
+    let url = check.urls.first().ok_or_else(|| Failure::new(Cause::Local, "no such URL"))?;
+    let any = Url { digest: Some([0; 16]), status: vec![(0, u16::MAX)], regex: None, ..url.clone() };
+    let mut judge = judge(context, &any)?;
+    let verdict = visit(context, check, &any, &mut judge, stage).await;
+    match (judge.found(), verdict) {
+        (Some(digest), _) => Ok(digest),
+        (None, Err(failure)) => Err(failure),
+        (None, Ok(())) => Err(Failure::new(Cause::Protocol, "the body has no end")),
+    }
+}
+
+async fn visit(
+    context: &Context,
+    check: &HttpCheck,
+    url: &Url,
+    judge: &mut Judge,
+    stage: &Stage,
+) -> Result<(), Failure> {
     let request = request(check, url)?;
     let Some(settings) = &check.tls else {
         let stream = connect::tcp(&check.target, stage).await?;
-        return exchange(stream, request, url, &mut judge, stage).await.1;
+        return exchange(stream, request, url, judge, stage).await.1;
     };
     let client = context.tls_context(settings.client.as_ref()).map_err(|error| Failure::new(Cause::Local, error))?;
     let name = settings.sni.then(|| settings.sni_name.as_deref().or(url.virtual_host.as_deref())).flatten();
     let stream = connect::tcp(&check.target, stage).await?;
     let stream = tls::handshake(&client, name.map(host_only), stream, stage).await?;
-    let (mut stream, verdict) = exchange(stream, request, url, &mut judge, stage).await;
+    let (mut stream, verdict) = exchange(stream, request, url, judge, stage).await;
     if settings.compliant || url.tls_compliant {
         // The verdict stands, whatever becomes of the farewell.
         let _ = tls::close(&mut stream).await;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::{Builder, set_some};
 use crate::conf::Options;
 use crate::conf::diag::Diagnostic;
-use crate::conf::model::{FlushOnStop, GarpGroup, Global, InterfaceDelays, RealTime, ReceiveBuffers, Version};
+use crate::conf::model::{
+    FlushOnStop, GarpGroup, Global, InterfaceDelays, LinkbeatInterface, LinkbeatMethod, RealTime, ReceiveBuffers,
+    Version,
+};
 use crate::conf::parse::Node;
 use crate::conf::values::{self, Value};
 
@@ -146,9 +149,32 @@ fn top_level(builder: &mut Builder<'_>, nodes: &[Node], global: &mut Global) {
             "use_pid_dir" => global.use_pid_dir = true,
             "linkbeat_use_polling" => global.linkbeat_polling = true,
             "garp_group" => garp_group(builder, node, global),
+            "linkbeat_interfaces" => linkbeat(builder, node, global),
             "interface_up_down_delays" => interface_delays(builder, node, global),
             _ => {}
         }
+    }
+}
+
+fn linkbeat(builder: &Builder<'_>, node: &Node, global: &mut Global) {
+    for line in &node.entries {
+        let Some(word) = line.first().map(|value| &value.word) else { continue };
+        // What does not exist has been told, `held.rs`.
+        if builder.interface(&word.text).is_none() {
+            continue;
+        }
+        let method = match line.value("method") {
+            Some(Value::Text(method)) => match method.as_str() {
+                "MII" => Some(LinkbeatMethod::Mii),
+                "ETHTOOL" => Some(LinkbeatMethod::Ethtool),
+                "IOCTL" => Some(LinkbeatMethod::Ioctl),
+                _ => None,
+            },
+            _ => None,
+        };
+        let interface = word.text.clone();
+        global.linkbeat.retain(|known| known.interface != interface);
+        global.linkbeat.push(LinkbeatInterface { interface, method });
     }
 }
 
@@ -314,6 +340,15 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
                 set(&mut global.nftables_table, node.text().map(str::to_owned));
             }
         }
+        "vrrp_iptables" => builder.report(
+            // Debian's Keepalived says the same, and does it.
+            Diagnostic::note(
+                "iptables",
+                node.keyword.span,
+                "no rule is written into chains of iptables: no_accept and use_vmac filter by nftables, in a table of their own",
+            )
+            .hint("write `nftables` instead"),
+        ),
         "nftables_priority" => {
             let priority = node.int().and_then(|number| i32::try_from(number).ok());
             set(&mut global.nftables_priority, priority);

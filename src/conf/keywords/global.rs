@@ -28,7 +28,7 @@ static TIMEOUT_OPTIONS: &[Opt] = &[
 
 #[rustfmt::skip]
 pub static ROWS: &[Row] = &[
-    row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
+    row(&["/"], "linkbeat_use_polling", &[], Flag, Warn, Once, Built, "off", "Detect media loss by polling (MII, then ETHTOOL, then ioctl) instead of netlink on every used interface"),
     row(&["/"], "net_namespace", &[], Words(&[one("name", Str)]), Warn, Once, Built, "current namespace", "Run the whole daemon inside a named network namespace; turns on the pid directory; fixed across reloads"),
     row(&["/"], "net_namespace_ipvs", &[], Words(&[opt("name", Str)]), Warn, Once, Built, "same as daemon", "Program IPVS in another network namespace; empty name means the default namespace"),
     row(&["/"], "namespace_with_ipsets", &[], Flag, Warn, Once, Nothing, "off", "Permit ipset use inside a namespace on kernels older than 3.13; keepwatch uses no ipsets"),
@@ -36,7 +36,7 @@ pub static ROWS: &[Row] = &[
     row(&["/"], "instance", &[], Words(&[one("name", Str)]), Warn, Once, Built, "none", "Name this daemon instance: suffix for pid files and syslog ident; fixed across reloads"),
     row(&["/"], "child_wait_time", &[], Words(&[one("secs", Int(0, 4294967295))]), Fatal, Once, Built, "5", "Seconds the parent waits for children to stop before it kills them"),
     row(&["/"], "global_defs", &[], Block(&[]), Warn, Many, Built, "-", "Daemon-wide settings; may be repeated, later values overwrite; read by the parent only at start"),
-    row(&["/"], "linkbeat_interfaces", &[], Entries(&[], Line(&[one("iface", IfName), opt("method", Word(&["MII", "ETHTOOL", "IOCTL"]))])), Warn, Many, NotBuilt, "none", "Poll link state of the listed interfaces"),
+    row(&["/"], "linkbeat_interfaces", &[], Entries(&[], Line(&[one("iface", IfName), opt("method", Word(&["MII", "ETHTOOL", "IOCTL"]))])), Warn, Many, Built, "none", "Poll link state of the listed interfaces"),
     row(&["/"], "track_group", &[], Block(&[one("name", Str)]), Warn, Many, Built, "-", "Name a set of VRRP instances that follow static addresses, routes or rules"),
     row(&["/"], "static_ipaddress", &[], Entries(&[], Addresses), Warn, Many, Built, "none", "Addresses kept on the host for the daemon's lifetime, not moved by VRRP"),
     row(&["/"], "static_routes", &[], Entries(&[], Routes), Warn, Many, Built, "none", "Routes kept on the host for the daemon's lifetime"),

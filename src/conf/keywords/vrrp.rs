@@ -63,7 +63,7 @@ pub static ROWS: &[Row] = &[
     row(&["vrrp_instance"], "virtual_ipaddress_excluded", &[], Entries(&[], Addresses), Warn, Many, Built, "none", "VIPs moved but not advertised; any family"),
     row(&["vrrp_instance"], "no_virtual_ipaddress", &[], Flag, Warn, Once, Built, "off", "Accept an instance without VIPs"),
     row(&["vrrp_instance"], "promote_secondaries", &[], Flag, Warn, Once, Built, "off", "Set promote_secondaries on the interface"),
-    row(&["vrrp_instance"], "linkbeat_use_polling", &[], Flag, Warn, Once, NotBuilt, "off", "Deprecated: poll link state of this interface"),
+    row(&["vrrp_instance"], "linkbeat_use_polling", &[], Flag, Warn, Once, Built, "off", "Deprecated: poll link state of this interface"),
     row(&["vrrp_instance"], "v3_checksum_as_v2", &[], Words(&[opt("on", Bool)]), Warn, Once, Built, "global", "VRRPv3 IPv4 checksum without pseudo header"),
     row(&["vrrp_instance"], "virtual_routes", &[], Entries(&[], Routes), Warn, Many, Built, "none", "Routes present while master; one per line"),
     row(&["vrrp_instance"], "virtual_rules", &[], Entries(&[], Rules), Warn, Many, Built, "none", "Policy rules present while master; one per line"),

@@ -33,6 +33,8 @@ pub struct Global {
     pub log_unknown_vrids: bool,
     pub realtime: RealTime,
     pub garp_groups: Vec<GarpGroup>,
+    /// `linkbeat_interfaces`.
+    pub linkbeat: Vec<LinkbeatInterface>,
     /// `interface_up_down_delays`.
     pub interface_delays: Vec<InterfaceDelays>,
     /// The nftables table that `no_accept` and the filter for VMACs use (`nftables NAME`; default `keepalived`) and its base chain priority.
@@ -163,6 +165,21 @@ pub struct GarpGroup {
     pub garp_interval_ns: Option<u64>,
     pub gna_interval_ns: Option<u64>,
     pub interfaces: Vec<String>,
+}
+
+/// An interface whose driver is asked whether it has a carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkbeatInterface {
+    pub interface: String,
+    /// What is tried first; others follow where it is not supported. `None`: MII, ethtool, the flags, in this order.
+    pub method: Option<LinkbeatMethod>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkbeatMethod {
+    Mii,
+    Ethtool,
+    Ioctl,
 }
 
 /// How long an interface must be down, or up, before instances notice; nanoseconds.

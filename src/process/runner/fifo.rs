@@ -35,6 +35,8 @@ pub struct Fifos {
     writers: BTreeMap<Fifo, Writer>,
     /// Paths that we made, and take away when they are not wanted any more.
     made: BTreeSet<String>,
+    /// What of that the supervisor knows.
+    told: BTreeSet<String>,
     opened: mpsc::UnboundedReceiver<Opened>,
     opener: mpsc::UnboundedSender<Opened>,
     /// Tells answers of threads that were overtaken by a reload.
@@ -79,6 +81,7 @@ impl Fifos {
         Fifos {
             writers: BTreeMap::new(),
             made: BTreeSet::new(),
+            told: BTreeSet::new(),
             opened,
             opener,
             attempts: 0,
@@ -237,6 +240,18 @@ impl Fifos {
         self.writers.values().all(|writer| writer.waiting.is_empty())
     }
 
+    /// What was made (true) or is left alone since this was asked last.
+    pub fn changes(&mut self) -> Vec<(String, bool)> {
+        if self.made == self.told {
+            return vec![];
+        }
+        let gone = self.told.difference(&self.made).map(|path| (path.clone(), false));
+        let new = self.made.difference(&self.told).map(|path| (path.clone(), true));
+        let changes = gone.chain(new).collect();
+        self.told.clone_from(&self.made);
+        changes
+    }
+
     /// The daemon stops: readers see the end, and what was made is taken away.
     pub fn close(&mut self) {
         for (_, writer) in std::mem::take(&mut self.writers) {
@@ -375,6 +390,13 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "VS one UP\nVS two UP\n", "a line stays one line, and then comes the end");
         assert!(!path.exists(), "what was made is taken away");
+        let name = path.to_string_lossy().into_owned();
+        assert_eq!(fifos.changes(), [], "and it was never told");
+        let mut fifos = started(&path).await;
+        assert_eq!(fifos.changes(), [(name.clone(), true)]);
+        assert_eq!(fifos.changes(), []);
+        fifos.close();
+        assert_eq!(fifos.changes(), [(name, false)]);
     }
 
     #[tokio::test]

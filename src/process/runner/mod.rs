@@ -250,6 +250,7 @@ impl Runner {
             }
             self.perform();
             self.tell_vrrp(now);
+            self.tell_of_fifos();
             self.bridge.tell(now, || RunnerPulse {
                 at: clock::wall(),
                 scripts: self.runs.notified(),
@@ -258,6 +259,7 @@ impl Runner {
                 logged: logging::counts(),
             });
             if self.has_left(now) {
+                self.tell_of_fifos();
                 return exit::OK;
             }
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
@@ -423,6 +425,13 @@ impl Runner {
     fn occasion(&mut self, occasion: Occasion) {
         if !self.occasions.run(occasion, &mut self.runs, clock::now(), &mut self.outputs) {
             let _ = self.channel.send(&ToSupervisor::OccasionOver(occasion), None);
+        }
+    }
+
+    /// The supervisor takes away what a runner that died has made.
+    fn tell_of_fifos(&mut self) {
+        for (path, made) in self.fifos.changes() {
+            let _ = self.channel.send(&ToSupervisor::Fifo { path: path.into(), made }, None);
         }
     }
 

@@ -220,9 +220,11 @@ impl Supervisor {
                 ToSupervisor::OpenFile { path } => self.open_file(role, path),
                 ToSupervisor::Textfile { number } => self.textfile(role, number),
                 ToSupervisor::TextfileDone { number } => self.textfile_done(number),
+                ToSupervisor::Fifo { path, made } if role == Role::Runner => self.left_behind.note(path, made),
                 ToSupervisor::OccasionOver(Occasion::Startup) => self.started(),
                 ToSupervisor::OccasionOver(Occasion::Shutdown) => self.last_script_over(),
-                ToSupervisor::Reload
+                ToSupervisor::Fifo { .. }
+                | ToSupervisor::Reload
                 | ToSupervisor::Signal(_)
                 | ToSupervisor::Ready { .. }
                 | ToSupervisor::Dumped { .. }

@@ -10,6 +10,7 @@ mod around;
 mod children;
 mod cores;
 mod dumps;
+mod left_behind;
 mod places;
 mod reloading;
 mod report;
@@ -28,6 +29,7 @@ use tracing::{error, info};
 use self::children::{Running, roles};
 use self::cores::Cores;
 use self::dumps::Dumps;
+use self::left_behind::LeftBehind;
 use self::reloading::{Reading, TimeFile};
 pub use self::report::{COMPLAINTS, ERRORS_MAX};
 use self::report::{Records, complaints};
@@ -118,6 +120,7 @@ struct Supervisor {
     _cores: Option<Cores>,
     /// What is kept for a bridge.
     kept: Kept,
+    left_behind: LeftBehind,
     records: Records,
 }
 
@@ -179,6 +182,7 @@ impl Supervisor {
             systemd: Systemd::from_environment(clock::now()),
             _cores: cores,
             kept: Kept::default(),
+            left_behind: LeftBehind::default(),
             records: Records::new(),
         })
     }

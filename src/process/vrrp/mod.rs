@@ -8,6 +8,7 @@
 
 mod bfd;
 mod errands;
+mod linkbeat;
 mod perform;
 mod sibling;
 mod sockets;
@@ -22,6 +23,7 @@ use tracing::{error, info, warn};
 
 use self::bfd::{Bfd, Listeners};
 use self::errands::Errands;
+use self::linkbeat::Linkbeat;
 use self::perform::World;
 use self::sibling::Sibling;
 use self::times::{AllRows, Heart, Times};
@@ -51,6 +53,8 @@ const FIREWALL: Token = 5;
 const SIBLING: Token = 6;
 const RUNNER: Token = 7;
 const LINES: Token = 8;
+const FORWARDING: Token = 9;
+const LINKBEAT: Token = 10;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -70,6 +74,9 @@ const REPLIES_MAX: usize = 1024;
 
 /// Everything is told again at most this often.
 const RESYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// While addresses come and go, the bridge is told of it this often.
+const FEED_PAUSE: Duration = Duration::from_millis(20);
 
 /// A wake-up this late may have missed adverts that wait in a receive buffer.
 const LATE: Duration = Duration::from_millis(2);
@@ -127,6 +134,7 @@ struct Driver {
     signals: Signals,
     poller: Poller,
     monitor: Monitor,
+    linkbeat: Linkbeat,
     bus: Option<Seqpacket>,
     watching_bus: bool,
     /// What the bridge has said and was not acted on yet, and until when it is not listened to.
@@ -143,6 +151,8 @@ struct Driver {
     times: Times,
     heart: Heart,
     auto: Auto,
+    /// When the bridge was told last.
+    fed_at: Instant,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -211,6 +221,9 @@ impl Driver {
             Listeners { vrrp: &mut engine, outputs: &mut outputs, checks: &mut sibling, outbox: &mut outbox };
         bfd.apply(&config, &poller, now, &mut listeners);
         engine.handle(Input::Wake, now, &mut outputs);
+        let mut linkbeat = Linkbeat::default();
+        // There is nothing yet that drivers would have said otherwise.
+        let _ = linkbeat.configure(&config, monitor.links());
         let mut driver = Driver {
             options,
             channel,
@@ -218,6 +231,7 @@ impl Driver {
             signals,
             poller,
             monitor,
+            linkbeat,
             bus: None,
             watching_bus: false,
             asked: VecDeque::new(),
@@ -232,6 +246,7 @@ impl Driver {
             times: Times::default(),
             heart: Heart::new(now, clock::wall()),
             auto: Auto::default(),
+            fed_at: Instant::ZERO,
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -265,7 +280,7 @@ impl Driver {
             let now = clock::now();
             if self.engine.overdue(now) > LATE {
                 // This process was held up. The adverts that came meanwhile decide, not its own silence.
-                self.world.drain(&mut self.engine, now, &mut self.outputs);
+                self.world.drain(&mut self.poller, &mut self.engine, now, &mut self.outputs);
             }
             self.with_bfd(|bfd, poller, to| bfd.turn(poller, now, to));
             if self.engine.deadline().is_some_and(|at| at <= now) {
@@ -292,6 +307,7 @@ impl Driver {
                 self.heart.beat(&mut self.times, &mut self.outbox, now);
             }
             self.perform(now);
+            self.linkbeat.pump(LINKBEAT, &self.poller);
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
             {
@@ -325,6 +341,7 @@ impl Driver {
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
+            FORWARDING => self.world.read_forwarding(&self.poller),
             LINES => {
                 let now = clock::now();
                 for gone in self.world.read_lines(now) {
@@ -332,6 +349,12 @@ impl Driver {
                 }
             }
             SIBLING => self.sibling.read(&self.poller, &mut self.buffer),
+            LINKBEAT => {
+                let now = clock::now();
+                for link in self.linkbeat.read() {
+                    self.engine.handle(Input::Link(link), now, &mut self.outputs);
+                }
+            }
             RUNNER => {
                 let now = clock::now();
                 for found in self.errands.read(&self.poller, &mut self.buffer) {
@@ -391,6 +414,9 @@ impl Driver {
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
+                    for link in self.linkbeat.configure(&new, self.monitor.links()) {
+                        self.engine.handle(Input::Link(link), now, &mut self.outputs);
+                    }
                     self.outbox.configuration(config);
                     for found in self.errands.configuration(config) {
                         self.engine.handle(found, now, &mut self.outputs);
@@ -541,6 +567,7 @@ impl Driver {
     }
 
     fn feed(&mut self, now: Instant) {
+        self.fed_at = now;
         if let Some(bus) = &self.bus {
             let rows =
                 AllRows { engine: &self.engine, bfd: self.bfd.engine(), times: &self.times, heart: &self.heart, now };
@@ -600,6 +627,7 @@ impl Driver {
                     NetEvent::Link(_) | NetEvent::LinkGone(_) => {}
                 }
             }
+            let event = self.linkbeat.with_driver(event);
             self.world.note(&event);
             self.engine.handle(input(event), now, &mut self.outputs);
         }
@@ -619,7 +647,10 @@ impl Driver {
         self.world.perform(&mut self.outputs, &mut self.outbox, &mut self.times, &self.poller, now);
         self.sibling.pump(SIBLING, &self.poller);
         self.errands.pump(RUNNER, &self.poller);
-        self.feed(now);
+        // Readers see what is so when the kernel has done its part, whose answers bring the next turn.
+        if self.world.idle() || now.since(self.fed_at) >= FEED_PAUSE {
+            self.feed(now);
+        }
     }
 }
 
