@@ -127,6 +127,47 @@ fn a_router_whose_way_out_is_lost_gives_its_addresses_to_the_other_one_and_takes
 }
 
 #[test]
+fn a_real_server_follows_the_session_that_its_bfd_check_names() {
+    let link = Link::new();
+    let flavour = Flavour::V3;
+    let bfdd = Bfdd::start(&link.nodes[1], &peer("10.0.0.1 local-address 10.0.0.2 interface eth0"));
+    let server = "virtual_server 10.0.0.100 80 {\n delay_loop 1\n lb_algo rr\n lb_kind DR\n protocol TCP\n \
+                  real_server 10.0.0.2 80 {\n BFD_CHECK {\n name B1\n }\n }\n}\n";
+    let own = format!("{}{server}", configuration(flavour, &fast("10.0.0.2", "source_ip 10.0.0.1")));
+    let daemon = Daemon::start(&link.nodes[0], Program::Keepwatch, &own, Options::default());
+    let wait_for_checker = |up: bool, limit: Duration| {
+        let mut last = Value::Null;
+        let there = wait::within(limit, || {
+            last = serde_json::from_str(&daemon.tool(&["checks", "--json"]).text).unwrap_or_default();
+            let checker = &last["checkers"][0];
+            (checker["kind"] == "BFD_CHECK" && checker["has_run"] == true && checker["up"] == up).then_some(())
+        });
+        assert!(there.is_some(), "the server is not {up}: {last:#}\n{}", daemon.log());
+        last
+    };
+    wait_for_checker(true, PATIENCE);
+    bfdd.hang();
+    let down = wait_for_checker(false, DETECTION + Duration::from_secs(3));
+    assert_eq!(down["checkers"][0]["error"], "BFD session B1 is down", "{down:#}");
+    let servers = daemon.tool_json(&["ipvs"]);
+    assert_eq!(servers["services"][0]["servers"][0]["alive"], false, "{servers:#}");
+    // Nobody tracks it, and it is seen all the same.
+    let sessions = daemon.tool_json(&["bfd"]);
+    let session = &sessions["sessions"][0];
+    assert_eq!((&session["name"], &session["state"]), (&Value::from("B1"), &Value::from("down")), "{sessions:#}");
+    assert_eq!((&session["for_checks"], &session["tracked_by"]), (&Value::from(true), &Value::from([""; 0].to_vec())));
+    let why = daemon.tool(&["explain", "10.0.0.2:80"]).text;
+    assert!(why.contains("BFD session B1 is down"), "{why}");
+    bfdd.go_on();
+    wait_for_checker(true, PATIENCE);
+    // The vrrp process keeps the session: what its successor finds counts.
+    let vrrp = daemon.wait_for_child("vrrp", PATIENCE);
+    nix::sys::signal::kill(vrrp, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    bfdd.wait_for("up", PATIENCE);
+    wait_for_checker(true, PATIENCE);
+}
+
+#[test]
 fn keepalived_is_a_peer_that_comes_up_hears_of_a_stop_and_is_missed_when_it_is_killed() {
     let link = Link::new();
     let flavour = Flavour::V3;

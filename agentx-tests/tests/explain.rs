@@ -104,6 +104,53 @@ fn faults_are_explained() {
 }
 
 #[test]
+fn what_trackers_and_lost_routes_do_is_explained() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    node.ip(&["link", "add", "side0", "type", "veth", "peer", "name", "side1"]);
+    node.ip(&["link", "set", "side1", "up"]);
+    node.ip(&["link", "set", "side0", "up"]);
+    let (file, flag) = (node.directory().join("number"), node.directory().join("flag"));
+    std::fs::write(&file, "0\n").unwrap();
+    std::fs::write(&flag, "").unwrap();
+    let trackers = format!(
+        "track_file F1 {{\n file {}\n weight 0\n}}\nvrrp_script S1 {{\n script \"/usr/bin/test -e {}\"\n interval 1\n}}\n\
+         vrrp_track_process P1 {{\n process no-such-program\n quorum_max 0\n}}\n\
+         bfd_instance B1 {{\n neighbor_ip 10.0.0.77\n}}\n\
+         track_group G1 {{\n group {{\n VI_1\n }}\n}}\n\
+         static_routes {{\n 10.30.0.0/24 dev side0 track_group G1\n}}\n",
+        file.display(),
+        flag.display()
+    );
+    let router = |tracks: &str| {
+        let global = "global_defs {\n script_user root";
+        let text = configuration(0, 150, tracks).replacen("global_defs {", global, 1);
+        format!("{text}{trackers}")
+    };
+    let all = "track_file {\n F1\n }\n track_script {\n S1\n }\n track_process {\n P1\n }";
+    let first = start(&link, 0, &router(all));
+    first.wait_for_address("10.0.0.100", true, PATIENCE);
+    std::fs::write(&file, "3\n").unwrap();
+    is_explained(&first, "VI_1", "file-forbids");
+    std::fs::write(&file, "0\n").unwrap();
+    first.wait_for_address("10.0.0.100", true, PATIENCE);
+    std::fs::remove_file(&flag).unwrap();
+    is_explained(&first, "VI_1", "script-fails");
+    std::fs::write(&flag, "").unwrap();
+    first.wait_for_address("10.0.0.100", true, PATIENCE);
+    node.ip(&["link", "set", "side0", "down"]);
+    is_explained(&first, "VI_1", "group-interface-down");
+    node.ip(&["link", "set", "side0", "up"]);
+    first.wait_for_address("10.0.0.100", true, PATIENCE);
+    // Nobody is there at the other end.
+    first.reload(&router("track_bfd {\n B1\n }"));
+    is_explained(&first, "VI_1", "session-down");
+    let session = first.tool_json(&["explain", "B1"]);
+    let because = session["because"].as_str().unwrap_or_default();
+    assert!(because.contains("nothing was heard of 10.0.0.77 yet"), "{session:#}");
+}
+
+#[test]
 fn a_real_server_that_is_down_is_explained_also_where_there_is_no_ipvs() {
     let link = Link::new();
     let node = &link.nodes[0];

@@ -394,6 +394,122 @@ fn a_process_that_is_woken_too_late_takes_a_real_time_priority_and_no_higher_one
     assert_eq!(daemon.child("vrrp"), Some(vrrp), "it was started again; it said:\n{}", daemon.log());
 }
 
+/// Fields of proc(5) from the third on, as the second may hold blanks.
+fn stat(pid: Pid, field: usize) -> i64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    fields.split_whitespace().nth(field - 3).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN)
+}
+
+/// What stands behind a name in a file of a process.
+fn told(pid: Pid, file: &str, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim_start_matches(':').split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_process_runs_where_and_how_the_configuration_says() {
+    let link = Link::new();
+    let settings = |of: &str, nice: i32, cpu: u32, priority: u8, limit: u32| {
+        format!(
+            "{of}_priority {nice}\n {of}_cpu_affinity {cpu}\n {of}_rt_priority {priority}\n {of}_rlimit_rttime {limit}\n"
+        )
+    };
+    let globals = settings("vrrp", -7, 0, 20, 300_000) + &settings("checker", 5, 1, 10, 400_000);
+    let server = "virtual_server 10.0.0.100 80 {\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 10.0.0.9 80 {\n \
+                  TCP_CHECK {\n }\n }\n}\n";
+    let daemon = started(&link, &format!("{}{server}", with_globals(&globals)), Options::default());
+    for (role, nice, cpu, priority, limit) in [("vrrp", -7, "0", 20, "300000"), ("checks", 5, "1", 10, "400000")] {
+        let pid = daemon.wait_for_child(role, SOON);
+        // 2 is SCHED_RR.
+        let seen = || (stat(pid, 19), stat(pid, 40), stat(pid, 41), told(pid, "status", "Cpus_allowed_list"));
+        let wanted = (nice, priority, 2, cpu.to_owned());
+        let there = wait::within(SOON, || (seen() == wanted).then_some(()));
+        assert!(there.is_some(), "{role}: {:?} instead of {wanted:?}; it said:\n{}", seen(), daemon.log());
+        assert_eq!(told(pid, "limits", "Max realtime timeout").split(' ').next(), Some(limit), "{role}");
+    }
+    let bridge = daemon.wait_for_child("bridge", SOON);
+    assert_eq!((stat(bridge, 19), stat(bridge, 41)), (0, 0));
+}
+
+#[test]
+fn an_address_that_goes_leaves_the_others_of_its_subnet_where_promote_secondaries_is_set() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    let key = "net/ipv4/conf/eth0/promote_secondaries";
+    node.sysctl(key, "0");
+    let read =
+        || node.enter(move || fs::read_to_string(format!("/proc/sys/{key}")).unwrap_or_default()).trim().to_owned();
+    let text = FLAVOUR
+        .configuration(1, "MASTER", 150)
+        .replacen("interface eth0", "interface eth0\n promote_secondaries", 1)
+        .replace("10.0.0.100/24", "10.9.0.100/24");
+    let mut daemon = Daemon::start(node, Program::Keepwatch, &text, Options::default());
+    daemon.wait_for_address("10.9.0.100", true, SOON);
+    assert_eq!(read(), "1");
+    // Somebody else's, in the subnet of the virtual address: secondary to that.
+    node.ip(&["address", "add", "10.9.0.7/24", "dev", "eth0"]);
+    assert_eq!(daemon.stop(), 0);
+    assert!(!node.has("10.9.0.100") && node.has("10.9.0.7"), "{:?}", node.addresses());
+    assert_eq!(read(), "0", "as it was");
+}
+
+#[test]
+fn a_daemon_works_in_the_namespace_that_the_configuration_names() {
+    for program in [Program::Keepalived, Program::Keepwatch] {
+        let link = Link::new();
+        let [here, there] = &link.nodes;
+        let text = FLAVOUR.configuration(2, "MASTER", 150);
+        let text = format!("net_namespace {}\n{text}", there.namespace());
+        let mut daemon = Daemon::start(here, program, &text, Options::default());
+        let serves = wait::within(SOON, || link.has_all(1, FLAVOUR).then_some(()));
+        assert!(serves.is_some() && link.has_none(0, FLAVOUR), "{}: {}", program.name(), daemon.log());
+        assert_eq!(daemon.stop(), 0, "{}", daemon.log());
+        assert!(link.has_none(1, FLAVOUR), "{}: {:?}", program.name(), there.addresses());
+    }
+}
+
+#[test]
+fn pid_files_are_where_keepalived_has_them() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    let directory = node.directory();
+    let text = FLAVOUR.configuration(1, "MASTER", 150);
+    let found = |program: Program, lines: &str| {
+        let file = directory.join("places.conf");
+        fs::write(&file, format!("{lines}\n{text}")).unwrap();
+        // In a /run of its own.
+        let state = if program == Program::Keepwatch { "--state-dir /run/state" } else { "" };
+        let script = format!(
+            "mount -t tmpfs none /run && exec {} -n -l -f {} {state}",
+            program.path().display(),
+            file.display()
+        );
+        let command = node.command(&["unshare", "--mount", "sh", "-c", &script]);
+        let mut process = node.spawn(program.name(), command);
+        let master = wait::within(SOON, || link.has_all(0, FLAVOUR).then_some(()));
+        assert!(master.is_some(), "{lines}: {}", process.log());
+        let run = PathBuf::from(format!("/proc/{}/root/run", process.pid()));
+        let files: BTreeSet<PathBuf> = [run.clone(), run.join("keepalived")]
+            .iter()
+            .filter_map(|directory| fs::read_dir(directory).ok())
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "pid"))
+            .map(|path| path.strip_prefix(&run).unwrap().to_owned())
+            .collect();
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.exit_code(SOON), 0, "{}", process.log());
+        files
+    };
+    for lines in ["", "use_pid_dir", "instance i1", "use_pid_dir\ninstance i1"] {
+        let [theirs, ours] = [Program::Keepalived, Program::Keepwatch].map(|program| found(program, lines));
+        assert_eq!(ours, theirs, "{lines}");
+        assert_eq!(ours.len(), 2, "{lines}: {ours:?}");
+    }
+}
+
 #[test]
 fn a_process_that_does_not_stop_is_killed_after_child_wait_time() {
     let link = Link::new();

@@ -133,7 +133,8 @@ fn a_reload_changes_what_differs_and_touches_nothing_else() {
     let changes = r1.spawn("monitor", r1.command(&["ip", "monitor", "route", "rule"]));
     // Something that the monitor sees for certain: it listens.
     wait::until("the monitor listens", PATIENCE, || {
-        r1.ip(&["route", "replace", "10.99.0.0/24", "dev", "eth0"]);
+        r1.ip(&["route", "add", "10.99.0.0/24", "dev", "eth0"]);
+        r1.ip(&["route", "del", "10.99.0.0/24", "dev", "eth0"]);
         changes.log().contains("10.99.0.0/24").then_some(())
     });
     daemon.reload(&configuration(150, "10.23.0.0/24 dev eth0 metric 7\n"));

@@ -145,6 +145,27 @@ fn a_stop_leaves_no_interface_no_rule_and_every_setting_as_it_was() {
 }
 
 #[test]
+fn without_reports_of_link_local_groups_nothing_is_filtered_for_ipv4_and_the_setting_goes_back_at_the_end() {
+    let link = Link::new();
+    let node = &link.nodes[0];
+    let reports = || read(node, "net/ipv4/igmp_link_local_mcast_reports");
+    assert_eq!(reports(), "1");
+    let silent =
+        Flavour::VMAC.configuration(1, "MASTER", 150).replace("global_defs {", "global_defs {\n disable_local_igmp");
+    let mut daemon = Daemon::start(node, Program::Keepwatch, &silent, Options::default());
+    daemon.wait_for_address("10.0.0.100", true, PATIENCE);
+    assert_eq!((reports().as_str(), rules(node).as_str()), ("0", ""));
+    daemon.reload(&Flavour::VMAC.configuration(1, "MASTER", 150));
+    let loud = wait::within(PATIENCE, || (reports() == "1" && rules(node).contains("vmac_map")).then_some(()));
+    assert!(loud.is_some(), "{}\n{}\n{}", reports(), rules(node), daemon.log());
+    daemon.reload(&silent);
+    let quiet = wait::within(PATIENCE, || (reports() == "0" && rules(node).is_empty()).then_some(()));
+    assert!(quiet.is_some(), "{}\n{}\n{}", reports(), rules(node), daemon.log());
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(reports(), "1");
+}
+
+#[test]
 fn an_interface_that_somebody_deletes_or_renames_is_made_again_and_gets_its_addresses() {
     let link = Link::new();
     let node = &link.nodes[0];
@@ -171,17 +192,21 @@ fn what_a_killed_daemon_left_is_taken_over_or_removed() {
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     daemon.kill();
     assert!(has_link(node, "vrrp.51"));
+    assert!(rules(node).contains("vmac_map"), "{}", rules(node));
     let index = node.ip(&["-o", "link", "show", "vrrp.51"]).split(':').next().map(str::to_owned);
     let mut daemon =
         Daemon::start(node, Program::Keepwatch, &flavour.configuration(1, "MASTER", 150), Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     assert_eq!(node.ip(&["-o", "link", "show", "vrrp.51"]).split(':').next().map(str::to_owned), index, "the same one");
+    assert_eq!(rules(node).matches("map vmac_map").count(), 1, "{}", rules(node));
     daemon.kill();
     let plain = Flavour::V3.configuration(1, "MASTER", 150);
     let daemon = Daemon::start(node, Program::Keepwatch, &plain, Options::default());
     daemon.wait_for_address("10.0.0.100", true, PATIENCE);
     let gone = wait::within(PATIENCE, || (!has_link(node, "vrrp.51")).then_some(()));
     assert!(gone.is_some(), "{}", daemon.log());
+    assert_eq!(rules(node), "", "{}", daemon.log());
+    assert_eq!(node.addresses().iter().filter(|it| it.contains("10.0.0.100/")).count(), 1, "{:?}", node.addresses());
 }
 
 #[test]

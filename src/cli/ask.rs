@@ -3,7 +3,7 @@
 use super::client::Connection;
 use super::outcome::Failure;
 use crate::control::{Request, Response};
-use crate::report::{CheckersReport, EventsReport, InstanceReport, IpvsReport, Status, VrrpReport};
+use crate::report::{BfdReport, CheckersReport, EventsReport, InstanceReport, IpvsReport, Status, VrrpReport};
 
 impl Connection {
     fn answer(&self, request: &Request) -> Result<Response, Failure> {
@@ -27,6 +27,13 @@ impl Connection {
     /// The only instance of that name.
     pub fn instance(&self, name: &str) -> Result<InstanceReport, Failure> {
         self.vrrp(Some(name))?.instances.into_iter().next().ok_or_else(Failure::nonsense)
+    }
+
+    pub fn bfd(&self, session: Option<&str>) -> Result<BfdReport, Failure> {
+        match self.answer(&Request::Bfd { session: session.map(str::to_owned) })? {
+            Response::Bfd { bfd } => Ok(bfd),
+            _ => Err(Failure::nonsense()),
+        }
     }
 
     pub fn ipvs(&self, service: Option<&str>) -> Result<IpvsReport, Failure> {

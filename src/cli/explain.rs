@@ -13,8 +13,8 @@ use crate::sys::log::local_time_at;
 
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// An instance or one of its addresses, a virtual server, or a real server: ADDRESS[:PORT], group name, fwmark:N,
-    /// snmp_name (directives of the configuration: `keepwatch directive`)
+    /// An instance or one of its addresses, a BFD session, a virtual server, or a real server: ADDRESS[:PORT], group name,
+    /// fwmark:N, snmp_name (directives of the configuration: `keepwatch directive`)
     what: String,
     /// Virtual server that the real server is of
     #[arg(long, value_name = "VS")]
@@ -49,7 +49,7 @@ impl Explain {
 fn shown(explanation: &Explanation, page: &Page, clock: &dyn Fn(f64) -> String) -> String {
     let tone = match &*explanation.state {
         "up" => Tone::Good,
-        "down" => Tone::Bad,
+        "down" | "admin-down" => Tone::Bad,
         state => Tone::of_state(state),
     };
     let mut out = format!(

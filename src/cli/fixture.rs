@@ -5,9 +5,10 @@ use crate::control::snmp::{AgentX, SessionState, SnmpReport};
 use crate::control::{Checker, Server, Service};
 use crate::export::look::{ProcessReport, ReloadReport, RrdReport};
 use crate::report::{
-    AddressReport, CheckerReport, CheckersReport, CountersReport, DaemonStatus, InstanceReport, IpvsReport,
-    MasterReport, PriorityReport, ProcessStatus, ServiceReport, Severity, Status, SyncGroupReport, TrackedReport,
-    Trouble, VrrpReport,
+    AddressReport, BfdCountersReport, BfdReport, BfdSessionReport, CheckerReport, CheckersReport, CountersReport,
+    DaemonStatus, InstanceReport, IpvsReport, MasterReport, PriorityReport, ProcessStatus, RouteReport, RuleReport,
+    RunsReport, ServiceReport, Severity, StaticReport, Status, SyncGroupReport, TrackedReport, TrackerReport, Trouble,
+    VrrpReport,
 };
 
 /// Seconds since 1970, for ages.
@@ -67,6 +68,8 @@ pub fn vrrp() -> VrrpReport {
         other_master: None,
         last_advert: None,
         addresses: vec![address("10.0.0.100/24", true, true), address("10.0.0.101/24", true, true)],
+        routes: vec![],
+        rules: vec![],
         tracked: vec![],
         faults: vec![],
         sync_group: None,
@@ -84,6 +87,16 @@ pub fn vrrp() -> VrrpReport {
         priority: PriorityReport { effective: 70, base: 100, configured: 110, overridden: true },
         preempt: false,
         addresses: vec![address("10.0.1.100/24", false, false)],
+        routes: vec![
+            route("10.9.0.0/24 via 10.0.0.9 dev eth1", false, false, false),
+            route("default via 10.0.1.1", false, true, false),
+        ],
+        rules: vec![RuleReport {
+            rule: "500: from 10.1.0.0/16 lookup 100".to_owned(),
+            wanted: false,
+            present: false,
+            no_track: false,
+        }],
         tracked: vec![
             tracked("interface", "eth1", Some(false), 0, true),
             tracked("script", "chk_http", Some(false), -30, false),
@@ -120,7 +133,105 @@ pub fn vrrp() -> VrrpReport {
         since: NOW - 60.0,
         members: vec!["VI_2".to_owned()],
     };
-    VrrpReport { at: NOW, silent: None, instances: vec![one, two, three, four], sync_groups: vec![group] }
+    let script = TrackerReport {
+        kind: "script".to_owned(),
+        name: "chk_http".to_owned(),
+        up: Some(false),
+        value: None,
+        weight: -30,
+        reverse: false,
+        tracked_by: vec!["VI_2".to_owned(), "VG_1".to_owned()],
+        runs: Some(RunsReport { success: 9_000, failure: 12, timeout: 3, skipped: 0, running: true, took: 0.012 }),
+    };
+    let file = TrackerReport {
+        kind: "file".to_owned(),
+        name: "load".to_owned(),
+        up: None,
+        value: Some(-7),
+        weight: 2,
+        reverse: true,
+        tracked_by: vec![],
+        runs: None,
+    };
+    let process = TrackerReport {
+        kind: "process".to_owned(),
+        name: "haproxy".to_owned(),
+        up: Some(true),
+        value: Some(2),
+        weight: 0,
+        reverse: false,
+        ..file.clone()
+    };
+    let fresh = TrackerReport { name: "fresh".to_owned(), up: None, runs: None, ..script.clone() };
+    let statics = StaticReport {
+        addresses: vec![address("10.8.0.1/24", true, true)],
+        routes: vec![route("10.7.0.0/16 via 10.0.0.9", true, false, false), route("10.6.0.0/16", true, false, true)],
+        rules: vec![],
+    };
+    VrrpReport {
+        at: NOW,
+        silent: None,
+        instances: vec![one, two, three, four],
+        sync_groups: vec![group],
+        trackers: vec![script, fresh, file, process],
+        statics,
+    }
+}
+
+fn route(route: &str, wanted: bool, present: bool, no_track: bool) -> RouteReport {
+    RouteReport { route: route.to_owned(), wanted, present, no_track }
+}
+
+/// One that is up, one that was lost, one that never was there.
+pub fn bfd() -> BfdReport {
+    let up = BfdSessionReport {
+        name: "B_CORE".to_owned(),
+        neighbour: "10.0.0.2".to_owned(),
+        source: Some("10.0.0.1".to_owned()),
+        state: "up".to_owned(),
+        since: NOW - 7_000.0,
+        diagnostic: String::new(),
+        remote_state: "up".to_owned(),
+        remote_diagnostic: String::new(),
+        discriminator: 7,
+        remote_discriminator: 9,
+        multihop: false,
+        passive: false,
+        interval: 0.1,
+        detection_time: Some(0.3),
+        tracked_by: vec!["VI_1".to_owned()],
+        for_checks: false,
+        counters: BfdCountersReport { sent: 70_000, received: 69_998, went_up: 1, ..BfdCountersReport::default() },
+    };
+    let lost = BfdSessionReport {
+        name: "B_EDGE".to_owned(),
+        neighbour: "fd00:1::2".to_owned(),
+        state: "down".to_owned(),
+        since: NOW - 65.0,
+        diagnostic: "control detection time expired".to_owned(),
+        remote_state: "down".to_owned(),
+        remote_discriminator: 0,
+        multihop: true,
+        interval: 1.0,
+        tracked_by: vec![],
+        for_checks: true,
+        counters: BfdCountersReport { timeouts: 1, went_down: 1, dropped: 4, ..up.counters.clone() },
+        ..up.clone()
+    };
+    let never = BfdSessionReport {
+        name: "B_NEW".to_owned(),
+        neighbour: "10.0.0.9".to_owned(),
+        source: None,
+        state: "down".to_owned(),
+        since: NOW - 5.0,
+        remote_state: "down".to_owned(),
+        passive: true,
+        detection_time: None,
+        tracked_by: vec![],
+        counters: BfdCountersReport::default(),
+        ..up.clone()
+    };
+    BfdReport { at: NOW, silent: None, sessions: vec![up, lost, never] }
 }
 
 fn server(service: &Service, address: &str, since: f64) -> Server {
@@ -295,6 +406,9 @@ pub fn status() -> Status {
         },
         vrrp: vrrp.instances,
         sync_groups: vrrp.sync_groups,
+        trackers: vrrp.trackers,
+        bfd: bfd().sessions,
+        statics: vrrp.statics,
         ipvs: ipvs(),
         snmp: SnmpReport { agentx: AgentX { state: SessionState::Up, ..AgentX::default() }, ..SnmpReport::default() },
         rrd: Some(RrdReport {

@@ -5,6 +5,7 @@
 //! files in `src/cli/golden`. `KEEPWATCH_RENEW=1 cargo test -p keepwatch --lib cli` writes these files anew.
 
 mod ask;
+mod bfd;
 mod check;
 mod checks;
 mod client;
@@ -52,11 +53,17 @@ enum Command {
     /// Exits with 1 when there is anything worse than a note among the troubles.
     #[command(after_help = STATUSES)]
     Status(status::Show),
-    /// VRRP instances and sync groups, or all that is known of one instance
+    /// VRRP instances, sync groups and what is tracked, or all that is known of one instance
     ///
-    /// Exits with 1 when one is in fault, when another router is master, too, or when an address is not where it belongs.
+    /// Exits with 1 when one is in fault, when another router is master, too, or when an address, a route or a rule is not
+    /// where it belongs.
     #[command(after_help = STATUSES)]
     Vrrp(vrrp::Show),
+    /// BFD sessions, or one of them with all that is known of it
+    ///
+    /// Exits with 1 when one is not up.
+    #[command(after_help = STATUSES)]
+    Bfd(bfd::Show),
     /// Virtual servers and their real servers
     ///
     /// Exits with 1 when a real server is down, a quorum is lost, or the kernel's table is not as it should be.
@@ -70,7 +77,7 @@ enum Command {
     /// What happened, and what happens
     #[command(after_help = STATUSES)]
     Events(events::Show),
-    /// Why an instance, a virtual server or a real server is in the state that it is in
+    /// Why an instance, a virtual server, a real server or a BFD session is in the state that it is in
     ///
     /// A name that means more than one thing changes nothing: the candidates are listed (3).
     #[command(after_help = STATUSES)]
@@ -144,6 +151,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Status(show) => show.run(),
         Command::Vrrp(show) => show.run(),
+        Command::Bfd(show) => show.run(),
         Command::Ipvs(show) => show.run(),
         Command::Checks(show) => show.run(),
         Command::Events(show) => show.run(),
@@ -193,6 +201,9 @@ mod tests {
             "status -w 5",
             "vrrp",
             "vrrp VI_1 --json",
+            "bfd",
+            "bfd B1 --json",
+            "explain B1 --kind bfd-session",
             "ipvs 192.0.2.10:80 --watch 0.5",
             "checks --failed",
             "events --follow --since 10m -n 5",

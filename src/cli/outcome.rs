@@ -107,6 +107,7 @@ impl Failure {
                     (Kind::RealServer, Some(service)) => {
                         format!("  {} --service {}\n", quoted(&meaning.what), quoted(service))
                     }
+                    (Kind::BfdSession, _) => format!("  {} --kind bfd-session\n", quoted(&meaning.what)),
                     (Kind::RealServer, None) => format!("  {} --kind real-server\n", quoted(&meaning.what)),
                 };
             }

@@ -9,7 +9,7 @@ use super::client::Connection;
 use super::outcome::{finish, print, print_json, status};
 use super::text::{Cell, Page, Table, Tone, count};
 use super::watch::Watch;
-use super::{ipvs, vrrp};
+use super::{bfd, ipvs, vrrp};
 use crate::control::snmp::SessionState;
 use crate::report::{ProcessStatus, Severity, Status};
 
@@ -88,6 +88,10 @@ fn shown(status: &Status, page: &Page) -> String {
     }
     if !status.sync_groups.is_empty() {
         out += &vrrp::groups(&status.sync_groups, page, "  ");
+    }
+    if !status.bfd.is_empty() {
+        out += "\nBFD\n";
+        out += &bfd::table(&status.bfd, page, "  ");
     }
     if !status.ipvs.unavailable.is_empty() {
         let _ = writeln!(out, "\nIPVS\n  {}", page.paint(&status.ipvs.unavailable, Tone::Bad));

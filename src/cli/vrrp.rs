@@ -9,7 +9,9 @@ use super::client::Connection;
 use super::outcome::{finish, print, print_json, status};
 use super::text::{Cell, Page, Table, Tone, count, span};
 use super::watch::Watch;
-use crate::report::{InstanceReport, SyncGroupReport, TrackedReport, VrrpReport};
+use crate::report::{
+    InstanceReport, RouteReport, RuleReport, RunsReport, SyncGroupReport, TrackedReport, TrackerReport, VrrpReport,
+};
 
 #[derive(Debug, Args)]
 pub struct Show {
@@ -41,6 +43,8 @@ fn is_well(instance: &InstanceReport) -> bool {
     instance.state != "fault"
         && instance.other_master.is_none()
         && instance.addresses.iter().all(|address| address.wanted == address.present)
+        && instance.routes.iter().all(|route| route.wanted == route.present || route.no_track)
+        && instance.rules.iter().all(|rule| rule.wanted == rule.present || rule.no_track)
 }
 
 fn shown(vrrp: &VrrpReport, in_full: bool, page: &Page) -> String {
@@ -56,7 +60,75 @@ fn shown(vrrp: &VrrpReport, in_full: bool, page: &Page) -> String {
         out += "\n";
         out += &groups(&vrrp.sync_groups, page, "");
     }
+    if !vrrp.trackers.is_empty() {
+        out += "\n";
+        out += &trackers(&vrrp.trackers, page);
+    }
+    let statics = &vrrp.statics;
+    let addresses = statics.addresses.iter().map(|it| {
+        (format!("{} on {}", it.address, it.interface), "address", whereabouts(it.wanted, it.present, false))
+    });
+    let all: Vec<_> = addresses.chain(lines(&statics.routes, &statics.rules)).collect();
+    if !all.is_empty() {
+        out += "\n";
+        let mut table = Table::new(page, "", &["static", "what", "state"]);
+        for (text, kind, (word, tone)) in all {
+            table.row([kind.into(), text.into(), Cell::new(word, tone)]);
+        }
+        out += &table.text();
+    }
     out
+}
+
+/// Where an address, a route or a rule is, and whether that is as it should be.
+fn whereabouts(wanted: bool, present: bool, no_track: bool) -> (&'static str, Tone) {
+    match (wanted, present) {
+        (true, true) => ("present", Tone::Good),
+        (true, false) if no_track => ("removed by somebody, which no_track allows", Tone::Odd),
+        (true, false) => ("MISSING", Tone::Bad),
+        (false, true) => ("PRESENT, and not ours now", Tone::Bad),
+        (false, false) => ("not here", Tone::Plain),
+    }
+}
+
+type Whereabouts = (String, &'static str, (&'static str, Tone));
+
+fn lines<'a>(routes: &'a [RouteReport], rules: &'a [RuleReport]) -> impl Iterator<Item = Whereabouts> + 'a {
+    let routes = routes.iter().map(|it| (it.route.clone(), "route", whereabouts(it.wanted, it.present, it.no_track)));
+    let rules = rules.iter().map(|it| (it.rule.clone(), "rule", whereabouts(it.wanted, it.present, it.no_track)));
+    routes.chain(rules)
+}
+
+/// What can be tracked, with its state and its own weight.
+fn trackers(trackers: &[TrackerReport], page: &Page) -> String {
+    let mut table = Table::new(
+        page,
+        "",
+        &["tracker", "name", "state", ">weight", ">good", ">bad", ">timed out", ">took", "tracked by"],
+    );
+    for it in trackers {
+        let (word, tone) = match it.up {
+            Some(true) => ("up".to_owned(), Tone::Good),
+            Some(false) => ("DOWN".to_owned(), Tone::Bad),
+            None if it.value.is_some() => ("read".to_owned(), Tone::Calm),
+            None => ("not known yet".to_owned(), Tone::Odd),
+        };
+        let state = it.value.map_or(word.clone(), |value| format!("{word} ({value})"));
+        let run = |of: fn(&RunsReport) -> u64| it.runs.as_ref().map_or_else(|| "-".to_owned(), |it| of(it).to_string());
+        let took = it.runs.as_ref().filter(|runs| runs.success + runs.failure + runs.timeout > 0);
+        table.row([
+            (&*it.kind).into(),
+            (&*it.name).into(),
+            Cell::new(state, tone),
+            format!("{}{}", it.weight, if it.reverse { " reverse" } else { "" }).into(),
+            run(|runs| runs.success).into(),
+            run(|runs| runs.failure).into(),
+            run(|runs| runs.timeout).into(),
+            took.map_or_else(|| "-".to_owned(), |runs| span(runs.took)).into(),
+            if it.tracked_by.is_empty() { "nobody".to_owned() } else { it.tracked_by.join(", ") }.into(),
+        ]);
+    }
+    table.text()
 }
 
 pub(super) fn table(instances: &[InstanceReport], page: &Page, indent: &'static str) -> String {
@@ -174,14 +246,19 @@ pub(super) fn full(instance: &InstanceReport, page: &Page) -> String {
         line("sync group", group, Tone::Plain);
     }
     for (place, address) in instance.addresses.iter().enumerate() {
-        let (word, tone) = match (address.wanted, address.present) {
-            (true, true) => ("present", Tone::Good),
-            (true, false) => ("MISSING", Tone::Bad),
-            (false, true) => ("PRESENT, and not ours now", Tone::Bad),
-            (false, false) => ("not here", Tone::Plain),
-        };
+        let (word, tone) = whereabouts(address.wanted, address.present, false);
         let name = if place == 0 { "addresses" } else { "" };
         line(name, &format!("{} on {}: {word}", address.address, address.interface), tone);
+    }
+    let mut last = "";
+    for (text, kind, (word, tone)) in lines(&instance.routes, &instance.rules) {
+        let name = match kind {
+            kind if kind == last => "",
+            "route" => "routes",
+            _ => "rules",
+        };
+        last = kind;
+        line(name, &format!("{text}: {word}"), tone);
     }
     let counters = &instance.counters;
     line(
@@ -235,7 +312,11 @@ fn tracks(tracked: &TrackedReport) -> (String, Tone) {
         (true, _) => ", needed".to_owned(),
         (false, adds) => format!(", {adds:+}"),
     };
-    (format!("{} {}: {state}{effect}", tracked.kind, tracked.name), tone)
+    let reverse = if tracked.reverse { " reverse" } else { "" };
+    let group = if tracked.from_group { ", of its sync group" } else { "" };
+    let text =
+        format!("{} {}: {state}{effect} (weight {}{reverse}{group})", tracked.kind, tracked.name, tracked.weight);
+    (text, tone)
 }
 
 #[cfg(test)]

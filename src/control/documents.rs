@@ -2,6 +2,7 @@
 
 use super::select::Selector;
 use super::{Code, Kind, Meaning, Response, error, key_of, no_service};
+use crate::bus::bfd::BfdRow;
 use crate::bus::rows::{InstanceRow, ServerRow, ServiceRow};
 use crate::conf::model::InstanceName;
 use crate::export::Look;
@@ -15,6 +16,7 @@ enum Thing<'a> {
     Instance(&'a InstanceRow),
     Service(&'a ServiceRow),
     Server(&'a ServiceRow, &'a ServerRow),
+    Session(&'a BfdRow),
 }
 
 pub(super) fn vrrp(instance: Option<&str>, look: &Look) -> Result<Response, Response> {
@@ -23,8 +25,30 @@ pub(super) fn vrrp(instance: Option<&str>, look: &Look) -> Result<Response, Resp
         known_instance(name, &look.snapshot)?;
         vrrp.instances.retain(|instance| instance.name == name);
         vrrp.sync_groups.retain(|group| group.members.iter().any(|member| member == name));
+        let groups = &vrrp.sync_groups;
+        let tracks = |by: &String| by == name || groups.iter().any(|group| group.name == *by);
+        vrrp.trackers.retain(|tracker| tracker.tracked_by.iter().any(tracks));
+        vrrp.statics = report::StaticReport::default();
     }
     Ok(Response::Vrrp { vrrp })
+}
+
+pub(super) fn bfd(session: Option<&str>, look: &Look) -> Result<Response, Response> {
+    let mut bfd = report::bfd(look);
+    if let Some(name) = session {
+        bfd.sessions.retain(|session| session.name == name);
+        if bfd.sessions.is_empty() {
+            return Err(no_session(name, &look.snapshot));
+        }
+    }
+    Ok(Response::Bfd { bfd })
+}
+
+fn no_session(name: &str, snapshot: &Snapshot) -> Response {
+    match snapshot.generations.vrrp.generation {
+        0 => error(Code::Unavailable, "there is no word from the vrrp process: no BFD sessions, or not yet"),
+        _ => error(Code::NothingSuch, format!("no BFD session {name}")),
+    }
 }
 
 pub(super) fn ipvs(service: Option<&str>, look: &Look) -> Result<Response, Response> {
@@ -77,6 +101,7 @@ pub(super) fn explain(
         [] => return Err(nothing(what, service, kind, &look.snapshot)),
         // By its key, which means nothing else.
         [Thing::Instance(row)] => explain::instance(look, &row.config.name.0),
+        [Thing::Session(row)] => explain::bfd_session(look, &row.config.name),
         [Thing::Service(row)] => explain::virtual_server(look, &row.key().to_string()),
         [Thing::Server(service, row)] => {
             explain::real_server(look, &key_of(service, row).to_string(), Some(&service.key().to_string()))
@@ -110,6 +135,10 @@ fn meant<'a>(what: &str, service: Option<&str>, kind: Option<Kind>, snapshot: &'
         if wanted(Kind::VirtualServer) {
             found.extend(Selector::new(Some(what), None).services(snapshot).map(Thing::Service));
         }
+        if wanted(Kind::BfdSession) {
+            let sessions = snapshot.vrrp.sessions.iter().map(|(_, row)| row);
+            found.extend(sessions.filter(|row| row.config.name == what).map(Thing::Session));
+        }
     }
     if wanted(Kind::RealServer) {
         let servers = Selector::new(service, Some(what)).servers(snapshot);
@@ -138,10 +167,13 @@ fn nothing(what: &str, service: Option<&str>, kind: Option<Kind>, snapshot: &Sna
             Ok(_) => error(Code::NothingSuch, "an instance is of no virtual server"),
         },
         (Some(Kind::VirtualServer), _) => no_service(what),
+        (Some(Kind::BfdSession), _) => no_session(what, snapshot),
         (Some(Kind::RealServer), _) | (None, Some(_)) => error(Code::NoSuchServer, format!("no real server {what}")),
         (None, None) => error(
             Code::NothingSuch,
-            format!("no instance, virtual server or real server {what} (`keepwatch directive` explains directives)"),
+            format!(
+                "no instance, virtual server, real server or BFD session {what} (`keepwatch directive` explains directives)"
+            ),
         ),
     }
 }
@@ -149,6 +181,7 @@ fn nothing(what: &str, service: Option<&str>, kind: Option<Kind>, snapshot: &Sna
 fn meaning(thing: Thing<'_>) -> Meaning {
     match thing {
         Thing::Instance(row) => Meaning { kind: Kind::Instance, what: row.config.name.to_string(), service: None },
+        Thing::Session(row) => Meaning { kind: Kind::BfdSession, what: row.config.name.clone(), service: None },
         Thing::Service(row) => Meaning { kind: Kind::VirtualServer, what: row.key().to_string(), service: None },
         Thing::Server(service, row) => Meaning {
             kind: Kind::RealServer,

@@ -18,7 +18,9 @@ use crate::bus::rows::{ServerConfig, ServerRow, ServiceRow};
 use crate::conf::model::ServerKey;
 use crate::export::Look;
 use crate::export::look::ReloadReport;
-use crate::report::{self, CheckersReport, EventsReport, Explanation, InstanceReport, IpvsReport, Status, VrrpReport};
+use crate::report::{
+    self, BfdReport, CheckersReport, EventsReport, Explanation, InstanceReport, IpvsReport, Status, VrrpReport,
+};
 use crate::store::Snapshot;
 
 /// Largest weight that IPVS takes, and SNMP.
@@ -66,6 +68,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
     },
+    /// BFD sessions; all of them without `session`.
+    Bfd {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+    },
     /// Virtual servers with their real servers; all of them without `service`.
     Ipvs {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +84,8 @@ pub enum Request {
         #[serde(default)]
         since: u64,
     },
-    /// Why something is as it is. `what`: an instance, one of its virtual addresses, a virtual server or a real server.
+    /// Why something is as it is. `what`: an instance, one of its virtual addresses, a virtual server, a real server or a
+    /// BFD session.
     Explain {
         what: String,
         /// The virtual server that the real server is of.
@@ -105,6 +113,7 @@ pub enum Kind {
     Instance,
     VirtualServer,
     RealServer,
+    BfdSession,
 }
 
 /// One line to a tool.
@@ -130,6 +139,9 @@ pub enum Response {
     },
     Vrrp {
         vrrp: VrrpReport,
+    },
+    Bfd {
+        bfd: BfdReport,
     },
     Ipvs {
         ipvs: IpvsReport,
@@ -274,6 +286,7 @@ impl Request {
             | Request::Snmp
             | Request::Status
             | Request::Vrrp { .. }
+            | Request::Bfd { .. }
             | Request::Ipvs { .. }
             | Request::Checkers
             | Request::Events { .. }
@@ -334,6 +347,7 @@ fn decide(request: &Request, look: &Look, host: &str, may_write: bool) -> Result
         }
         Request::Status => Response::Status { status: Box::new(report::status(look, host)) },
         Request::Vrrp { instance } => documents::vrrp(instance.as_deref(), look)?,
+        Request::Bfd { session } => documents::bfd(session.as_deref(), look)?,
         Request::Ipvs { service } => documents::ipvs(service.as_deref(), look)?,
         Request::Checkers => Response::Checkers { checkers: report::checkers(look) },
         Request::Events { since } => Response::Events { events: report::events(look, *since) },

@@ -204,6 +204,9 @@ fn documents_are_narrowed_down_to_what_was_asked_for() {
     assert_eq!((&*status.host, status.ipvs.services.len()), ("lb1", 4));
     let request = Request::Vrrp { instance: Some("VI_1".to_owned()) };
     assert!(matches!(answered(&request, &snapshot()), Response::Error { code: Code::Unavailable, .. }));
+    let request = Request::Bfd { session: Some("B_1".to_owned()) };
+    assert!(matches!(answered(&request, &snapshot()), Response::Error { code: Code::Unavailable, .. }));
+    assert!(matches!(answered(&Request::Bfd { session: None }, &snapshot()), Response::Bfd { .. }));
     assert!(matches!(answered(&Request::Events { since: 0 }, &snapshot()), Response::Events { .. }));
     assert!(matches!(answered(&Request::Checkers, &snapshot()), Response::Checkers { .. }));
 }
@@ -213,6 +216,8 @@ fn every_request_and_answer_can_be_written_and_read() {
     let requests = [
         ("{\"command\":\"status\"}", Request::Status),
         ("{\"command\":\"vrrp\",\"instance\":\"VI_1\"}", Request::Vrrp { instance: Some("VI_1".to_owned()) }),
+        ("{\"command\":\"bfd\"}", Request::Bfd { session: None }),
+        ("{\"command\":\"bfd\",\"session\":\"B1\"}", Request::Bfd { session: Some("B1".to_owned()) }),
         ("{\"command\":\"ipvs\"}", Request::Ipvs { service: None }),
         ("{\"command\":\"events\",\"since\":7}", Request::Events { since: 7 }),
         (

@@ -119,6 +119,12 @@ impl Firewall {
         self.flush()
     }
 
+    /// There may be anything in the tables, as after a predecessor that crashed: the next transaction builds them anew, or
+    /// deletes them. Until then they stay as they are.
+    pub fn doubt(&mut self) {
+        self.installed = None;
+    }
+
     /// Deletes the tables, whoever made them: at the end, and at the start for those of a crashed predecessor.
     pub fn remove(&mut self) -> io::Result<()> {
         self.read()?;
@@ -224,6 +230,22 @@ impl Firewall {
             }
         }
     }
+}
+
+/// Whether this kernel can have tables, as far as it tells without being asked for one: a question would make it load the
+/// module.
+pub fn may_have_tables() -> bool {
+    // Without modules at all it is built in or missing.
+    let Ok(loaded) = std::fs::read_to_string("/proc/modules") else { return true };
+    let is_loaded = loaded.lines().any(|line| line.starts_with("nf_tables "));
+    is_loaded || is_built_in("nf_tables.ko")
+}
+
+fn is_built_in(module: &str) -> bool {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let list = format!("/lib/modules/{}/modules.builtin", release.unwrap_or_default());
+    let Ok(list) = std::fs::read_to_string(list) else { return false };
+    list.lines().any(|line| line.rsplit('/').next() == Some(module))
 }
 
 /// Enough for tens of thousands of addresses in one transaction.

@@ -4,17 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bus::bfd::{BfdCounters, BfdRow, BfdState};
 use crate::bus::msg::{Edge, QuorumStatus, Source};
 use crate::bus::rows::{
-    CheckerRow, InstanceRow, IpvsRow, OtherMaster, Reason, Row, RowKey, ServerConfig, ServerRow, ServiceRow, State,
-    SyncGroupRow, TrackedInterfaceRow,
+    CheckerRow, Finding, InstanceRow, IpvsRow, OtherMaster, Reason, RouteRow, Row, RowKey, RuleRow, ServerConfig,
+    ServerRow, ServiceRow, State, SyncGroupRow, TrackedInterfaceRow, TrackerConfig, TrackerRow, TrackerRuns,
 };
 use crate::bus::timing::{Pulse, RunnerPulse};
 use crate::check::table::{Load, Stats};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    Family, Forwarding, Global, Instance, Location, Notify, Preempt, Protocol, SorryServer, SyncGroup,
-    TrackedInterface, VirtualServer,
+    BfdSession, Family, Forwarding, Global, Instance, Location, Notify, Preempt, Prefix, Protocol, Route, Rule,
+    RuleAction, SorryServer, SyncGroup, Track, TrackCommand, TrackScript, TrackedInterface, TrackerKind, VirtualServer,
 };
 use crate::control::snmp::{AgentX, QueueReport, ReceiverReport, SessionState, SnmpReport};
 use crate::export::Look;
@@ -365,6 +366,15 @@ pub fn busy() -> Look {
     vrrp.extend(instance_rows(split, &[("192.0.2.10", true), ("192.0.2.11", false), ("192.0.2.12", true)]));
     vrrp.extend(instance_rows(troubled, &[("10.0.0.100", false)]));
     vrrp.extend(instance_rows(fault, &[("10.3.0.100", false)]));
+    let follows = |name: &str| Track { kind: TrackerKind::Script, name: name.to_owned(), weight: -40, reverse: false };
+    if let Some((_, Row::Instance(row))) =
+        vrrp.iter_mut().find(|(key, _)| *key == RowKey::Instance("VI_OUTSIDE".into()))
+    {
+        row.config.tracks = vec![follows("chk_spare")];
+    }
+    vrrp.extend([route_row(1, 1, true), route_row(1, 2, true), rule_row(1, 1, true), route_row(0, 1, false)]);
+    vrrp.extend([script_row(1, "chk_spare", Finding::Unknown), session_row(1, "B_CORE", BfdState::Down, 1)]);
+    vrrp.push(session_row(2, "B_EDGE", BfdState::Up, 0));
     let mut checks = vec![global(|_| {}), ipvs()];
     checks.extend(pool(1).fails(2, "HTTP status 503").rows());
     checks
@@ -402,6 +412,80 @@ pub fn calm() -> Look {
     let mut look = look(vrrp, checks);
     look.events = Arc::new(events().into_iter().take(2).collect());
     look
+}
+
+/// `10.POSITION.0.0/16 via 10.0.0.9`; 0 owns the static ones.
+pub fn route_row(owner_index: u32, position: u32, installed: bool) -> (RowKey, Row) {
+    let second = u8::try_from(position).unwrap();
+    let mut config = Route::to(Location::default(), Prefix { address: IpAddr::from([10, second, 0, 0]), length: 16 });
+    config.gateway = Some(ip("10.0.0.9"));
+    let owner = (owner_index > 0).then(|| "VI_1".into());
+    let row = RouteRow { owner_index, position, config, interface_index: None, hop_interfaces: vec![], installed };
+    (RowKey::Route { owner, position }, Row::Route(Box::new(row)))
+}
+
+/// `50POSITION: from 10.POSITION.0.0/16 lookup 100`.
+pub fn rule_row(owner_index: u32, position: u32, installed: bool) -> (RowKey, Row) {
+    let second = u8::try_from(position).unwrap();
+    let mut config = Rule::new(Location::default(), Family::V4, RuleAction::Table(100), 500 + position);
+    config.from = Some(Prefix { address: IpAddr::from([10, second, 0, 0]), length: 16 });
+    let owner = (owner_index > 0).then(|| "VI_1".into());
+    let row = RuleRow { owner_index, position, config, installed };
+    (RowKey::Rule { owner, position }, Row::Rule(Box::new(row)))
+}
+
+/// A script that fails with a weight of its own, and who runs it does not.
+pub fn script_row(index: u32, name: &str, finding: Finding) -> (RowKey, Row) {
+    let config = TrackScript {
+        location: Location::default(),
+        name: name.to_owned(),
+        command: TrackCommand::Opens("/run/nologin".to_owned()),
+        interval_us: 1_000_000,
+        timeout_us: 0,
+        weight: -40,
+        reverse: false,
+        rise: 1,
+        fall: 1,
+        init_fail: false,
+    };
+    let runs = TrackerRuns { success: 7, failure: 2, timeout: 1, took_us: 12_500, ..TrackerRuns::default() };
+    let row = TrackerRow { index, config: TrackerConfig::Script(config), finding, runs };
+    (RowKey::Tracker(TrackerKind::Script, name.to_owned()), Row::Tracker(Box::new(row)))
+}
+
+/// A session to 10.0.0.2 that has been so for seven seconds.
+pub fn session_row(index: u32, name: &str, state: BfdState, diagnostic: u8) -> (RowKey, Row) {
+    let config = BfdSession {
+        location: Location::default(),
+        name: name.to_owned(),
+        neighbour: ip("10.0.0.2"),
+        source: None,
+        min_rx_us: 10_000,
+        min_tx_us: 10_000,
+        idle_tx_us: 1_000_000,
+        multiplier: 5,
+        passive: false,
+        ttl: None,
+        max_hops: Some(0),
+        multihop: false,
+        for_vrrp: true,
+        for_checks: false,
+    };
+    let row = BfdRow {
+        index,
+        config,
+        state,
+        since: ago(7.0),
+        diagnostic,
+        discriminator: 7,
+        remote_state: state,
+        remote_diagnostic: 0,
+        remote_discriminator: 9,
+        interval_us: 12_500,
+        detection_us: 60_000,
+        counters: BfdCounters { sent: 10, received: 9, dropped: 1, expired: 2, went_up: 3, went_down: 2 },
+    };
+    (RowKey::Bfd(name.to_owned()), Row::Bfd(Box::new(row)))
 }
 
 pub fn transition(instance: &str, from: State, to: State, reason: Reason, at: WallTime) -> Edge {

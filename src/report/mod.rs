@@ -5,26 +5,30 @@
 //! Field names are part of the interface: they are added to, never renamed. Times are seconds since 1970, fractions
 //! included; durations are seconds; states are `init`, `backup`, `master`, `fault`.
 
+mod bfd;
 mod events;
 pub mod explain;
 #[cfg(test)]
 mod fixture;
 mod ipvs;
+mod lines;
 pub mod page;
 mod reason;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trackers;
 mod troubles;
 mod vrrp;
 pub mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::bfd::bfd;
 pub use self::events::events;
 pub use self::ipvs::{checkers, ipvs};
 pub use self::status::status;
-pub use self::vrrp::vrrp;
+pub use self::vrrp::{tracked, vrrp};
 
 use crate::control::snmp::SnmpReport;
 use crate::control::{Server, Service};
@@ -39,6 +43,14 @@ pub struct Status {
     pub daemon: DaemonStatus,
     pub vrrp: Vec<InstanceReport>,
     pub sync_groups: Vec<SyncGroupReport>,
+    /// What is tracked, whoever tracks it.
+    #[serde(default)]
+    pub trackers: Vec<TrackerReport>,
+    #[serde(default)]
+    pub bfd: Vec<BfdSessionReport>,
+    /// What stays as long as the daemon runs, whoever is master.
+    #[serde(default, rename = "static")]
+    pub statics: StaticReport,
     pub ipvs: IpvsReport,
     pub snmp: SnmpReport,
     pub rrd: Option<RrdReport>,
@@ -93,6 +105,12 @@ pub struct VrrpReport {
     pub silent: Option<String>,
     pub instances: Vec<InstanceReport>,
     pub sync_groups: Vec<SyncGroupReport>,
+    /// What is tracked, whoever tracks it.
+    #[serde(default)]
+    pub trackers: Vec<TrackerReport>,
+    /// What stays as long as the daemon runs, whoever is master.
+    #[serde(default, rename = "static")]
+    pub statics: StaticReport,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +139,10 @@ pub struct InstanceReport {
     /// When an advert was accepted last.
     pub last_advert: Option<f64>,
     pub addresses: Vec<AddressReport>,
+    #[serde(default)]
+    pub routes: Vec<RouteReport>,
+    #[serde(default)]
+    pub rules: Vec<RuleReport>,
     pub tracked: Vec<TrackedReport>,
     pub faults: Vec<String>,
     pub sync_group: Option<String>,
@@ -155,6 +177,119 @@ pub struct AddressReport {
     /// It belongs on the interface now.
     pub wanted: bool,
     pub present: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteReport {
+    /// `10.9.0.0/24 via 10.0.0.9 dev eth0`, in the manner of iproute2.
+    pub route: String,
+    /// It belongs into the kernel now.
+    pub wanted: bool,
+    pub present: bool,
+    /// `no_track`: who removes it has removed it.
+    pub no_track: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// `500: from 10.1.0.0/16 lookup 100`, in the manner of iproute2.
+    pub rule: String,
+    pub wanted: bool,
+    pub present: bool,
+    pub no_track: bool,
+}
+
+/// `static_ipaddress`, `static_routes`, `static_rules`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StaticReport {
+    pub addresses: Vec<AddressReport>,
+    pub routes: Vec<RouteReport>,
+    pub rules: Vec<RuleReport>,
+}
+
+/// A script, a file, a process or a BFD session that can be tracked, with what was found of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackerReport {
+    /// `script`, `file`, `process`, `bfd`.
+    pub kind: String,
+    pub name: String,
+    /// `None`: nothing is known yet; always that of a file, which is neither good nor bad by itself.
+    pub up: Option<bool>,
+    /// The number in a file, or how many processes run.
+    pub value: Option<i64>,
+    /// Its own weight; who tracks it may have said another.
+    pub weight: i32,
+    pub reverse: bool,
+    /// Instances and sync groups, by name.
+    pub tracked_by: Vec<String>,
+    /// Of scripts.
+    pub runs: Option<RunsReport>,
+}
+
+/// How a script's runs ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunsReport {
+    pub success: u64,
+    pub failure: u64,
+    pub timeout: u64,
+    /// The run before was not over.
+    pub skipped: u64,
+    pub running: bool,
+    /// Of the last one that is over.
+    pub took: f64,
+}
+
+/// `/api/v1/bfd`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BfdReport {
+    pub at: f64,
+    /// Why nothing of this is of now, in words: the process behind it does not answer. Missing while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
+    pub sessions: Vec<BfdSessionReport>,
+}
+
+/// A `bfd_instance` (RFC 5880).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BfdSessionReport {
+    pub name: String,
+    pub neighbour: String,
+    /// Source of its packets, where the configuration names one.
+    pub source: Option<String>,
+    /// `admin-down`, `down`, `init`, `up`.
+    pub state: String,
+    pub since: f64,
+    /// Why it left `up` last, in words; empty if it never did.
+    pub diagnostic: String,
+    /// What the neighbour says of its own state; `down` before it was heard.
+    pub remote_state: String,
+    pub remote_diagnostic: String,
+    pub discriminator: u32,
+    /// 0: not known.
+    pub remote_discriminator: u32,
+    pub multihop: bool,
+    pub passive: bool,
+    /// Between packets to the neighbour, jitter aside.
+    pub interval: f64,
+    /// Silence after which the neighbour is taken for lost; `None` before it was heard.
+    pub detection_time: Option<f64>,
+    /// Instances and sync groups that track it, by name.
+    pub tracked_by: Vec<String>,
+    /// BFD_CHECK of real servers may use it.
+    pub for_checks: bool,
+    pub counters: BfdCountersReport,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdCountersReport {
+    pub sent: u64,
+    pub received: u64,
+    /// Packets that were refused: malformed, over too many hops, of another session.
+    pub dropped: u64,
+    /// Detection times that went by in silence.
+    pub timeouts: u64,
+    pub went_up: u64,
+    pub went_down: u64,
 }
 
 /// Something that is tracked, and what it does to the priority.

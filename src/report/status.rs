@@ -1,7 +1,7 @@
 //! All there is, in short; and whether processes live.
 
 use super::words::{self, unix};
-use super::{DaemonStatus, ProcessStatus, Status, events, ipvs, troubles, vrrp};
+use super::{DaemonStatus, ProcessStatus, Status, bfd, events, ipvs, troubles, vrrp};
 use crate::bus::msg::Source;
 use crate::bus::timing::Pulse;
 use crate::export::Look;
@@ -28,6 +28,9 @@ pub fn status(look: &Look, host: &str) -> Status {
         },
         vrrp: vrrp.instances,
         sync_groups: vrrp.sync_groups,
+        trackers: vrrp.trackers,
+        bfd: bfd::sessions(look),
+        statics: vrrp.statics,
         ipvs: ipvs::ipvs(look),
         snmp: (*look.snmp).clone(),
         rrd: look.rrd.as_deref().cloned(),

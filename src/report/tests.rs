@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::fixture::{self, ago, backup, instance_rows, ip, look, master, pool, track};
+use super::fixture::{self, ago, backup, instance_rows, ip, look, master, pool, route_row, rule_row, track};
 use super::*;
 use crate::bus::msg::Source;
-use crate::bus::rows::{OtherMaster, Reason, State};
+use crate::bus::rows::{Finding, OtherMaster, Reason, Row, State};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{Config, Location, Notify, SyncGroup, TrackedInterface};
 use crate::export::Look;
@@ -144,6 +144,77 @@ fn addresses_are_wanted_on_a_master_only() {
 }
 
 #[test]
+fn routes_and_rules_are_wanted_of_a_master_and_static_ones_always() {
+    let of = |row: crate::bus::rows::InstanceRow| {
+        let mut rows = instance_rows(row, &[]);
+        rows.extend([route_row(1, 1, true), route_row(1, 2, false), rule_row(1, 1, true), route_row(0, 1, false)]);
+        look(rows, vec![])
+    };
+    let flags = |look: &Look| {
+        let instance = vrrp(look).instances.remove(0);
+        let routes = instance.routes.iter().map(|it| (it.wanted, it.present)).collect::<Vec<_>>();
+        (routes, instance.rules.iter().map(|it| (it.rule.clone(), it.wanted, it.present)).collect::<Vec<_>>())
+    };
+    let rule = |wanted| vec![("501: from 10.1.0.0/16 lookup 100".to_owned(), wanted, true)];
+    assert_eq!(flags(&of(master("VI_1"))), (vec![(true, true), (true, false)], rule(true)));
+    assert_eq!(flags(&of(backup("VI_1"))), (vec![(false, true), (false, false)], rule(false)));
+    let statics = vrrp(&of(backup("VI_1"))).statics;
+    let [route] = &statics.routes[..] else { panic!("one static route: {statics:?}") };
+    assert_eq!((route.route.as_str(), route.wanted, route.present), ("10.1.0.0/16 via 10.0.0.9", true, false));
+    let lines = |look: &Look| {
+        let troubles = status(look, "lb1").troubles;
+        troubles.into_iter().map(|it| format!("{}: {}", it.subject, it.text)).collect::<Vec<_>>()
+    };
+    let expected = [
+        "vrrp VI_1: it is master without route 10.2.0.0/16 via 10.0.0.9",
+        "static routes and rules: not in the kernel: route 10.1.0.0/16 via 10.0.0.9",
+    ];
+    assert_eq!(lines(&of(master("VI_1"))), expected);
+    assert_eq!(lines(&of(backup("VI_1"))), expected[1..]);
+}
+
+#[test]
+fn a_route_that_anybody_may_remove_is_no_trouble() {
+    let (key, Row::Route(mut route)) = route_row(1, 1, false) else { panic!("a route") };
+    route.config.no_track = true;
+    let rows = instance_rows(master("VI_1"), &[]).into_iter().chain([(key, Row::Route(route))]).collect();
+    let look = look(rows, vec![]);
+    assert!(vrrp(&look).instances[0].routes[0].no_track);
+    assert_eq!(status(&look, "lb1").troubles, []);
+}
+
+#[test]
+fn each_tracker_is_told_with_its_state_its_weight_and_who_tracks_it() {
+    let trackers = vrrp(&fixture::busy()).trackers;
+    let [script] = &trackers[..] else { panic!("one tracker: {trackers:?}") };
+    assert_eq!((script.kind.as_str(), script.name.as_str(), script.up), ("script", "chk_spare", None));
+    assert_eq!((script.weight, script.reverse, script.tracked_by.join(",").as_str()), (-40, false, "VI_OUTSIDE"));
+    let runs = script.runs.as_ref().unwrap();
+    assert_eq!((runs.success, runs.failure, runs.timeout, runs.took), (7, 2, 1, 0.0125));
+    let value = |finding| {
+        let rows = vec![fixture::script_row(1, "s", finding)];
+        let tracker = vrrp(&look(rows, vec![])).trackers.remove(0);
+        (tracker.up, tracker.value)
+    };
+    assert_eq!(value(Finding::Good), (Some(true), None));
+    assert_eq!(value(Finding::Bad), (Some(false), None));
+    assert_eq!(value(Finding::Count { count: 3, good: false }), (Some(false), Some(3)));
+}
+
+#[test]
+fn sessions_are_told_with_times_in_seconds_and_what_took_them_down() {
+    let look = fixture::busy();
+    let sessions = bfd(&look).sessions;
+    assert_eq!(sessions, status(&look, "lb1").bfd);
+    let [core, edge] = &sessions[..] else { panic!("two sessions: {sessions:?}") };
+    assert_eq!((core.state.as_str(), core.diagnostic.as_str()), ("down", "control detection time expired"));
+    assert_eq!((edge.state.as_str(), edge.diagnostic.as_str()), ("up", ""));
+    assert_eq!((edge.interval, edge.detection_time, edge.since), (0.0125, Some(0.06), 1_795_267_450.0));
+    assert_eq!((edge.counters.sent, edge.counters.timeouts, edge.counters.went_down), (10, 2, 2));
+    assert_eq!((edge.neighbour.as_str(), edge.tracked_by.len()), ("10.0.0.2", 0));
+}
+
+#[test]
 fn a_tracked_interface_that_does_not_exist_is_down() {
     let mut row = backup("VI_1");
     row.config.tracked_interfaces = vec![track("eth9gone", -30), track("eth1", 10), track("eth2down", 0)];
@@ -170,6 +241,7 @@ fn troubles_are_told_the_worst_first() {
         "Critical vrrp VI_OUTSIDE: it is master without 192.0.2.11/24 on the interface",
         "Critical virtual server 192.0.2.11:80/tcp: quorum lost: weight 2 of 3 needed, 2 of 4 real servers up; sorry server \
          10.0.9.9:80 serves",
+        "Warning bfd B_CORE: down to 10.0.0.2: control detection time expired",
         "Warning vrrp VI_INSIDE: adverts of 10.0.0.66 are refused: its password is not the configured one",
         "Warning vrrp VI_STORAGE: in fault: interface eth3 is down",
         "Warning real server 10.0.0.12:80 of 192.0.2.10:80/tcp: down: HTTP_GET of 10.0.0.12:80: HTTP status 503 instead of \
@@ -180,11 +252,16 @@ fn troubles_are_told_the_worst_first() {
          connecting, asked for /health of www.example.com",
         "Warning configuration: the configuration file was refused, the one before is in force: error: expected a router \
          id from 1 to 255, found `300`",
+        "Warning static routes and rules: not in the kernel: route 10.1.0.0/16 via 10.0.0.9",
         "Info agentx: no session with the master agent at unix:/var/agentx/master: connection refused",
         "Info real server 10.0.0.14:80 of 192.0.2.12:80/tcp: drained by an operator",
     ];
     assert_eq!(lines, expected);
-    assert!(troubles.iter().all(|it| it.since.is_some() || it.subject.starts_with("real server")));
+    assert!(
+        troubles
+            .iter()
+            .all(|it| it.since.is_some() || it.subject.starts_with("real server") || it.subject.starts_with("static "))
+    );
 }
 
 #[test]
@@ -395,6 +472,7 @@ fn documents_are_as_their_schema_says() {
         let documents = [
             ("Status", serde_json::to_value(status(&look, "lb1"))),
             ("VrrpReport", serde_json::to_value(vrrp(&look))),
+            ("BfdReport", serde_json::to_value(bfd(&look))),
             ("IpvsReport", serde_json::to_value(ipvs(&look))),
             ("CheckersReport", serde_json::to_value(checkers(&look))),
             ("EventsReport", serde_json::to_value(events(&look, 0))),

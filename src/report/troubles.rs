@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::words::{self, unix_some};
 use super::{Severity, Trouble, events, ipvs, reason, status, vrrp};
+use crate::bus::bfd::BfdState;
 use crate::bus::msg::Edge;
 use crate::bus::rows::{InstanceRow, ServerConfig, ServerRow, ServiceRow, State};
 use crate::clock::WallTime;
@@ -11,6 +12,7 @@ use crate::control;
 use crate::control::snmp::SessionState;
 use crate::export::Look;
 use crate::export::look::ProcessReport;
+use crate::wire::bfd::Diagnostic;
 
 /// Refused packets are a trouble for this long.
 const PACKETS: Duration = Duration::from_secs(300);
@@ -24,6 +26,8 @@ pub(super) fn of(look: &Look) -> Vec<Trouble> {
         instance(look, row, &mut troubles);
     }
     packets(look, &mut troubles);
+    statics(look, &mut troubles);
+    sessions(look, &mut troubles);
     let unavailable = &look.snapshot.checks.ipvs.unavailable;
     if !unavailable.is_empty() {
         troubles.push(trouble(Severity::Critical, "ipvs", format!("there is no IPVS table: {unavailable}"), None));
@@ -65,10 +69,14 @@ fn instance(look: &Look, row: &InstanceRow, troubles: &mut Vec<Trouble>) {
     let missing: Vec<_> = vrrp::missing(look, row).into_iter().map(|it| it.address).collect();
     // While it takes over, addresses are on their way.
     if !missing.is_empty() && words::between(row.since, look.at) > Duration::from_secs(1) {
-        let (first, more) = missing.split_at(missing.len().min(4));
-        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        let text = format!("it is master without {}{more} on the interface", first.join(", "));
+        let text = format!("it is master without {} on the interface", some(&missing));
         add(Severity::Critical, text, row.since);
+    }
+    let is_master = row.state == State::Master;
+    let lines =
+        vrrp::missing_lines(&vrrp::routes(look, row.index, is_master), &vrrp::rules(look, row.index, is_master));
+    if !lines.is_empty() && words::between(row.since, look.at) > Duration::from_secs(1) {
+        add(Severity::Critical, format!("it is master without {}", some(&lines)), row.since);
     }
     if row.state == State::Fault {
         add(Severity::Warning, format!("in fault: {}", reason::of(look, row)), row.since);
@@ -79,6 +87,39 @@ fn instance(look: &Look, row: &InstanceRow, troubles: &mut Vec<Trouble>) {
             _ => "stood down by an operator: other routers go first",
         };
         add(Severity::Info, text.to_owned(), since);
+    }
+}
+
+/// The first of them, and how many more there are.
+fn some(those: &[String]) -> String {
+    let (first, more) = those.split_at(those.len().min(4));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", first.join(", "))
+}
+
+/// Static routes and rules that the kernel does not have. Addresses come back by themselves with their interface.
+fn statics(look: &Look, troubles: &mut Vec<Trouble>) {
+    let lines = vrrp::missing_lines(&vrrp::routes(look, 0, true), &vrrp::rules(look, 0, true));
+    if !lines.is_empty() {
+        let text = format!("not in the kernel: {}", some(&lines));
+        troubles.push(trouble(Severity::Warning, "static routes and rules", text, None));
+    }
+}
+
+/// Sessions that are not up and that somebody relies on.
+fn sessions(look: &Look, troubles: &mut Vec<Trouble>) {
+    for (_, row) in look.snapshot.vrrp.sessions.iter() {
+        // At first each is down: the neighbour is asked once a second.
+        let young = words::between(row.since, look.at) < Duration::from_secs(3);
+        if row.state == BfdState::Up || young {
+            continue;
+        }
+        let why = match row.diagnostic {
+            0 => String::new(),
+            code => format!(": {}", Diagnostic::from(code)),
+        };
+        let text = format!("{} to {}{why}", words::session_state(row.state), row.config.neighbour);
+        troubles.push(trouble(Severity::Warning, format!("bfd {}", row.config.name), text, Some(row.since)));
     }
 }
 

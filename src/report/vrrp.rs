@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::words::{self, unix, unix_some};
 use super::{
-    AddressReport, CountersReport, InstanceReport, MasterReport, PriorityReport, SyncGroupReport, TrackedReport,
-    VrrpReport, reason, status,
+    AddressReport, CountersReport, InstanceReport, MasterReport, PriorityReport, RouteReport, RuleReport, StaticReport,
+    SyncGroupReport, TrackedReport, VrrpReport, lines, reason, status, trackers,
 };
 use crate::bus::msg::Source;
-use crate::bus::rows::{AddressRow, Counters, Finding, InstanceRow, OtherMaster, State, SyncGroupRow, TrackerRow};
+use crate::bus::rows::{
+    AddressRow, Counters, Finding, InstanceRow, OtherMaster, RouteRow, RuleRow, State, SyncGroupRow, TrackerRow,
+};
 use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transport, Version};
 use crate::export::Look;
 use crate::store::RowSet;
@@ -23,6 +25,8 @@ pub fn vrrp(look: &Look) -> VrrpReport {
         silent: status::silent(look, Source::Vrrp),
         instances: rows.instances.iter().map(|(_, row)| instance(look, row)).collect(),
         sync_groups: rows.sync_groups.iter().map(|(_, row)| sync_group(row)).collect(),
+        trackers: trackers::all(look),
+        statics: statics(look),
     }
 }
 
@@ -68,6 +72,8 @@ pub(super) fn instance(look: &Look, row: &InstanceRow) -> InstanceReport {
         }),
         last_advert,
         addresses: addresses(look, row).map(|address| address_report(row, address)).collect(),
+        routes: routes(look, row.index, row.state == State::Master),
+        rules: rules(look, row.index, row.state == State::Master),
         tracked: tracked(look, row),
         faults: row.faults.clone(),
         sync_group: config.sync_group.clone(),
@@ -113,20 +119,40 @@ pub(super) fn addresses<'a>(look: &'a Look, row: &InstanceRow) -> impl Iterator<
     rows.take_while(move |(at, _)| at.first() == Some(&index)).map(|(_, row)| row)
 }
 
-/// How many routes of an instance there are, and how many of them the kernel has.
-pub(super) fn routes(look: &Look, row: &InstanceRow) -> (usize, usize) {
-    let index = row.index;
-    let rows = look.snapshot.vrrp.routes.from(&[index], true);
-    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
-    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+/// Routes of one owner, in the order of the file; 0 owns the static ones. `wanted`: they belong into the kernel now.
+pub(super) fn routes(look: &Look, owner: u32, wanted: bool) -> Vec<RouteReport> {
+    let rows = look.snapshot.vrrp.routes.from(&[owner], true);
+    let own = rows.take_while(|(at, _)| at.first() == Some(&owner)).map(|(_, row)| row);
+    let report = |row: &RouteRow| RouteReport {
+        route: lines::route(&row.config),
+        wanted,
+        present: row.installed,
+        no_track: row.config.no_track,
+    };
+    own.map(report).collect()
 }
 
 /// The same for rules.
-pub(super) fn rules(look: &Look, row: &InstanceRow) -> (usize, usize) {
-    let index = row.index;
-    let rows = look.snapshot.vrrp.rules.from(&[index], true);
-    let own = rows.take_while(move |(at, _)| at.first() == Some(&index));
-    own.fold((0, 0), |(all, there), (_, it)| (all + 1, there + usize::from(it.installed)))
+pub(super) fn rules(look: &Look, owner: u32, wanted: bool) -> Vec<RuleReport> {
+    let rows = look.snapshot.vrrp.rules.from(&[owner], true);
+    let own = rows.take_while(|(at, _)| at.first() == Some(&owner)).map(|(_, row)| row);
+    let report = |row: &RuleRow| RuleReport {
+        rule: lines::rule(&row.config),
+        wanted,
+        present: row.installed,
+        no_track: row.config.no_track,
+    };
+    own.map(report).collect()
+}
+
+/// What belongs to no instance.
+fn statics(look: &Look) -> StaticReport {
+    let addresses = look.snapshot.vrrp.addresses.from(&[0], true).take_while(|(at, _)| at.first() == Some(&0));
+    StaticReport {
+        addresses: addresses.map(|(_, address)| placed(address, true)).collect(),
+        routes: routes(look, 0, true),
+        rules: rules(look, 0, true),
+    }
 }
 
 /// Addresses that belong on an interface now and are not there.
@@ -135,17 +161,29 @@ pub(super) fn missing(look: &Look, row: &InstanceRow) -> Vec<AddressReport> {
     addresses.filter(|address| address.wanted && !address.present).collect()
 }
 
+/// Routes and rules that belong into the kernel now and are not there, `route 10.9.0.0/24 via 10.0.0.9`; but for those that
+/// anybody may remove.
+pub(super) fn missing_lines(routes: &[RouteReport], rules: &[RuleReport]) -> Vec<String> {
+    let routes = routes.iter().filter(|it| it.wanted && !it.present && !it.no_track);
+    let rules = rules.iter().filter(|it| it.wanted && !it.present && !it.no_track);
+    routes.map(|it| format!("route {}", it.route)).chain(rules.map(|it| format!("rule {}", it.rule))).collect()
+}
+
 fn address_report(row: &InstanceRow, address: &AddressRow) -> AddressReport {
+    placed(address, row.state == State::Master)
+}
+
+fn placed(address: &AddressRow, wanted: bool) -> AddressReport {
     AddressReport {
         address: format!("{}/{}", address.config.address, address.config.prefix),
         interface: address.config.interface.clone(),
-        wanted: row.state == State::Master,
+        wanted,
         present: address.installed,
     }
 }
 
 /// Everything that the instance and its sync group track. What each adds is what the engine adds: both ask [`track`].
-pub(super) fn tracked(look: &Look, row: &InstanceRow) -> Vec<TrackedReport> {
+pub fn tracked(look: &Look, row: &InstanceRow) -> Vec<TrackedReport> {
     let rows = &look.snapshot.vrrp;
     let group = row.config.sync_group.as_deref().and_then(|name| group_named(look, name));
     let shared = group.map_or(&[][..], |group| &group.config.tracked_interfaces);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Severity;
+use crate::bus::bfd::BfdState;
 use crate::bus::msg::PacketFault;
 use crate::bus::rows::{AuthError, Finding, ProtocolError, State};
 use crate::clock::WallTime;
@@ -50,6 +51,15 @@ pub fn tracker_kind(kind: TrackerKind) -> &'static str {
         TrackerKind::File => "file",
         TrackerKind::Process => "process",
         TrackerKind::Bfd => "bfd",
+    }
+}
+
+pub fn session_state(state: BfdState) -> &'static str {
+    match state {
+        BfdState::AdminDown => "admin-down",
+        BfdState::Down => "down",
+        BfdState::Init => "init",
+        BfdState::Up => "up",
     }
 }
 

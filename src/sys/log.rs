@@ -13,6 +13,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::clock::{self, Instant};
+
 /// Syslog severities that we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -49,6 +51,8 @@ pub struct Sink {
 #[derive(Debug)]
 struct Syslog {
     socket: Mutex<Option<UnixDatagram>>,
+    /// When there was none the last time, on the monotonic clock. Zero: there was one.
+    missed_at: AtomicU64,
     /// Facility shifted into place.
     facility: u8,
     ident: String,
@@ -91,6 +95,10 @@ enum Console {
     Shared,
 }
 
+/// A log daemon that is not there is looked for again after this: three system calls for each line are a lot in a takeover of
+/// hundreds of addresses.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Longest line sent; longer ones are cut.
 const LINE_MAX: usize = 2048;
 
@@ -99,6 +107,7 @@ impl Sink {
     pub fn open(ident: &str, facility: Option<u8>, console: bool) -> Sink {
         let syslog = facility.map(|facility| Syslog {
             socket: Mutex::new(connect()),
+            missed_at: AtomicU64::new(0),
             facility: facility << 3,
             ident: format!("{ident}[{}]", std::process::id()),
         });
@@ -188,7 +197,12 @@ impl Syslog {
             format!("<{}>{} {}: {text}", self.facility | severity as u8, local_time("%b %e %H:%M:%S"), self.ident);
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         if socket.is_none() {
+            let (now, missed_at) = (clock::now(), self.missed_at.load(Ordering::Relaxed));
+            if missed_at > 0 && now.since(Instant::from_nanos(missed_at)) < LOOK_AGAIN {
+                return true;
+            }
             *socket = connect();
+            self.missed_at.store(if socket.is_some() { 0 } else { now.nanos() }, Ordering::Relaxed);
         }
         match socket.as_ref().map(|socket| socket.send(line.as_bytes())) {
             Some(Ok(_)) => true,

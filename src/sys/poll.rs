@@ -72,7 +72,17 @@ impl Poller {
             }
             self.armed = deadline;
         }
-        let count = match self.epoll.wait(&mut self.events, EpollTimeout::NONE) {
+        self.collect(EpollTimeout::NONE, ready)
+    }
+
+    /// What is ready now, without sleeping; some of it, if it is much.
+    pub fn look(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+        ready.clear();
+        self.collect(EpollTimeout::ZERO, ready)
+    }
+
+    fn collect(&mut self, timeout: EpollTimeout, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let count = match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),

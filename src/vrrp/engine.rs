@@ -331,7 +331,7 @@ impl Engine {
             let tracked = tracked.map(|tracked| &tracked.interface);
             let held = router.held.iter().map(|held| &held.address.interface);
             let vmacs = config.vmacs.all().map(|vmac| &vmac.name).chain(&config.vrf);
-            let named = config.interface.iter().chain(vmacs).chain(tracked).chain(held).chain(&router.watched);
+            let named = config.interface.iter().chain(vmacs).chain(tracked).chain(held).chain(&router.group_interfaces);
             let named: BTreeSet<&String> = named.collect();
             for name in named {
                 index.users.entry(name.clone()).or_default().push(slot);

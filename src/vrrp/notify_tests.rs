@@ -93,6 +93,14 @@ fn lines(out: &[Output]) -> Vec<String> {
     told(out).into_iter().filter_map(|text| text.strip_prefix("vrrp: ").map(str::to_owned)).collect()
 }
 
+/// What scripts of the group hear.
+fn of_group(out: &[Output]) -> Vec<String> {
+    told(out)
+        .into_iter()
+        .filter(|text| text.starts_with('2') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit))
+        .collect()
+}
+
 fn mails(out: &[Output]) -> Vec<String> {
     told(out).into_iter().filter(|text| text.starts_with('[')).collect()
 }
@@ -141,17 +149,19 @@ fn an_advert_leaves_before_anybody_is_told_that_there_is_a_new_master() {
 fn a_group_is_told_first_at_the_start_and_after_its_members_later() {
     let (mut bench, out) = Bench::started(&grouped());
     assert_eq!(lines(&out), ["GROUP \"G\" BACKUP 0", "INSTANCE \"VI_1\" BACKUP 100", "INSTANCE \"VI_2\" BACKUP 100"]);
+    assert_eq!(of_group(&out), ["22", "25 GROUP G BACKUP 0"]);
     let (out, _) = bench.until_master();
+    assert_eq!(of_group(&out), ["21", "25 GROUP G MASTER 0"]);
     let mut members = lines(&out);
     assert_eq!(members.pop().as_deref(), Some("GROUP \"G\" MASTER 0"));
     members.sort_unstable();
     assert_eq!(members, ["INSTANCE \"VI_1\" MASTER 100", "INSTANCE \"VI_2\" MASTER 100"]);
     let out = bench.say(Input::Link(link(ETH0, false)), 5000);
     assert_eq!(lines(&out), ["INSTANCE \"VI_1\" FAULT 100", "INSTANCE \"VI_2\" FAULT 100", "GROUP \"G\" FAULT 0"]);
-    assert!(told(&out).contains(&"25 GROUP G FAULT 0".to_owned()));
+    assert_eq!(of_group(&out), ["23", "25 GROUP G FAULT 0"]);
     let out = bench.say(Input::Shutdown { keep_addresses: false }, 7000);
     assert_eq!(lines(&out), ["INSTANCE \"VI_1\" STOP 100", "INSTANCE \"VI_2\" STOP 100", "GROUP \"G\" STOP 0"]);
-    assert!(told(&out).contains(&"24".to_owned()), "notify_stop of the group");
+    assert_eq!(of_group(&out), ["24", "25 GROUP G STOP 0"]);
 }
 
 #[test]
@@ -199,12 +209,14 @@ fn a_group_that_leaves_is_told_only_with_notify_deleted() {
     for deleted in [false, true] {
         let mut config = grouped();
         config.sync_groups[0].notify.deleted = deleted;
+        config.sync_groups[0].notify.deleted_script = script(27).filter(|_| deleted);
         let (mut bench, _) = Bench::started(&config);
         bench.until_master();
         config.sync_groups.clear();
         config.instances.iter_mut().for_each(|instance| instance.sync_group = None);
-        let out = lines(&bench.apply(&config, 5000));
-        assert_eq!(out, if deleted { vec!["GROUP \"G\" DELETED 0"] } else { vec![] });
+        let out = bench.apply(&config, 5000);
+        assert_eq!(lines(&out), if deleted { vec!["GROUP \"G\" DELETED 0"] } else { vec![] });
+        assert_eq!(of_group(&out), if deleted { vec!["27", "25 GROUP G DELETED 0"] } else { vec![] });
     }
 }
 

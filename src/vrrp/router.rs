@@ -51,7 +51,7 @@ pub struct Router {
     /// Routes and rules.
     pub routing: Lines,
     /// Interfaces that static addresses, routes and rules of its track groups need.
-    pub watched: Vec<String>,
+    pub group_interfaces: Vec<String>,
     /// Static ones of its track groups that were removed and that the kernel does not take back.
     pub lost: Vec<String>,
     pub faults: Faults,
@@ -197,11 +197,11 @@ pub enum Fault {
     Tracked(String),
     /// What has the name of the instance's own interface is not that.
     Foreign(String),
-    /// An interface that an address, a route or a rule is on.
-    Carried(String),
+    /// An interface that an address, a route or a rule of its own is on.
+    CarriedInterface(String),
     Tracker(Culprit),
-    /// One that a static line of its track groups needs.
-    Watched(String),
+    /// An interface that a static address, route or rule of its track groups needs.
+    GroupInterface(String),
     /// A static route or rule that it follows.
     Lost(String),
 }
@@ -216,8 +216,8 @@ impl Fault {
             | Fault::NoMulticast(_)
             | Fault::Tracked(_)
             | Fault::Foreign(_)
-            | Fault::Carried(_)
-            | Fault::Watched(_)
+            | Fault::CarriedInterface(_)
+            | Fault::GroupInterface(_)
             | Fault::Lost(_) => Reason::InterfaceDown,
             Fault::Tracker(_) => Reason::Tracker,
             Fault::SourceMissing => Reason::SourceMissing,
@@ -240,9 +240,11 @@ impl fmt::Display for Fault {
             }
             Fault::HmacNotBuilt => f.write_str("auth_hmac is not built"),
             Fault::Tracked(name) => write!(f, "tracked interface {name} is not as required"),
-            Fault::Carried(name) => write!(f, "interface {name}, which it has addresses, routes or rules on, is down"),
+            Fault::CarriedInterface(name) => {
+                write!(f, "interface {name}, which it has addresses, routes or rules on, is down")
+            }
             Fault::Tracker(culprit) => write!(f, "{culprit}"),
-            Fault::Watched(name) => write!(f, "interface {name}, which its track group needs, is down"),
+            Fault::GroupInterface(name) => write!(f, "interface {name}, which its track group needs, is down"),
             Fault::Lost(line) => write!(f, "static {line} was removed and cannot be put back"),
         }
     }
@@ -275,7 +277,7 @@ impl Router {
             held,
             installed: 0,
             routing: Lines::new(&config.routes, &config.rules),
-            watched: Vec::new(),
+            group_interfaces: Vec::new(),
             lost: Vec::new(),
             faults: Faults::new(),
             counters: Counters::default(),
@@ -359,14 +361,14 @@ impl Router {
             faults.push(Fault::HmacNotBuilt);
         }
         let down = |name: &&String| !host.is_up(name);
-        faults.extend(self.watched.iter().filter(down).cloned().map(Fault::Watched));
+        faults.extend(self.group_interfaces.iter().filter(down).cloned().map(Fault::GroupInterface));
         faults.extend(self.lost.iter().cloned().map(Fault::Lost));
         let mut weights = 0;
         for tracked in track::counting(&self.interfaces, &self.shared) {
             match track::of_interface(tracked, host.is_up(&tracked.interface)) {
                 Effect::Nothing | Effect::Wait => {}
                 Effect::Fault if track::carried(config).contains(&tracked.interface.as_str()) => {
-                    faults.push(Fault::Carried(tracked.interface.clone()));
+                    faults.push(Fault::CarriedInterface(tracked.interface.clone()));
                 }
                 Effect::Fault => faults.push(Fault::Tracked(tracked.interface.clone())),
                 Effect::Add(weight) => weights += weight,

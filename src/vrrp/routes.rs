@@ -381,7 +381,7 @@ impl Engine {
             watched.sort_unstable();
             watched.dedup();
             if let Some(router) = self.router_mut(slot) {
-                router.watched = watched;
+                router.group_interfaces = watched;
             }
         }
     }

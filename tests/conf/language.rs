@@ -649,3 +649,12 @@ fn a_password_is_eight_bytes_and_stays_out_of_debug_output() {
     assert_eq!(auth, Some(keepwatch::conf::model::Auth::Pass(*b"a#b\0\0\0\0\0")));
     assert!(!format!("{:?}", loaded.config).contains("a#b"));
 }
+
+#[test]
+fn chains_of_iptables_are_left_alone_and_the_line_that_names_some_is_told() {
+    let loaded =
+        load(&format!("global_defs {{\nvrrp_iptables IN OUT\nvrrp_ipsets a b\n}}\n{}", instance("no_accept\n")));
+    let told: Vec<_> = loaded.diagnostics.iter().map(|it| (it.code, it.severity, it.span.line)).collect();
+    assert_eq!(told, [("iptables", Severity::Hint, 2)], "{}", loaded.render());
+    assert_eq!((loaded.status, loaded.config.global.nftables_table.as_str()), (0, "keepalived"));
+}

@@ -1,6 +1,6 @@
 //! Who is told of states, from the text of a file.
 
-use keepwatch::conf::model::{Config, NotifyFifo, Script};
+use keepwatch::conf::model::{Config, Notify, NotifyFifo, Script};
 
 use super::*;
 
@@ -53,6 +53,56 @@ fn scripts_of_instances_and_groups_are_what_the_runner_executes_as_whom_the_line
 }
 
 #[test]
+fn each_line_of_an_instance_or_a_group_names_the_script_of_its_own_occasion() {
+    type Place = fn(&Notify) -> Option<&Script>;
+    let places: [(&str, Place); 7] = [
+        ("notify_master", |notify| notify.master.as_ref()),
+        ("notify_backup", |notify| notify.backup.as_ref()),
+        ("notify_fault", |notify| notify.fault.as_ref()),
+        ("notify_stop", |notify| notify.stop.as_ref()),
+        ("notify", |notify| notify.any.as_ref()),
+        ("notify_deleted", |notify| notify.deleted_script.as_ref()),
+        ("notify_master_rx_lower_pri", |notify| notify.master_rx_lower_pri.as_ref()),
+    ];
+    for (directive, place) in places {
+        let line = format!("{directive} \"/usr/bin/tell {directive}\"");
+        let of_instance = with("", "", &line).config;
+        let mut all = vec![(&of_instance, &of_instance.instances[0].notify)];
+        let of_group = with("", &line, "").config;
+        // A group hears no adverts.
+        if directive != "notify_master_rx_lower_pri" {
+            all.push((&of_group, &of_group.sync_groups[0].notify));
+        }
+        for (config, notify) in all {
+            assert_eq!(runs(config, place(notify)).0, words(&format!("/usr/bin/tell {directive}")));
+            let named = places.iter().filter(|(_, place)| place(notify).is_some()).count();
+            assert_eq!((named, notify.deleted), (1, directive == "notify_deleted"), "{directive}");
+        }
+    }
+}
+
+#[test]
+fn mail_goes_out_where_the_instance_its_group_or_the_nearest_switch_above_says_so() {
+    let mailed = |global, group, lines| {
+        let config = with(global, group, lines).config;
+        (config.instances.iter().map(|it| it.smtp_alert).collect::<Vec<bool>>(), config.sync_groups[0].smtp_alert)
+    };
+    assert_eq!(mailed("", "", ""), (vec![false, false], false));
+    assert_eq!(mailed("smtp_alert", "", ""), (vec![true, true], true));
+    assert_eq!(mailed("smtp_alert_vrrp", "", ""), (vec![true, true], true));
+    assert_eq!(mailed("smtp_alert\nsmtp_alert_vrrp off", "", ""), (vec![false, false], false));
+    assert_eq!(mailed("smtp_alert_checker", "", ""), (vec![false, false], false), "that is for real servers");
+    assert_eq!(mailed("smtp_alert_vrrp", "smtp_alert off", "smtp_alert no"), (vec![false, true], false));
+    assert_eq!(mailed("", "smtp_alert", "smtp_alert"), (vec![true, false], true));
+}
+
+#[test]
+fn faults_are_mailed_unless_the_file_says_no() {
+    let faults = |global| with(global, "", "").config.global.mail.faults;
+    assert!(faults("smtp_alert") && !faults("smtp_alert\nno_email_faults"));
+}
+
+#[test]
 fn a_script_that_is_not_there_or_has_no_user_is_dropped_and_the_first_of_two_counts() {
     for line in ["notify /usr/bin/missing", "notify /usr/bin/tell ghost", "notify \"/usr/bin/tell 'x\""] {
         let loaded = with("", "", line);
@@ -98,6 +148,25 @@ fn fifos_have_their_owner_and_their_script() {
 }
 
 #[test]
+fn each_fifo_has_the_script_that_is_named_for_it() {
+    let scripts = |line: &str| {
+        let config =
+            with(&format!("notify_fifo /run/1\nvrrp_notify_fifo /run/2\nlvs_notify_fifo /run/3\n{line}"), "", "")
+                .config;
+        let fifos = &config.global.fifos;
+        let of = |fifo: &Option<NotifyFifo>| {
+            let script = fifo.as_ref().expect("it is configured").script.as_ref();
+            script.map(|script| runs(&config, Some(script)))
+        };
+        [of(&fifos.both), of(&fifos.vrrp), of(&fifos.checks)]
+    };
+    let reads = || Some((words("/usr/bin/read it"), 65534, 4));
+    assert_eq!(scripts("notify_fifo_script \"/usr/bin/read it\" nobody adm"), [reads(), None, None]);
+    assert_eq!(scripts("vrrp_notify_fifo_script \"/usr/bin/read it\" nobody adm"), [None, reads(), None]);
+    assert_eq!(scripts("lvs_notify_fifo_script \"/usr/bin/read it\" nobody adm"), [None, None, reads()]);
+}
+
+#[test]
 fn a_fifo_without_a_user_that_exists_or_with_the_path_of_another_is_ignored_and_so_is_a_script_without_one() {
     let fifos = |global: &str| with(global, "", "").config.global.fifos;
     assert_eq!(fifos("notify_fifo /run/all ghost").both, None);
@@ -114,13 +183,16 @@ fn a_fifo_without_a_user_that_exists_or_with_the_path_of_another_is_ignored_and_
 #[test]
 fn the_scripts_around_the_daemons_life_have_their_time() {
     let config = with(
-        "startup_script \"/usr/bin/open up\"\nshutdown_script /usr/bin/close nobody\nshutdown_script_timeout 30",
+        "startup_script \"/usr/bin/open up\"\nstartup_script_timeout 20\nshutdown_script /usr/bin/close nobody\n\
+         shutdown_script_timeout 30",
         "",
         "",
     )
     .config;
     let (startup, shutdown) = (config.global.startup.clone().unwrap(), config.global.shutdown.clone().unwrap());
-    assert_eq!((runs(&config, Some(&startup.script)).0, startup.timeout_s), (words("/usr/bin/open up"), 10));
+    assert_eq!((runs(&config, Some(&startup.script)).0, startup.timeout_s), (words("/usr/bin/open up"), 20));
     assert_eq!((runs(&config, Some(&shutdown.script)).1, shutdown.timeout_s), (65534, 30));
     assert_eq!(config.not_built, []);
+    let config = with("startup_script /usr/bin/open\nshutdown_script /usr/bin/close", "", "").config;
+    assert_eq!([config.global.startup, config.global.shutdown].map(|it| it.unwrap().timeout_s), [10, 10]);
 }

@@ -97,6 +97,7 @@ fn an_ipvlan_has_an_address_that_adverts_come_from() {
     assert_eq!(own(&loaded.config).name, "ipv");
     assert_eq!(own(&loaded.config).kind, VmacKind::Ipvlan { mode: IpvlanMode::Vepa, address: Some((address, 24)) });
     assert_eq!(loaded.config.instances[0].source, Some(address));
+    assert_eq!(loaded.config.instances[0].addresses[0].interface, "eth0", "virtual addresses stay on the base");
 }
 
 #[test]

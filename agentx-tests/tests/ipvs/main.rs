@@ -1,15 +1,18 @@
-//! Everything that needs IPVS: each test here is a scenario, run in a virtual machine where this kernel has none. See
-//! `agentx_tests::vm`.
+//! Everything that needs IPVS, or ipvlan and what else the same kernels have or lack: each test here is a scenario, run in a virtual
+//! machine where this kernel has none. See `agentx_tests::vm`.
 
 mod balancer;
 mod drain;
 mod events;
 mod fifos;
+mod ipvlan;
 mod kernel;
+mod namespaces;
 mod pools;
 mod refusals;
 mod reload;
 mod seed;
 mod stop;
 mod sync;
+mod system;
 mod walks;

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::bfd::Engine;
-use crate::bfd::io::{Datagram, Input, Output, SessionId};
+use crate::bfd::io::{Datagram, Input, Output, Path, SessionId};
 use crate::bus::bfd::{BfdRow, BfdState};
 use crate::bus::rows::{Finding, Row, RowKey};
 
@@ -152,6 +152,42 @@ fn a_packet_from_too_far_away_is_dropped_and_counted() {
         host.datagram(Datagram { payload: &bytes, ttl: least, ..datagram(&neighbour) }, ms(20));
         assert_eq!(host.row(&name).state, BfdState::Init, "{least}");
     }
+}
+
+#[test]
+fn packets_go_to_the_neighbour_from_the_source_with_the_ttl_that_are_configured() {
+    let path = |session: BfdSession| {
+        let mut host = Host { engine: Engine::new(1), out: vec![] };
+        let outputs = host.apply(&[session], ms(0));
+        let paths = outputs.iter().filter_map(|output| match output {
+            Output::Open(_, path) => Some(*path),
+            _ => None,
+        });
+        paths.collect::<Vec<Path>>()
+    };
+    let neighbour = "10.0.0.2".parse().unwrap();
+    assert_eq!(path(config()), [Path { source: None, neighbour, multihop: false, ttl: 255 }]);
+    let source = "10.0.0.1".parse().ok();
+    let session = BfdSession { source, multihop: true, ttl: Some(64), ..config() };
+    assert_eq!(path(session), [Path { source, neighbour, multihop: true, ttl: 64 }]);
+}
+
+#[test]
+fn vrrp_and_checks_hear_of_the_sessions_that_are_for_them_also_after_a_reload() {
+    let heard_by = |outputs: &[Output]| {
+        let found = outputs.iter().filter_map(|output| match output {
+            Output::Found { finding, for_vrrp, for_checks, .. } => Some((*finding, *for_vrrp, *for_checks)),
+            _ => None,
+        });
+        found.collect::<Vec<_>>()
+    };
+    let session = |for_vrrp, for_checks| BfdSession { for_vrrp, for_checks, ..config() };
+    let mut host = Host::new(&[session(true, false)]);
+    assert_eq!(heard_by(&host.up("B1", "10.0.0.2", ms(10))), [(Finding::Good, true, false)]);
+    let outputs = host.apply(&[session(false, true)], ms(20));
+    assert_eq!(heard_by(&outputs), [(Finding::Good, false, true)]);
+    let gone = outputs.iter().position(|output| *output == Output::Gone("B1".to_owned()));
+    assert_eq!(gone, Some(0), "who heard of it forgets it first");
 }
 
 #[test]

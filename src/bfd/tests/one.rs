@@ -57,6 +57,15 @@ fn an_active_session_speaks_at_once_and_then_each_second_less_up_to_a_quarter() 
 }
 
 #[test]
+fn while_it_is_not_up_a_session_keeps_the_idle_pace_and_says_so() {
+    let mut session = started(&BfdSession { idle_tx_us: 4_000_000, ..config() });
+    let [first] = sent(&wake(&mut session, ms(0)))[..] else { panic!("one packet") };
+    assert_eq!(first.desired_min_tx_us, 4_000_000);
+    let pause = session.deadline().expect("it goes on").since(ms(0));
+    assert!((3000..=4000).contains(&pause.as_millis()), "{pause:?}");
+}
+
+#[test]
 fn where_one_packet_counts_the_pause_is_at_most_nine_tenths() {
     let mut session = started(&BfdSession { multiplier: 1, ..config() });
     for _ in 0..50 {

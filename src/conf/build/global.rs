@@ -340,6 +340,15 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
                 set(&mut global.nftables_table, node.text().map(str::to_owned));
             }
         }
+        "vrrp_iptables" => builder.report(
+            // Debian's Keepalived says the same, and does it.
+            Diagnostic::note(
+                "iptables",
+                node.keyword.span,
+                "no rule is written into chains of iptables: no_accept and use_vmac filter by nftables, in a table of their own",
+            )
+            .hint("write `nftables` instead"),
+        ),
         "nftables_priority" => {
             let priority = node.int().and_then(|number| i32::try_from(number).ok());
             set(&mut global.nftables_priority, priority);

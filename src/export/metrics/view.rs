@@ -3,8 +3,8 @@
 use crate::bus::bfd::BfdRow;
 use crate::bus::msg::Source;
 use crate::bus::rows::{
-    AddressRow, Counters, InstanceRow, ServerConfig, ServerRow, ServiceRow, State, SyncGroupRow, TrackedInterfaceRow,
-    TrackerRow,
+    AddressRow, Counters, InstanceRow, RouteRow, RuleRow, ServerConfig, ServerRow, ServiceRow, State, SyncGroupRow,
+    TrackedInterfaceRow, TrackerRow,
 };
 use crate::bus::timing::{Logged, Pulse};
 use crate::check::table::Stats;
@@ -75,6 +75,24 @@ impl<'a> View<'a> {
     pub fn addresses(&self, of: &Router<'a>) -> impl Iterator<Item = &'a AddressRow> + use<'a> {
         let owner = of.row.index;
         let rows = self.look.snapshot.vrrp.addresses.from(&[owner], false);
+        rows.map(|(_, row)| row).take_while(move |row| row.owner_index == owner)
+    }
+
+    /// Addresses of nobody in particular.
+    pub fn static_addresses(&self) -> impl Iterator<Item = &'a AddressRow> + use<'a> {
+        let rows = self.look.snapshot.vrrp.addresses.from(&[0], false);
+        rows.map(|(_, row)| row).take_while(|row| row.owner_index == 0)
+    }
+
+    /// Routes of the instance with this row number; 0 for the static ones.
+    pub fn routes(&self, owner: u32) -> impl Iterator<Item = &'a RouteRow> + use<'a> {
+        let rows = self.look.snapshot.vrrp.routes.from(&[owner], false);
+        rows.map(|(_, row)| row).take_while(move |row| row.owner_index == owner)
+    }
+
+    /// The same for rules.
+    pub fn rules(&self, owner: u32) -> impl Iterator<Item = &'a RuleRow> + use<'a> {
+        let rows = self.look.snapshot.vrrp.rules.from(&[owner], false);
         rows.map(|(_, row)| row).take_while(move |row| row.owner_index == owner)
     }
 

@@ -24,8 +24,7 @@ pub(super) static ROUTE: Table<RouteRow> = Table {
     name: "vrrpRouteTable",
     entry: &[2, 7, 1],
     index: &["vrrpInstanceIndex", "vrrpRouteIndex"],
-    help: "Static routes as instance 0, then each instance's `virtual_routes`, by their places. They are not given to the \
-           kernel yet.",
+    help: "Static routes as instance 0, then each instance's `virtual_routes`, by their places.",
     rows: |snapshot| &snapshot.vrrp.routes,
     columns: &[
         Column::shown(2, "vrrpRouteAddressType", Syntax::INET_ADDRESS_TYPE, "Family of the route.", |row| {

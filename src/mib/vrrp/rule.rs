@@ -15,8 +15,7 @@ pub(super) static RULE: Table<RuleRow> = Table {
     name: "vrrpRuleTable",
     entry: &[2, 8, 1],
     index: &["vrrpInstanceIndex", "vrrpRuleIndex"],
-    help: "Static rules as instance 0, then each instance's `virtual_rules`, by their places. They are not given to the \
-           kernel yet.",
+    help: "Static rules as instance 0, then each instance's `virtual_rules`, by their places.",
     rows: |snapshot| &snapshot.vrrp.rules,
     columns: &[
         Column::shown(

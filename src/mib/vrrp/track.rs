@@ -198,8 +198,7 @@ pub static BFD: Table<TrackerRow> = Table {
     name: "vrrpBfdTable",
     entry: &[2, 18, 1],
     index: &["vrrpBfdIndex"],
-    help: "Each `bfd_instance` that is not for checkers only, tracked or not, numbered from 1 in the order of the file. \
-           There are no sessions yet.",
+    help: "Each `bfd_instance` that is not for checkers only, tracked or not, numbered from 1 in the order of the file.",
     rows: |snapshot| &snapshot.vrrp.bfds,
     columns: &[
         Column::shown(2, "vrrpBfdName", Syntax::DISPLAY_STRING, "Name of the `bfd_instance`.", |row| {

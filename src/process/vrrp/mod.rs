@@ -53,7 +53,8 @@ const FIREWALL: Token = 5;
 const SIBLING: Token = 6;
 const RUNNER: Token = 7;
 const LINES: Token = 8;
-const LINKBEAT: Token = 9;
+const FORWARDING: Token = 9;
+const LINKBEAT: Token = 10;
 /// Receiving sockets count from here.
 const SOCKETS: Token = 16;
 
@@ -73,6 +74,9 @@ const REPLIES_MAX: usize = 1024;
 
 /// Everything is told again at most this often.
 const RESYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// While addresses come and go, the bridge is told of it this often.
+const FEED_PAUSE: Duration = Duration::from_millis(20);
 
 /// A wake-up this late may have missed adverts that wait in a receive buffer.
 const LATE: Duration = Duration::from_millis(2);
@@ -148,6 +152,8 @@ struct Driver {
     times: Times,
     heart: Heart,
     auto: Auto,
+    /// When the bridge was told last.
+    fed_at: Instant,
     outputs: Vec<Output>,
     news: Vec<NetEvent>,
     buffer: Vec<u8>,
@@ -241,6 +247,7 @@ impl Driver {
             times: Times::default(),
             heart: Heart::new(now, clock::wall()),
             auto: Auto::default(),
+            fed_at: Instant::ZERO,
             outputs,
             news,
             buffer: vec![0; FRAME_MAX],
@@ -274,7 +281,7 @@ impl Driver {
             let now = clock::now();
             if self.engine.overdue(now) > LATE {
                 // This process was held up. The adverts that came meanwhile decide, not its own silence.
-                self.world.drain(&mut self.engine, now, &mut self.outputs);
+                self.world.drain(&mut self.poller, &mut self.engine, now, &mut self.outputs);
             }
             self.with_bfd(|bfd, poller, to| bfd.turn(poller, now, to));
             if self.engine.deadline().is_some_and(|at| at <= now) {
@@ -335,6 +342,7 @@ impl Driver {
             MONITOR => self.read_monitor(),
             ADDRESSES => self.read_answers(),
             FIREWALL => self.world.read_firewall(),
+            FORWARDING => self.world.read_forwarding(&self.poller),
             LINES => {
                 let now = clock::now();
                 for gone in self.world.read_lines(now) {
@@ -560,6 +568,7 @@ impl Driver {
     }
 
     fn feed(&mut self, now: Instant) {
+        self.fed_at = now;
         if let Some(bus) = &self.bus {
             let rows =
                 AllRows { engine: &self.engine, bfd: self.bfd.engine(), times: &self.times, heart: &self.heart, now };
@@ -639,7 +648,10 @@ impl Driver {
         self.world.perform(&mut self.outputs, &mut self.outbox, &mut self.times, &self.poller, now);
         self.sibling.pump(SIBLING, &self.poller);
         self.errands.pump(RUNNER, &self.poller);
-        self.feed(now);
+        // Readers see what is so when the kernel has done its part, whose answers bring the next turn.
+        if self.world.idle() || now.since(self.fed_at) >= FEED_PAUSE {
+            self.feed(now);
+        }
     }
 }
 

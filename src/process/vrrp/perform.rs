@@ -1,7 +1,7 @@
 //! Carrying out what the engine wants: adverts, then addresses, then announcements, each kind in as few system calls as
 //! it takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use tracing::{debug, error, info, warn};
 use super::sockets::Sockets;
 use super::times::Times;
 use super::vmacs::Vmacs;
-use super::{ADDRESSES, FIREWALL, LINES};
+use super::{ADDRESSES, FIREWALL, FORWARDING, LINES};
 use crate::bus::outbox::Outbox;
 use crate::clock::{self, Instant};
 use crate::conf::model::{Address, Config, Family, Global, Instance, Placement, ReceiveBuffers};
+use crate::netlink::forwarding::Forwarding;
 use crate::netlink::lines::{Interest, LineMonitor};
-use crate::netlink::nft::{Firewall, Port};
+use crate::netlink::nft::{self, Firewall, Port};
 use crate::netlink::route::{Addresses, Change, Monitor, NetEvent, Status};
 use crate::sys::packet::Frames;
 use crate::sys::poll::{Poller, Token};
@@ -41,6 +42,10 @@ const LINES_BUFFER: u32 = 4 * 1024 * 1024;
 /// Sockets that could not be opened are tried again after this.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
+/// Lines of the log written in a turn that has other work, and how many may wait.
+const LINES_PER_TURN: usize = 16;
+const UNSAID_MAX: usize = 8192;
+
 /// The same complaint about sending is made once in this time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -50,6 +55,11 @@ pub struct World {
     senders: BTreeMap<Road, Sender>,
     frames: Option<Frames>,
     addresses: Addresses,
+    /// Who is a router; without it (an old kernel) that is read from files.
+    forwarding: Option<Forwarding>,
+    /// Lines for the log that wait for what is due.
+    unsaid: VecDeque<Log>,
+    say_at: Option<Instant>,
     /// Opened when routes or rules are configured, and when to try again after that failed.
     lines: Option<LineMonitor>,
     lines_at: Option<Instant>,
@@ -112,11 +122,16 @@ impl World {
     pub fn open(global: &Global, poller: &Poller) -> io::Result<World> {
         let addresses = Addresses::open(global.netlink_command_buffer)?;
         poller.add(&addresses, ADDRESSES, false)?;
+        let forwarding = Forwarding::open().and_then(|it| poller.add(&it, FORWARDING, false).map(|()| it));
+        let forwarding = forwarding.inspect_err(|error| debug!("the kernel does not tell who forwards: {error}")).ok();
         Ok(World {
             sockets: Sockets::default(),
             senders: BTreeMap::new(),
             frames: None,
             addresses,
+            forwarding,
+            unsaid: VecDeque::new(),
+            say_at: None,
             lines: None,
             lines_at: None,
             line_interest: Interest::default(),
@@ -245,7 +260,11 @@ impl World {
             filter_ports(firewall, known, ports);
         };
         self.vmacs.begin(wanted, &mut filter, now);
-        self.read_firewall();
+        // What a predecessor filtered held until here: its interfaces leave their groups when they go.
+        match self.firewall {
+            Some(_) => self.read_firewall(),
+            None => remove_tables(&self.started_with),
+        }
     }
 
     /// Keeps what sending needs to know of interfaces.
@@ -269,8 +288,8 @@ impl World {
         self.sockets.receive(token, engine, now, outputs);
     }
 
-    pub fn drain(&mut self, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
-        self.sockets.drain(engine, now, outputs);
+    pub fn drain(&mut self, poller: &mut Poller, engine: &mut Engine, now: Instant, outputs: &mut Vec<Output>) {
+        self.sockets.drain(poller, engine, now, outputs);
     }
 
     /// Empties `outputs`. For each instance the order that matters is that of the kinds: an advert before the addresses it
@@ -304,7 +323,7 @@ impl World {
                 Output::Reply { request, reply } => outbox.reply(request, reply),
                 // Taken before: see `Errands`.
                 Output::Errand(_) | Output::NewScripts => {}
-                Output::Log(line) => log(&line),
+                Output::Log(line) => self.unsaid.push_back(line),
             }
         }
         if let Some(wanted) = listen {
@@ -329,7 +348,8 @@ impl World {
         if self.block_wanted != self.blocked && self.idle() {
             self.block(now);
         }
-        self.announce(&announcements);
+        self.announce(&announcements, poller);
+        self.say(!(changes.is_empty() && sends.is_empty() && announcements.is_empty() && self.idle()));
         if let Some(wanted) = vmacs {
             self.vmacs.want(wanted, now);
         }
@@ -455,9 +475,30 @@ impl World {
         self.read_firewall();
     }
 
-    fn announce(&mut self, announcements: &[Announce]) {
+    /// Writes what was to be logged; with `busy` only some of it, as each line takes two system calls.
+    fn say(&mut self, busy: bool) {
+        let most = if busy && self.unsaid.len() < UNSAID_MAX { LINES_PER_TURN } else { usize::MAX };
+        let count = most.min(self.unsaid.len());
+        self.unsaid.drain(..count).for_each(|line| log(&line));
+        self.say_at = (!self.unsaid.is_empty()).then(clock::now);
+    }
+
+    pub fn read_forwarding(&mut self, poller: &Poller) {
+        let Some(forwarding) = &mut self.forwarding else { return };
+        if let Err(error) = forwarding.read() {
+            debug!("cannot hear who forwards IPv6: {error}");
+            let _ = poller.remove(forwarding);
+            self.forwarding = None;
+        }
+    }
+
+    fn announce(&mut self, announcements: &[Announce], poller: &Poller) {
         if announcements.is_empty() {
             return;
+        }
+        if announcements.iter().any(|announce| announce.address.is_ipv6()) {
+            // The latest news, whether its turn has come or not.
+            self.read_forwarding(poller);
         }
         if self.frames.is_none() {
             self.frames = Frames::open().inspect_err(|error| error!("cannot open a packet socket: {error}")).ok();
@@ -470,9 +511,11 @@ impl World {
                 let frame = match announce.address {
                     IpAddr::V4(address) => arp::gratuitous(announce.mac, address).to_vec(),
                     IpAddr::V6(address) => {
-                        let router = *routers
-                            .entry(announce.interface)
-                            .or_insert_with(|| self.links.get(&announce.interface).is_some_and(forwards));
+                        let is_router = || match &self.forwarding {
+                            Some(forwarding) => forwarding.is_on(announce.interface),
+                            None => self.links.get(&announce.interface).is_some_and(forwards),
+                        };
+                        let router = *routers.entry(announce.interface).or_insert_with(is_router);
                         ndisc::unsolicited(announce.mac, address, router).to_vec()
                     }
                 };
@@ -567,7 +610,7 @@ impl World {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let own = [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at];
+        let own = [self.retry_at, self.listen_at, self.block_at, self.lines_at, self.doubt_lines_at, self.say_at];
         own.into_iter().flatten().chain(self.vmacs.deadline()).min()
     }
 
@@ -599,6 +642,7 @@ impl World {
 
     /// Takes back what is not addresses; with `keep` not the interfaces that addresses are on.
     pub fn close(&mut self, keep: bool) {
+        self.say(false);
         // Before the filter: they leave their groups.
         self.vmacs.close(keep);
         if let Some(firewall) = &mut self.firewall
@@ -612,12 +656,25 @@ impl World {
     }
 }
 
-/// Opens nftables and deletes what a crashed predecessor left there.
+/// Opens nftables. What a crashed predecessor left there goes with the first transaction.
 fn open_firewall(global: &Global, poller: &Poller) -> io::Result<Firewall> {
     let mut firewall = Firewall::open(&global.nftables_table, global.nftables_priority, global.nftables_counters)?;
-    firewall.remove()?;
+    firewall.doubt();
     poller.add(&firewall, FIREWALL, false)?;
     Ok(firewall)
+}
+
+/// Deletes what a crashed predecessor left there, for a configuration that needs no nftables itself.
+fn remove_tables(global: &Global) {
+    if !nft::may_have_tables() {
+        return;
+    }
+    let table = &global.nftables_table;
+    let opened = Firewall::open(table, global.nftables_priority, global.nftables_counters);
+    // A kernel without nftables has nothing of the kind.
+    if let Err(error) = opened.and_then(|mut firewall| firewall.remove()) {
+        debug!("cannot look for an nftables table {table} of an earlier run: {error}");
+    }
 }
 
 /// Whether the kernel was asked: then it may have refused.

@@ -33,6 +33,7 @@ pub enum Route {
 pub enum Document {
     Status,
     Vrrp,
+    Bfd,
     Ipvs,
     Checkers,
 }
@@ -65,6 +66,7 @@ pub fn route(path: &str, query: Option<&str>) -> Result<Route, Nowhere> {
         "/status/events" => Route::StatusEvents,
         "/api/v1/status" => Route::Api(Document::Status),
         "/api/v1/vrrp" => Route::Api(Document::Vrrp),
+        "/api/v1/bfd" => Route::Api(Document::Bfd),
         "/api/v1/ipvs" => Route::Api(Document::Ipvs),
         "/api/v1/checkers" => Route::Api(Document::Checkers),
         "/api/v1/events" => events(query)?,

@@ -225,6 +225,7 @@ impl Site {
                 self.json(door, move |look| serde_json::to_string(&report::status(look, &host))).await
             }
             Route::Api(Document::Vrrp) => self.json(door, |look| serde_json::to_string(&report::vrrp(look))).await,
+            Route::Api(Document::Bfd) => self.json(door, |look| serde_json::to_string(&report::bfd(look))).await,
             Route::Api(Document::Ipvs) => self.json(door, |look| serde_json::to_string(&report::ipvs(look))).await,
             Route::Api(Document::Checkers) => {
                 self.json(door, |look| serde_json::to_string(&report::checkers(look))).await
@@ -351,12 +352,13 @@ impl Site {
     }
 
     fn index(&self) -> String {
-        const LINKS: [(&str, &str); 12] = [
+        const LINKS: [(&str, &str); 13] = [
             ("/status", "what is the matter, for people; it keeps itself up to date"),
             ("/metrics", "for Prometheus: text, or OpenMetrics where that is asked for"),
             ("/metrics/compat", "the names of other exporters: ?names=mehdy, gen2brain, node_ipvs"),
             ("/api/v1/status", "all there is, in short, as JSON"),
-            ("/api/v1/vrrp", "instances and sync groups"),
+            ("/api/v1/vrrp", "instances and sync groups, what is tracked, static routes and rules"),
+            ("/api/v1/bfd", "BFD sessions"),
             ("/api/v1/ipvs", "virtual and real servers"),
             ("/api/v1/checkers", "health checks"),
             ("/api/v1/events", "what happened; ?since=NUMBER, ?watch=1 for those to come"),

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::vrrp::{awaited, group_named, master_down, missing, other_master, tracked, tracker};
+use super::super::vrrp::{
+    awaited, group_named, master_down, missing, missing_lines, other_master, routes, rules, tracked, tracker,
+};
 use super::super::{Explanation, TrackedReport, reason, words};
 use super::{ExplainError, bfd, recent};
 use crate::bus::msg::Edge;
@@ -74,6 +76,16 @@ impl Case<'_> {
                 "the log of the vrrp process says what the kernel answered, and whether somebody else removed it"
                     .to_owned(),
                 format!("`keepwatch failover {}` lets another router serve meanwhile", self.config.name),
+            ];
+            return (because, hints);
+        }
+        let lines = missing_lines(&routes(self.look, row.index, true), &rules(self.look, row.index, true));
+        if !lines.is_empty() {
+            let verb = if lines.len() == 1 { "is" } else { "are" };
+            let because = format!("It is master because {why}, but {} {verb} missing.", words::and(&lines));
+            let hints = vec![
+                "`ip route show table all proto keepalived` and `ip rule` show what the kernel has".to_owned(),
+                "the log of the vrrp process says what the kernel answered; it is asked again and again".to_owned(),
             ];
             return (because, hints);
         }
@@ -318,7 +330,12 @@ impl Case<'_> {
             crate::conf::model::Family::V4 => "IPv4",
             crate::conf::model::Family::V6 => "IPv6 link-local",
         };
-        let hint = if fault.contains("addresses, routes or rules") {
+        let hint = if fault.starts_with("static ") {
+            "the log says why the kernel does not take it back; no_track, or another track_group, would leave this instance alone"
+                .to_owned()
+        } else if fault.contains("its track group needs") {
+            "no_track at the end of the static lines of its track_group lets their interface be down".to_owned()
+        } else if fault.contains("addresses, routes or rules") {
             "no_track at the end of those lines lets their interface be down".to_owned()
         } else if fault.ends_with("is down") {
             format!("`ip link set {interface} up`, or look at the cable and the switch; dont_track_primary ignores it")
@@ -392,10 +409,13 @@ impl Case<'_> {
                 words::count(addresses.len() as u64, "address").replace("addresss", "addresses")
             ));
         }
-        let (routes, rules) = (super::super::vrrp::routes(self.look, row), super::super::vrrp::rules(self.look, row));
-        for ((all, there), noun) in [(routes, "route"), (rules, "rule")] {
-            if all > 0 {
-                lines.push(format!("{there} of {} in the kernel", words::count(all as u64, noun)));
+        let is_master = row.state == State::Master;
+        let routes: Vec<_> = routes(self.look, row.index, is_master).iter().map(|it| it.present).collect();
+        let rules: Vec<_> = rules(self.look, row.index, is_master).iter().map(|it| it.present).collect();
+        for (present, noun) in [(routes, "route"), (rules, "rule")] {
+            if !present.is_empty() {
+                let there = present.iter().filter(|present| **present).count();
+                lines.push(format!("{there} of {} in the kernel", words::count(present.len() as u64, noun)));
             }
         }
         if let Some(group) = config.sync_group.as_deref().and_then(|name| group_named(self.look, name)) {

@@ -1,6 +1,6 @@
 //! `keepwatch explain`: why something is in the state that it is in, since when, and what would change that.
 //!
-//! [`any`] takes an operator's word; [`instance`], [`real_server`] and [`virtual_server`] are what it may mean. The causes
+//! [`any`] takes an operator's word; [`instance`], [`real_server`], [`virtual_server`] and [`bfd_session`] are what it may mean. The causes
 //! that must be named are listed in [`situations`].
 
 mod bfd;
@@ -16,6 +16,7 @@ use crate::bus::msg::Edge;
 use crate::control::select::Selector;
 use crate::export::Look;
 
+pub use self::bfd::bfd_session;
 pub use self::instance::instance;
 pub use self::server::real_server;
 pub use self::service::virtual_server;
@@ -37,7 +38,7 @@ pub enum ExplainError {
     Unavailable(String),
 }
 
-/// An instance of this name, else a virtual server, else a real server. `service` says which virtual server's, and then
+/// An instance of this name, else a virtual server, else a BFD session, else a real server. `service` says which virtual server's, and then
 /// only a real server is meant.
 pub fn any(look: &Look, name: &str, service: Option<&str>) -> Result<Explanation, ExplainError> {
     if service.is_some() {
@@ -48,6 +49,9 @@ pub fn any(look: &Look, name: &str, service: Option<&str>) -> Result<Explanation
     }
     if Selector::new(Some(name), None).services(&look.snapshot).next().is_some() {
         return virtual_server(look, name);
+    }
+    if look.snapshot.vrrp.sessions.iter().any(|(_, row)| row.config.name == name) {
+        return bfd_session(look, name);
     }
     match real_server(look, name, None) {
         Err(ExplainError::NotFound(_) | ExplainError::Unavailable(_)) => {

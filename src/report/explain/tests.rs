@@ -12,7 +12,8 @@ use crate::conf::model::{
     TrackerKind, Transport,
 };
 use crate::report::fixture::{
-    Rows, ago, backup, global, group, instance_rows, ip, ipvs, look, master, pool, track, with_priority,
+    Rows, ago, backup, global, group, instance_rows, ip, ipvs, look, master, pool, route_row, rule_row, track,
+    with_priority,
 };
 
 fn one(row: InstanceRow) -> Rows {
@@ -201,6 +202,27 @@ fn prepared(name: &str) -> (Look, &'static str) {
                 "It is in fault because interface eth1, which it has addresses, routes or rules on, is down.",
             )
         }
+        "group-interface-down" => (
+            vrrp(one(fault(Reason::InterfaceDown, "interface eth1, which its track group needs, is down"))),
+            "It is in fault because interface eth1, which its track group needs, is down.",
+        ),
+        "static-route-lost" => (
+            vrrp(one(fault(Reason::InterfaceDown, "static route 10.9.0.0/24 was removed and cannot be put back"))),
+            "It is in fault because static route 10.9.0.0/24 was removed and cannot be put back.",
+        ),
+        "static-rule-lost" => (
+            vrrp(one(fault(Reason::InterfaceDown, "static rule 500 was removed and cannot be put back"))),
+            "It is in fault because static rule 500 was removed and cannot be put back.",
+        ),
+        "route-missing" => (
+            vrrp(one(master("VI_1")).into_iter().chain([route_row(1, 1, true), route_row(1, 2, false)]).collect()),
+            "It is master because nothing was heard of the master for 3.6 s, but route 10.2.0.0/16 via 10.0.0.9 is missing.",
+        ),
+        "rule-missing" => (
+            vrrp(one(master("VI_1")).into_iter().chain([rule_row(1, 1, false)]).collect()),
+            "It is master because nothing was heard of the master for 3.6 s, but rule 501: from 10.1.0.0/16 lookup 100 is \
+             missing.",
+        ),
         "script-awaited" => {
             let row = InstanceRow { state: State::Init, reason: Reason::Startup, master: None, ..backup("VI_1") };
             (

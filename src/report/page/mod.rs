@@ -4,6 +4,7 @@
 //! what is well is told in short, and what is left out is said, with where to see it. [`CSP`] is the policy under which the
 //! page works: nothing is loaded from elsewhere, and no style or script runs but the two of this page.
 
+mod beside;
 mod daemon;
 mod html;
 mod ipvs;
@@ -62,6 +63,7 @@ pub fn render(status: &Status, options: &PageOptions) -> String {
     fragment(&mut h, status);
     h.raw("</main><footer><p>keepwatch ").text(&status.version).raw(". All times are UTC. ");
     h.raw("The same for programs: <a href=\"/api/v1/status\">status</a>, <a href=\"/api/v1/vrrp\">vrrp</a>, ");
+    h.raw("<a href=\"/api/v1/bfd\">bfd</a>, ");
     h.raw("<a href=\"/api/v1/ipvs\">ipvs</a>, <a href=\"/api/v1/checkers\">checkers</a>, ");
     h.raw("<a href=\"/api/v1/events\">events</a>, <a href=\"/metrics\">metrics</a>.</p>");
     if options.script {

@@ -1,9 +1,9 @@
 //! Instances and sync groups.
 
 use super::html::{Html, Tone};
-use super::{NAME, graph};
+use super::{NAME, beside, graph};
 use crate::export::graph::GraphKind;
-use crate::report::{AddressReport, InstanceReport, Status, TrackedReport, words};
+use crate::report::{InstanceReport, Status, TrackedReport, words};
 
 /// Instances that are shown in full before those that are well are folded.
 const UNFOLDED: usize = 12;
@@ -16,7 +16,9 @@ const TRACKED: usize = 40;
 pub fn section(h: &mut Html, status: &Status) {
     h.raw("<section id=vrrp aria-labelledby=vrrp-h><h2 id=vrrp-h>VRRP</h2>");
     if status.vrrp.is_empty() {
-        h.raw("<p class=quiet>No instance is configured, or the vrrp process has not spoken yet.</p></section>");
+        h.raw("<p class=quiet>No instance is configured, or the vrrp process has not spoken yet.</p>");
+        beside::all(h, status);
+        h.raw("</section>");
         return;
     }
     let mut numbered: Vec<(usize, &InstanceReport)> = (1..).zip(&status.vrrp).collect();
@@ -38,6 +40,7 @@ pub fn section(h: &mut Html, status: &Status) {
         h.raw("</details>");
     }
     groups(h, status);
+    beside::all(h, status);
     h.raw("</section>");
 }
 
@@ -53,7 +56,9 @@ fn needs_look(instance: &InstanceReport) -> bool {
     instance.state == "fault"
         || instance.other_master.is_some()
         || instance.stood_down.is_some()
-        || instance.addresses.iter().any(|address| address.wanted != address.present)
+        || instance.addresses.iter().any(|it| it.wanted != it.present)
+        || instance.routes.iter().any(|it| it.wanted != it.present && !it.no_track)
+        || instance.rules.iter().any(|it| it.wanted != it.present && !it.no_track)
 }
 
 pub fn tone(state: &str) -> Tone {
@@ -100,6 +105,7 @@ fn card(h: &mut Html, number: usize, instance: &InstanceReport, status: &Status)
     h.raw(" refused <span class=quiet>every ").text(&seconds(instance.advert_interval));
     h.raw("; down after ").text(&seconds(instance.master_down_interval)).raw("</span></dd></dl>");
     addresses(h, instance);
+    beside::of_instance(h, instance);
     tracked(h, instance);
     if status.rrd.is_some() {
         graph(h, "g-vi-", number, GraphKind::Vrrp, &instance.name, "State and priority");
@@ -174,15 +180,16 @@ fn addresses(h: &mut Html, instance: &InstanceReport) {
         h.raw("<td role=cell data-label=Interface>")
             .clip(&address.interface, NAME)
             .raw("<td role=cell data-label=State>");
-        let (tone, word) = address_state(address);
+        let (tone, word) = place(address.wanted, address.present);
         h.badge(tone, word);
     }
     h.raw("</tbody></table>");
     more(h, instance.addresses.len(), ADDRESSES);
 }
 
-fn address_state(address: &AddressReport) -> (Tone, &'static str) {
-    match (address.wanted, address.present) {
+/// Of an address, a route or a rule.
+pub fn place(wanted: bool, present: bool) -> (Tone, &'static str) {
+    match (wanted, present) {
         (true, true) => (Tone::Good, "wanted, present"),
         (true, false) => (Tone::Bad, "wanted, missing"),
         (false, false) => (Tone::Calm, "not wanted, absent"),
@@ -226,7 +233,7 @@ fn effect(h: &mut Html, it: &TrackedReport) {
     };
 }
 
-fn more(h: &mut Html, all: usize, shown: usize) {
+pub fn more(h: &mut Html, all: usize, shown: usize) {
     if all > shown {
         h.raw("<p class=quiet>").number((all - shown) as u64);
         h.raw(" more are in <a href=\"/api/v1/vrrp\">/api/v1/vrrp</a>.</p>");

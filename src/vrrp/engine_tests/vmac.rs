@@ -1,7 +1,7 @@
 //! Instances with an interface of their own.
 
 use super::*;
-use crate::conf::model::{Vmac, VmacKind, Vmacs, virtual_mac};
+use crate::conf::model::{IpvlanMode, Vmac, VmacKind, Vmacs, virtual_mac};
 use crate::vrrp::io::WantedVmac;
 
 const VRRP51: u32 = 20;
@@ -81,6 +81,24 @@ fn adverts_and_addresses_are_on_the_interface_of_its_own_and_the_source_is_the_b
     assert_eq!(out.iter().find_map(announce), Some((VRRP51, [0, 0, 0x5e, 0, 1, 51])));
     let row = bench.row("VI_1");
     assert_eq!((row.interface_index, row.config.shown_interface()), (Some(ETH0), Some("vrrp.51")));
+}
+
+#[test]
+fn an_ipvlan_has_the_mac_of_its_base_and_sends_from_its_own_address() {
+    let own: IpAddr = "10.0.0.7".parse().unwrap();
+    let kind = VmacKind::Ipvlan { mode: IpvlanMode::Bridge, address: Some((own, 24)) };
+    let mut it = with_vmac();
+    it.vmacs.own = Some(Vmac { kind, ..vmac("vrrp.51", "eth0", Family::V4) });
+    it.source = Some(own);
+    it.addresses = vec![address(VIP, "eth0")];
+    let (mut bench, out) = Bench::started(&config(vec![it]));
+    let set = wanted(&out).concat();
+    assert_eq!(set.iter().map(|it| (it.kind, it.own)).collect::<Vec<_>>(), [(kind, Some((own, 24)))]);
+    bench.say(Input::Link(Link { mac: link(ETH0, true).mac, ..made(true) }), 2);
+    bench.say(Input::HostAddress(on_host(VRRP51, own)), 3);
+    assert_eq!(bench.row("VI_1").faults, [""; 0]);
+    let (out, _) = bench.until_master();
+    assert_eq!((sent_by(&out), interfaces_of(&out)), (vec![(Some(VRRP51), own)], vec![ETH0]));
 }
 
 #[test]

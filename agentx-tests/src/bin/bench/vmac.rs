@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use agentx_tests::capture::{Advert, Content, Witness};
 use agentx_tests::daemon::{Daemon, Options, Program};
+use agentx_tests::monitor::AddressMonitor;
 use agentx_tests::net::{Lab, Nic, Node, Port};
 use agentx_tests::wait::{now_ns, observe, within};
 
@@ -15,11 +17,12 @@ const ADDRESSES: usize = 510;
 
 pub fn bench(kills: usize) {
     println!(
-        "\nFailover of 255 VRIDs x IPv4 and IPv6 with virtual MACs, {kills} kills each, milliseconds over the RFC's interval"
+        "\nFailover of 255 VRIDs x IPv4 and IPv6 with virtual MACs after their master's host is gone, {kills} times each, \
+         milliseconds over the RFC's interval"
     );
     println!(
-        "{:<11} {:>10} {:>10} {:>9} {:>9} {:>9} {:>13} {:>10}",
-        "", "made in ms", "gone in ms", "median", "p99", "last", "last address", "missed"
+        "{:<11} {:>10} {:>10} | {:>9} {:>9} {:>9} | {:>9} {:>9} | {:>9} {:>9} | {:>8}",
+        "", "made in ms", "gone in ms", "advert 50%", "99%", "last", "there 50%", "last", "told 50%", "last", "missed"
     );
     for program in super::PROGRAMS {
         for _ in 0..kills {
@@ -51,14 +54,19 @@ fn one(program: Program) {
         println!("{:<11} did not get there: {} addresses, {strayed} strayed", program.name(), addresses(&nodes[0]));
         return;
     }
+    let monitor = AddressMonitor::start(&nodes[1]);
+    // A host that is gone: it would otherwise spend this machine's processors on hearing what its successor says.
     first.kill();
     let killed = now_ns();
+    lab.unplug(ports[0]);
+    let due = 3 * INTERVAL + INTERVAL * (256 - PRIORITY) / 256;
+    // Not asked meanwhile: to list a thousand addresses takes a processor for a while.
+    observe(due + Duration::from_secs(2));
     let there = within(Duration::from_secs(30), || (addresses(&nodes[1]) == ADDRESSES).then_some(()));
-    observe(Duration::from_secs(1));
 
-    let frames = witness.frames();
-    let (mut last, mut taken, mut announced) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    for frame in &frames {
+    let (mut last, mut taken, mut told, mut installed) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for frame in &witness.frames() {
         match &frame.content {
             Content::Advert(advert) if frame.port == ports[0] && frame.at <= killed => {
                 last.insert(router(advert), frame.at);
@@ -67,40 +75,63 @@ fn one(program: Program) {
                 taken.entry(router(advert)).or_insert(frame.at);
             }
             Content::Arp { sender, target, .. } if frame.port == ports[1] && sender == target => {
-                announced.entry((false, sender.octets()[2])).or_insert(frame.at);
+                told.extend(
+                    of_address(IpAddr::V4(*sender)).filter(|it| !told.contains_key(it)).map(|it| (it, frame.at)),
+                );
             }
-            Content::Neighbour { target, .. } if frame.port == ports[1] && target.segments()[0] == 0xfd00 => {
-                announced.entry((true, target.segments()[7] as u8)).or_insert(frame.at);
+            Content::Neighbour { target, .. } if frame.port == ports[1] => {
+                told.extend(
+                    of_address(IpAddr::V6(*target)).filter(|it| !told.contains_key(it)).map(|it| (it, frame.at)),
+                );
             }
             _ => {}
         }
     }
-    let due = 3 * INTERVAL + INTERVAL * (256 - PRIORITY) / 256;
+    for change in monitor.changes().iter().filter(|change| change.added && change.at > killed) {
+        let router = change.address.parse().ok().and_then(of_address);
+        installed.extend(router.filter(|it| !installed.contains_key(it)).map(|it| (it, change.at)));
+    }
     let late = |of: &BTreeMap<(bool, u8), u64>| -> Vec<f64> {
         let of_router = |(key, from): (&(bool, u8), &u64)| Some(of.get(key)?.checked_sub(*from)? as f64 / 1e6);
         let mut late: Vec<f64> = last.iter().filter_map(of_router).map(|ms| ms - due.as_secs_f64() * 1e3).collect();
         late.sort_by(f64::total_cmp);
         late
     };
-    let (adverts, told) = (late(&taken), late(&announced));
+    let (adverts, installed, told) = (late(&taken), late(&installed), late(&told));
     let at = |of: &[f64], share: f64| {
         of.get(((of.len() as f64 - 1.0) * share).round() as usize).copied().unwrap_or(f64::NAN)
     };
-    let missed = ADDRESSES - adverts.len().min(told.len());
+    let missed = ADDRESSES - adverts.len().min(told.len()).min(installed.len());
     let begun = Instant::now();
     second.stop();
     let gone = begun.elapsed();
     println!(
-        "{:<11} {:>10} {:>10} {:>9.3} {:>9.3} {:>9.3} {:>13.3} {missed:>10}{}",
+        "{:<11} {:>10} {:>10} | {:>10.3} {:>9.3} {:>9.3} | {:>9.3} {:>9.3} | {:>9.3} {:>9.3} | {missed:>8}{}",
         program.name(),
         made.unwrap_or_default().as_millis(),
         gone.as_millis(),
         at(&adverts, 0.5),
         at(&adverts, 0.99),
         at(&adverts, 1.0),
+        at(&installed, 0.5),
+        at(&installed, 1.0),
+        at(&told, 0.5),
         at(&told, 1.0),
         if there.is_some() { "" } else { " (not all addresses)" }
     );
+}
+
+/// The virtual router that has an address.
+fn of_address(address: IpAddr) -> Option<(bool, u8)> {
+    match address {
+        IpAddr::V4(address) => match address.octets() {
+            [10, 1, vrid, 1] => Some((false, vrid)),
+            _ => None,
+        },
+        IpAddr::V6(address) => {
+            (address.segments()[0] == 0xfd00 && address.segments()[1] == 2).then(|| (true, address.octets()[15]))
+        }
+    }
 }
 
 fn router(advert: &Advert) -> (bool, u8) {

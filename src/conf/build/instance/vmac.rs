@@ -268,6 +268,8 @@ impl<'d> Planner<'d> {
         let everywhere = node.child("use_vmac_addr").is_some();
         let lines = wanting_vmac(builder, node);
         let (group, own) = (vmacs.own.as_ref().map_or(0, |own| own.group), vmacs.own.clone());
+        // Only adverts leave by an ipvlan: it has no MAC that addresses would have to move with, and Keepalived leaves them.
+        let own = own.filter(|own| matches!(own.kind, VmacKind::Macvlan { .. }));
         for address in instance.addresses.iter_mut().chain(&mut instance.excluded) {
             let asked = lines.contains(&(address.location.clone(), address.address));
             if let Some(own) = own.as_ref().filter(|own| address.interface == own.base && address.family() == family) {

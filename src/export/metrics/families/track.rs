@@ -1,11 +1,12 @@
 //! What is tracked, and what is told to people and programs when something changes.
 
 use super::super::family::{Family, counter, gauge};
-use super::super::view::View;
+use super::super::view::{View, seconds};
 use crate::bus::bfd::BfdState;
 use crate::bus::rows::{Finding, TrackerConfig, TrackerRow, TrackerRuns};
 use crate::bus::timing::Deliveries;
 use crate::conf::model::{Track, TrackProcess, TrackScript, TrackerKind};
+use crate::report::{TrackedReport, tracked};
 use crate::vrrp::track::{Effect, of_finding};
 
 fn scripts<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a TrackScript, &'a TrackerRow)> {
@@ -52,6 +53,22 @@ fn number(finding: Finding) -> f64 {
         Finding::Unknown | Finding::Good | Finding::Bad => 0.0,
     }
 }
+
+/// Which router, what it tracks.
+const TRACKED: &[&str] = &["vrrp_instance", "vrid", "family", "kind", "name"];
+
+/// Every line of every instance and of its sync group.
+fn for_each_tracked(view: &View<'_>, mut tell: impl FnMut(&[&str], &TrackedReport)) {
+    for router in &view.instances {
+        let [instance, vrid, family] = router.labels();
+        for it in tracked(view.look, router.row) {
+            tell(&[instance, vrid, family, &it.kind, &it.name], &it);
+        }
+    }
+}
+
+const SESSION_STATES: [(BfdState, &str); 4] =
+    [(BfdState::AdminDown, "admin_down"), (BfdState::Down, "down"), (BfdState::Init, "init"), (BfdState::Up, "up")];
 
 type Results = [(&'static str, fn(&TrackerRuns) -> u64); 4];
 
@@ -134,6 +151,47 @@ pub static FAMILIES: &[Family] = &[
         .from(|view, out| {
             for (interface, up) in view.tracked_interfaces() {
                 out.put_first(&[interface], f64::from(u8::from(up)));
+            }
+        }),
+    gauge(
+        "keepwatch_track_weight",
+        "What a tracked interface, script, file, process or bfd session adds to an instance's priority now.",
+    )
+    .labels(TRACKED)
+    .from(|view, out| {
+        for_each_tracked(view, |labels, it| out.put_first(labels, it.adds.into()));
+    }),
+    gauge("keepwatch_track_fault", "1 while that is what keeps the instance in fault.").labels(TRACKED).from(
+        |view, out| {
+            for_each_tracked(view, |labels, it| out.put_first(labels, f64::from(u8::from(it.faults))));
+        },
+    ),
+    gauge(
+        "keepwatch_bfd_session_state",
+        "1 for the state of the session, 0 for the others: admin_down, down, init, up.",
+    )
+    .labels(&["session", "state"])
+    .from(|view, out| {
+        for row in view.sessions() {
+            for (state, name) in SESSION_STATES {
+                out.flag(&[&row.config.name, name], row.state == state);
+            }
+        }
+    }),
+    gauge("keepwatch_bfd_last_transition_timestamp_seconds", "When the state of the session changed last.")
+        .labels(&["session"])
+        .seconds()
+        .from(|view, out| {
+            for row in view.sessions() {
+                out.put(&[&row.config.name], seconds(row.since));
+            }
+        }),
+    gauge("keepwatch_bfd_transmit_interval_seconds", "Between packets to the neighbour, jitter aside.")
+        .labels(&["session"])
+        .seconds()
+        .from(|view, out| {
+            for row in view.sessions() {
+                out.put(&[&row.config.name], row.interval_us as f64 / 1e6);
             }
         }),
     gauge("keepwatch_bfd_session_up", "1 while the session is up.").labels(&["session"]).from(|view, out| {

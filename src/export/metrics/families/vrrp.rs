@@ -210,6 +210,43 @@ pub static FAMILIES: &[Family] = &[
             }
         }
     }),
+    gauge(
+        "keepwatch_vrrp_routes",
+        "Virtual routes of instances that have some: configured; assigned, which the kernel has; missing, which a master should have.",
+    )
+    .labels(&["vrrp_instance", "vrid", "family", "status"])
+    .from(|view, out| {
+        for router in &view.instances {
+            let routes = view.routes(router.row.index);
+            lines(router, routes.map(|row| (row.installed, row.config.no_track)), out);
+        }
+    }),
+    gauge(
+        "keepwatch_vrrp_rules",
+        "Virtual rules of instances that have some: configured; assigned, which the kernel has; missing, which a master should have.",
+    )
+    .labels(&["vrrp_instance", "vrid", "family", "status"])
+    .from(|view, out| {
+        for router in &view.instances {
+            let rules = view.rules(router.row.index);
+            lines(router, rules.map(|row| (row.installed, row.config.no_track)), out);
+        }
+    }),
+    gauge(
+        "keepwatch_vrrp_static",
+        "Static addresses, routes and rules by kind (address, route, rule): configured, assigned, missing.",
+    )
+    .labels(&["kind", "status"])
+    .from(|view, out| {
+        let addresses = Tally::of(view.static_addresses().map(|row| (row.installed, row.config.no_track)));
+        let routes = Tally::of(view.routes(0).map(|row| (row.installed, row.config.no_track)));
+        let rules = Tally::of(view.rules(0).map(|row| (row.installed, row.config.no_track)));
+        for (kind, tally) in [("address", addresses), ("route", routes), ("rule", rules)] {
+            for (status, count) in tally.statuses(true) {
+                out.put(&[kind, status], count.into());
+            }
+        }
+    }),
     histogram("keepwatch_vrrp_advert_send_delay_seconds", "How late adverts left, all routers together.")
         .from(|view, out| out.histogram(&[], &view.look.vrrp_times().advert_delay)),
     histogram(
@@ -227,6 +264,39 @@ pub static FAMILIES: &[Family] = &[
             }
         }),
 ];
+
+/// Of routes, rules or static addresses.
+#[derive(Default)]
+struct Tally {
+    all: u32,
+    there: u32,
+    /// Not there, but for those that anybody may remove (`no_track`).
+    gone: u32,
+}
+
+impl Tally {
+    /// Of each: whether the kernel has it, and whether it has `no_track`.
+    fn of(those: impl Iterator<Item = (bool, bool)>) -> Tally {
+        those.fold(Tally::default(), |tally, (installed, no_track)| Tally {
+            all: tally.all + 1,
+            there: tally.there + u32::from(installed),
+            gone: tally.gone + u32::from(!installed && !no_track),
+        })
+    }
+
+    /// Nothing where there are none.
+    fn statuses(self, wanted: bool) -> impl Iterator<Item = (&'static str, u32)> {
+        let missing = if wanted { self.gone } else { 0 };
+        let all = [("configured", self.all), ("assigned", self.there), ("missing", missing)];
+        all.into_iter().filter(move |_| self.all > 0)
+    }
+}
+
+fn lines(router: &Router<'_>, those: impl Iterator<Item = (bool, bool)>, out: &mut Samples) {
+    for (status, count) in Tally::of(those).statuses(router.row.state == State::Master) {
+        out.put(&router.and(status), count.into());
+    }
+}
 
 fn dropped(counters: &Counters) -> [(&'static str, u64); 9] {
     [

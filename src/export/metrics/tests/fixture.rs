@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::bus::bfd::{BfdCounters, BfdRow, BfdState};
 use crate::bus::msg::Source;
 use crate::bus::rows::{
-    AddressRow, CheckerRow, Counters, Finding, InstanceRow, IpvsRow, OtherMaster, Row, RowKey, State, SyncGroupRow,
-    TrackedInterfaceRow, TrackerConfig, TrackerRow, TrackerRuns,
+    AddressRow, CheckerRow, Counters, Finding, InstanceRow, IpvsRow, OtherMaster, RouteRow, Row, RowKey, RuleRow,
+    State, SyncGroupRow, TrackedInterfaceRow, TrackerConfig, TrackerRow, TrackerRuns,
 };
 use crate::bus::timing::{CheckTimes, Deliveries, Histogram, KindTimes, Logged, Pulse, RunnerPulse, VrrpTimes};
 use crate::check::table::{Daemon as SyncThread, Load, Stats, SyncRole};
 use crate::clock::{Instant, WallTime};
 use crate::conf::model::{
-    BfdSession, Location, Notify, ParameterMatch, Protocol, SyncGroup, TrackBfd, TrackCommand, TrackFile, TrackProcess,
-    TrackScript, TrackedInterface, TrackerKind, Vrid,
+    BfdSession, Family, Location, Notify, ParameterMatch, Prefix, Protocol, Route, Rule, RuleAction, SyncGroup,
+    TrackBfd, TrackCommand, TrackFile, TrackProcess, TrackScript, TrackedInterface, TrackerKind, Vrid,
 };
 use crate::control::snmp::{AgentX, LastPdu, SessionState, SnmpReport};
 use crate::export::look::{Daemon, LastHeard, Look, ProcessReport, ReloadReport, RrdReport, TrapCount};
@@ -85,7 +85,7 @@ pub(super) fn look_of(instances: u32, services: u32, servers_each: u32) -> Look 
     let mut rows = vec![];
     for index in 1..=services {
         let address = format!("10.{}.{}.1", 100 + index / 250, index % 250);
-        let config = service(address_key(&address, 443, Protocol::Tcp), crate::conf::model::Family::V4);
+        let config = service(address_key(&address, 443, Protocol::Tcp), Family::V4);
         let servers = (1..=servers_each).map(|at| {
             let address = format!("10.{}.{}.{at}", index / 250, index % 250);
             (server(&config, &address, 8443, 1), load(u64::from(at)))
@@ -176,7 +176,28 @@ fn vrrp_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
     rows.extend(instance_rows(1, &words.instance, words, seed));
     rows.extend(instance_rows(2, &words.other_instance, words, seed));
     rows.extend(tracker_rows(words, seed));
+    rows.extend(line_rows(words));
     rows
+}
+
+/// Two routes, of which one is there, and a rule of the first instance; one of each that is static, and an address.
+fn line_rows(words: &Words) -> Vec<(RowKey, Row)> {
+    let route = |owner_index: u32, position, installed| {
+        let destination = Prefix { address: "10.9.0.0".parse().unwrap(), length: 16 };
+        let config = Route::to(Location::default(), destination);
+        let row = RouteRow { owner_index, position, config, interface_index: None, hop_interfaces: vec![], installed };
+        let owner = (owner_index > 0).then(|| words.instance.as_str().into());
+        (RowKey::Route { owner, position }, Row::Route(Box::new(row)))
+    };
+    let rule = |owner_index: u32| {
+        let config = Rule::new(Location::default(), Family::V4, RuleAction::Table(100), 500);
+        let row = RuleRow { owner_index, position: 1, config, installed: true };
+        let owner = (owner_index > 0).then(|| words.instance.as_str().into());
+        (RowKey::Rule { owner, position: 1 }, Row::Rule(Box::new(row)))
+    };
+    let address = address_row(0, 1, "10.8.0.1".parse().unwrap(), 24, (&words.interface, 2));
+    let address = (RowKey::Address { owner: None, position: 1 }, Row::Address(Box::new(address)));
+    vec![route(1, 1, true), route(1, 2, false), rule(1), route(0, 1, false), rule(0), address]
 }
 
 fn tracker_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
@@ -321,7 +342,7 @@ fn checker(kind: &str, target: &str, seed: u64) -> CheckerRow {
 }
 
 fn check_rows(words: &Words, seed: u64) -> Vec<(RowKey, Row)> {
-    let family = crate::conf::model::Family::V4;
+    let family = Family::V4;
     let first = service(address_key("192.0.2.10", 443, Protocol::Tcp), family);
     let second = service(group_key(&words.group, Protocol::Udp), family);
     let servers =

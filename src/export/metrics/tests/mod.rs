@@ -126,6 +126,15 @@ fn values_are_those_of_the_rows() {
         ("file", page.value("keepwatch_track_file_value", &[]), -5.0),
         ("interface", page.value("keepwatch_track_interface_up", &[("interface", "eth0")]), 1.0),
         ("lost interface", page.value("keepwatch_track_interface_up", &[("interface", "lost0")]), 0.0),
+        ("routes", of("keepwatch_vrrp_routes", ("status", "configured")), 2.0),
+        ("routes there", of("keepwatch_vrrp_routes", ("status", "assigned")), 1.0),
+        ("routes missing", of("keepwatch_vrrp_routes", ("status", "missing")), 1.0),
+        ("rules there", of("keepwatch_vrrp_rules", ("status", "assigned")), 1.0),
+        ("static", page.value("keepwatch_vrrp_static", &[("kind", "route"), ("status", "assigned")]), 0.0),
+        ("what is tracked", of("keepwatch_track_fault", ("name", "lost0")), 1.0),
+        ("session", page.value("keepwatch_bfd_session_state", &[("state", "up")]), 1.0),
+        ("another session state", page.value("keepwatch_bfd_session_state", &[("state", "admin_down")]), 0.0),
+        ("pace", page.value("keepwatch_bfd_transmit_interval_seconds", &[]), 0.01),
         ("mails", page.value("keepwatch_notification_queue_length", &[("channel", "smtp")]), 2.0),
         (
             "expired traps",
@@ -293,8 +302,8 @@ fn the_series_stay_within_the_bound_of_the_specification() {
         let (page, rendered) = page(&look, &settings, Format::Text);
         let took = crate::clock::now().since(began);
         let servers = services * each;
-        // One tracked thing of each kind; two addresses of each instance, one checker of each server.
-        let bound = 516 + 43 * instances + 14 * services + 18 * servers + 18;
+        // One tracked thing of each kind; two addresses and two tracked interfaces of each instance, one checker of each server.
+        let bound = 525 + (43 + 2 * 2) * instances + 14 * services + 18 * servers + 18;
         let details = if detail { 2 * instances + servers } else { 0 };
         let lines = page.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!((rendered.series, rendered.dropped), (lines, 0));
