@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             }
         },
     };
+    logging::finish();
     ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }
 

@@ -18,7 +18,7 @@ use super::logging;
 use super::options::Options;
 use super::role::exit;
 use super::supervisor::{COMPLAINTS, ERRORS_MAX};
-use crate::bus::msg::{ConfigGeneration, Source};
+use crate::bus::msg::Source;
 use crate::clock;
 use crate::conf::model::{Config, Trackers, WebConfig};
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
@@ -32,6 +32,7 @@ pub fn run() -> i32 {
         return exit::SOFTWARE;
     };
     logging::start(&options.log(None), "");
+    logging::write_file();
     let loaded = load(&options);
     for diagnostic in &loaded.diagnostics {
         let line = diagnostic.in_a_line(&loaded.sources);
@@ -63,7 +64,7 @@ pub fn run() -> i32 {
         complain(&file, &complaints(&loaded));
         return exit::CONFIG;
     }
-    report_not_built(&options, &loaded, generation);
+    report_not_built(&loaded);
     match write(&options, &loaded, &file) {
         Ok(()) => exit::OK,
         Err(error) => {
@@ -144,12 +145,7 @@ fn load(options: &Options) -> Loaded {
     conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
 }
 
-fn report_not_built(options: &Options, loaded: &Loaded, generation: ConfigGeneration) {
-    if generation == 1 {
-        for name in options.not_built() {
-            warn!("{name} is understood, and has no effect yet");
-        }
-    }
+fn report_not_built(loaded: &Loaded) {
     for directive in &loaded.config.not_built {
         warn!("{}: {} is understood, and has no effect yet", directive.location, directive.directive);
     }

@@ -24,7 +24,29 @@ pub fn start(options: &LogOptions, role: &str) {
     let subscriber = tracing_subscriber::registry().with(Lines { sink, level: options.level() });
     // A second call (in tests) changes nothing.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    std::panic::set_hook(Box::new(|panic| tracing::error!("this is a fault in keepwatch: {panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("this is a fault in keepwatch: {panic}");
+        finish();
+    }));
+    if let Some(path) = options.file(role)
+        && let Err(error) = sink.also_to(&path, options.flush)
+    {
+        tracing::error!("cannot log to {}: {error}", path.display());
+    }
+}
+
+/// From here on the file of `--log-file` is written, by a thread with the rights that this process has now.
+pub fn write_file() {
+    if let Some(Err(error)) = SINK.get().map(Sink::write_file) {
+        tracing::error!("the log file is not written: {error}");
+    }
+}
+
+/// The process ends: the file gets its last lines.
+pub fn finish() {
+    if let Some(sink) = SINK.get() {
+        sink.finish();
+    }
 }
 
 /// What this process gave to its log so far. Reads five numbers, and takes no lock.

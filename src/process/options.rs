@@ -54,10 +54,10 @@ pub struct Options {
     /// Syslog facility: 0-7, local0-local7, user or daemon
     #[arg(short = 'S', long, value_name = "FACILITY")]
     pub log_facility: Option<String>,
-    /// Log to a file too (not built)
-    #[arg(short = 'g', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub log_file: Option<String>,
-    /// Flush the log file after each line (not built)
+    /// Log to a file too; other processes than the first insert _vrrp, _healthcheckers and so on before its extension
+    #[arg(short = 'g', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = LOG_FILE)]
+    pub log_file: Option<PathBuf>,
+    /// Write each line of the log file on its own, not with those that follow it at once
     #[arg(long)]
     pub flush_log_file: bool,
     /// No syslog
@@ -132,6 +132,20 @@ pub struct Options {
     /// Ignore SIGINT
     #[arg(long)]
     pub ignore_sigint: bool,
+    /// Of special builds of Keepalived, as the next ones: accepted, without effect
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub perf: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub debug: Option<String>,
+    #[arg(long, hide = true)]
+    pub no_mem_check: bool,
+    #[arg(short = 'L', long, hide = true)]
+    pub mem_check_log: bool,
+    #[arg(short = 'O', long, hide = true)]
+    pub openssl_mem_check: bool,
+    /// Keepalived's own, for its children
+    #[arg(long, hide = true, value_name = "N")]
+    pub config_fd: Option<i32>,
     /// Print the version
     #[arg(short = 'v', long)]
     pub version: bool,
@@ -149,6 +163,9 @@ pub struct Options {
     pub reload_log: Option<PathBuf>,
 }
 
+/// `--log-file` without a value.
+const LOG_FILE: &str = "/var/log/keepwatch.log";
+
 /// How a process logs.
 #[derive(Debug, Clone)]
 pub struct LogOptions {
@@ -156,10 +173,24 @@ pub struct LogOptions {
     /// `None`: no syslog.
     pub facility: Option<u8>,
     pub console: bool,
+    /// After each line of the file.
+    pub flush: bool,
+    file: Option<PathBuf>,
     detail: u8,
 }
 
 impl LogOptions {
+    /// The log file of a process, which is called as Keepalived calls it. `role` as in `_vrrp`.
+    pub fn file(&self, role: &str) -> Option<PathBuf> {
+        let path = self.file.as_ref()?;
+        let role = if role == "_checks" { "_healthcheckers" } else { role };
+        let name = path.file_name()?.to_string_lossy();
+        Some(path.with_file_name(match name.rsplit_once('.') {
+            Some((stem, extension)) => format!("{stem}{role}.{extension}"),
+            None => format!("{name}{role}"),
+        }))
+    }
+
     pub fn level(&self) -> Level {
         if self.detail >= 2 { Level::DEBUG } else { Level::INFO }
     }
@@ -212,15 +243,17 @@ impl Options {
         complaints
     }
 
-    /// Options that are understood and have no effect yet.
-    pub fn not_built(&self) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        for (given, name) in [(self.log_file.is_some(), "--log-file"), (self.flush_log_file, "--flush-log-file")] {
-            if given {
-                names.push(name);
-            }
-        }
-        names
+    /// Options that are accepted and do nothing: they are for looking into Keepalived itself.
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let all = [
+            (self.perf.is_some(), "--perf"),
+            (self.debug.is_some(), "--debug"),
+            (self.no_mem_check, "--no-mem-check"),
+            (self.mem_check_log, "--mem-check-log"),
+            (self.openssl_mem_check, "--openssl-mem-check"),
+            (self.config_fd.is_some(), "--config-fd"),
+        ];
+        all.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect()
     }
 
     pub fn log(&self, instance: Option<&str>) -> LogOptions {
@@ -229,6 +262,8 @@ impl Options {
             facility: (!self.no_syslog)
                 .then(|| self.log_facility.as_deref().and_then(facility).unwrap_or(FACILITY_DAEMON)),
             console: self.log_console,
+            flush: self.flush_log_file,
+            file: self.log_file.clone(),
             detail: self.log_detail,
         }
     }
@@ -243,8 +278,8 @@ impl Options {
             *settings = here.join(&*settings).to_string_lossy().into_owned();
         }
         self.state_dir = here.join(&self.state_dir);
-        for path in [&mut self.pid, &mut self.vrrp_pid, &mut self.checkers_pid, &mut self.bfd_pid].into_iter().flatten()
-        {
+        let files = [&mut self.pid, &mut self.vrrp_pid, &mut self.checkers_pid, &mut self.bfd_pid, &mut self.log_file];
+        for path in files.into_iter().flatten() {
             *path = here.join(&*path);
         }
     }
@@ -354,9 +389,28 @@ mod tests {
     }
 
     #[test]
+    fn each_process_has_a_log_file_of_its_own_beside_the_one_that_is_named() {
+        let of = |line: &str, role| parse(line).unwrap().log(None).file(role).map(|path| path.display().to_string());
+        assert_eq!(of("-g/var/log/k.d/k.log", "").as_deref(), Some("/var/log/k.d/k.log"));
+        assert_eq!(of("-g/var/log/k.d/k.log", "_vrrp").as_deref(), Some("/var/log/k.d/k_vrrp.log"));
+        assert_eq!(of("--log-file=/var/log/k.d/k", "_checks").as_deref(), Some("/var/log/k.d/k_healthcheckers"));
+        assert_eq!(of("-g", "_bridge").as_deref(), Some("/var/log/keepwatch_bridge.log"));
+        assert_eq!(of("-n", "_bridge"), None);
+    }
+
+    #[test]
     fn of_an_option_given_twice_the_last_counts() {
         let options = parse("-D -f one -D -f two -n -n").unwrap();
         assert_eq!((options.use_file.as_str(), options.log_detail), ("two", 2));
+    }
+
+    #[test]
+    fn options_of_special_builds_are_accepted_and_do_nothing() {
+        let options = parse("-LOn --perf=run --debug=DEv --no-mem-check --config-fd 5").unwrap();
+        assert!(options.dont_fork);
+        let all = ["--perf", "--debug", "--no-mem-check", "--mem-check-log", "--openssl-mem-check", "--config-fd"];
+        assert_eq!(options.without_effect(), all);
+        assert!(parse("--perf --debug -n").unwrap().dont_fork, "their values are glued on");
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! Log lines that never make anybody wait: non-blocking datagrams to syslog, non-blocking writes to the console.
+//! Log lines that never make anybody wait: non-blocking datagrams to syslog, non-blocking writes to the console, and a
+//! thread that writes a file, where a disk may take its time.
 //!
 //! A line that does not fit is lost and counted; the count is told with the next line that fits.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
@@ -37,6 +40,7 @@ impl Severity {
 pub struct Sink {
     syslog: Option<Syslog>,
     console: Option<Console>,
+    file: OnceLock<LogFile>,
     /// Not told yet.
     lost: AtomicU64,
     lost_ever: AtomicU64,
@@ -53,6 +57,35 @@ struct Syslog {
     facility: u8,
     ident: String,
 }
+
+/// Lines on their way to a file. They wait until there is a thread that writes them: a process that gives up rights must not
+/// have one that keeps them.
+#[derive(Debug)]
+struct LogFile {
+    lines: SyncSender<ToFile>,
+    writer: Mutex<Option<Writer>>,
+}
+
+#[derive(Debug)]
+enum ToFile {
+    Line(String),
+    /// Say when everything before this is written.
+    Finish(SyncSender<()>),
+}
+
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    lines: Receiver<ToFile>,
+    /// After each line, rather than when no other is waiting.
+    flush: bool,
+}
+
+/// Lines that wait for the disk.
+const LINES_MAX: usize = 1024;
+
+/// How long a process that ends waits for the disk.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum Console {
@@ -85,7 +118,38 @@ impl Sink {
                 .open("/proc/self/fd/2")
                 .map_or(Console::Shared, |file| Console::Own(Mutex::new(file)))
         });
-        Sink { syslog, console, lost: AtomicU64::new(0), lost_ever: AtomicU64::new(0), given: Default::default() }
+        let (file, lost, lost_ever) = (OnceLock::new(), AtomicU64::new(0), AtomicU64::new(0));
+        Sink { syslog, console, file, lost, lost_ever, given: Default::default() }
+    }
+
+    /// Lines go to this file as well from here on; they are written after [`Self::write_file`].
+    pub fn also_to(&self, path: &Path, flush: bool) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let file = options.append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+        let (sender, lines) = mpsc::sync_channel(LINES_MAX);
+        let writer = Mutex::new(Some(Writer { file, lines, flush }));
+        // A second one changes nothing.
+        let _ = self.file.set(LogFile { lines: sender, writer });
+        Ok(())
+    }
+
+    /// Starts the thread that writes the file, if there is one. It has what rights this process has now.
+    pub fn write_file(&self) -> io::Result<()> {
+        let Some(file) = self.file.get() else { return Ok(()) };
+        let Some(writer) = file.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        std::thread::Builder::new().name("log".to_owned()).stack_size(128 * 1024).spawn(move || writer.run())?;
+        Ok(())
+    }
+
+    /// The process ends: waits for a moment until the file has every line.
+    pub fn finish(&self) {
+        let Some(file) = self.file.get() else { return };
+        let _ = self.write_file();
+        let (sender, written) = mpsc::sync_channel(1);
+        if file.lines.try_send(ToFile::Finish(sender)).is_ok() {
+            let _ = written.recv_timeout(LAST_WRITE);
+        }
     }
 
     /// How many lines of this severity were to be written, lost ones included.
@@ -120,6 +184,9 @@ impl Sink {
         if let Some(console) = &self.console {
             fits &= console.put(text);
         }
+        if let Some(file) = self.file.get() {
+            fits &= file.lines.try_send(ToFile::Line(dated(text))).is_ok();
+        }
         fits
     }
 }
@@ -151,9 +218,42 @@ impl Syslog {
     }
 }
 
+impl Writer {
+    fn run(self) {
+        let Writer { file, lines, flush } = self;
+        let mut file = BufWriter::new(file);
+        while let Ok(mut message) = lines.recv() {
+            // What else is waiting goes with it.
+            loop {
+                match message {
+                    // A full disk is told by nobody: syslog has the lines, too.
+                    ToFile::Line(line) => drop(file.write_all(line.as_bytes())),
+                    ToFile::Finish(written) => {
+                        let _ = file.flush();
+                        let _ = written.try_send(());
+                    }
+                }
+                if flush {
+                    let _ = file.flush();
+                }
+                match lines.try_recv() {
+                    Ok(next) => message = next,
+                    Err(_) => break,
+                }
+            }
+            let _ = file.flush();
+        }
+    }
+}
+
+/// A line for people, with its time and its end.
+fn dated(text: &str) -> String {
+    format!("{}: {text}\n", local_time("%a %b %e %H:%M:%S %Y"))
+}
+
 impl Console {
     fn put(&self, text: &str) -> bool {
-        let line = format!("{}: {text}\n", local_time("%a %b %e %H:%M:%S %Y"));
+        let line = dated(text);
         match self {
             Console::Own(file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,5 +335,44 @@ mod tests {
         let well = Sink { console: Some(Console::Own(Mutex::new(null))), ..Sink::open("test", None, false) };
         well.line(Severity::Error, "one");
         assert_eq!((well.given(Severity::Error), well.lost()), (1, 0));
+    }
+
+    #[test]
+    fn a_file_gets_every_line_in_its_order_even_those_before_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, "of a run before\n").unwrap();
+        let sink = Sink::open("test", None, false);
+        sink.also_to(&path, false).unwrap();
+        sink.line(Severity::Info, "one");
+        sink.line(Severity::Info, "two");
+        sink.write_file().unwrap();
+        sink.line(Severity::Info, "three");
+        sink.finish();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.rsplit(": ").next().unwrap_or_default()).collect();
+        assert_eq!(lines, ["of a run before", "one", "two", "three"]);
+        assert_eq!(sink.lost(), 0);
+    }
+
+    #[test]
+    fn lines_beyond_what_may_wait_for_a_disk_are_lost_and_counted_and_nobody_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let sink = Sink::open("test", None, false);
+        sink.also_to(&directory.path().join("log"), true).unwrap();
+        for _ in 0..LINES_MAX + 5 {
+            sink.line(Severity::Info, "more");
+        }
+        assert_eq!(sink.lost(), 5);
+        sink.finish();
+    }
+
+    #[test]
+    fn a_link_is_not_followed_to_the_file_of_somebody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(Sink::open("test", None, false).also_to(&link, false).is_err());
     }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use keepwatch::export::graph::{GraphError, GraphRequest};
+use keepwatch::process::logging;
 use keepwatch::process::role::Role;
 use keepwatch::sys::{environment, privileges};
 
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
     let mut words = std::env::args();
     if words.next().as_deref() == Some(Role::Rrd.title().as_str()) {
         privileges::set_name("keepwatch-rrd");
-        return ExitCode::from(u8::try_from(role::run()).unwrap_or(u8::MAX));
+        let status = role::run();
+        logging::finish();
+        return ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX));
     }
     let words: Vec<String> = words.collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -57,6 +57,7 @@ pub fn run() -> i32 {
         // Without root there is nothing to give up.
         debug!("the rrd process keeps the user it was started as: {error}");
     }
+    logging::write_file();
     let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,

@@ -76,6 +76,7 @@ pub fn run() -> i32 {
         // Without root there is nothing to give up.
         debug!("the bridge keeps the user it was started as: {error}");
     }
+    logging::write_file();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => {

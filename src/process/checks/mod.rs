@@ -83,7 +83,10 @@ pub fn run() -> i32 {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         match Driver::start(channel, *options, config, generation, restarted) {
-            Ok(mut driver) => driver.run().await,
+            Ok(mut driver) => {
+                logging::write_file();
+                driver.run().await
+            }
             Err(error) => {
                 error!("health checks cannot start: {error}");
                 exit::SOFTWARE

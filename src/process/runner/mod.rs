@@ -103,7 +103,10 @@ pub fn run() -> i32 {
     };
     let status = runtime.block_on(async move {
         match Runner::start(channel, signals, trackers, *options, &config, generation) {
-            Ok(mut runner) => runner.run().await,
+            Ok(mut runner) => {
+                logging::write_file();
+                runner.run().await
+            }
             Err(error) => {
                 error!("the runner cannot start: {error}");
                 exit::SOFTWARE

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use self::children::{Running, roles};
 use self::cores::Cores;
@@ -40,10 +40,10 @@ use self::systemd::Systemd;
 use super::control::ControlSocket;
 use super::daemonize;
 use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
-use super::naming;
 use super::options::Options;
 use super::pidfile::PidFile;
 use super::role::{Role, exit};
+use super::{logging, naming};
 use crate::bus::msg::ConfigGeneration;
 use crate::clock::{self, Instant};
 use crate::export::dump::Kind;
@@ -84,6 +84,10 @@ pub fn run(options: Options) -> i32 {
             return exit::FATAL;
         }
     };
+    logging::write_file();
+    for option in supervisor.options.without_effect() {
+        debug!("{option} has no effect here");
+    }
     supervisor.run()
 }
 

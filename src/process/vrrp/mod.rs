@@ -111,6 +111,7 @@ pub fn run() -> i32 {
         Ok(mut driver) => {
             let kept = [Capability::NetAdmin, Capability::NetRaw];
             driver.auto = scheduling::settle("vrrp", &global.realtime, global.process.auto_priority, &kept);
+            logging::write_file();
             driver.run()
         }
         Err(error) => {
