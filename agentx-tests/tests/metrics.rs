@@ -19,7 +19,7 @@ use agentx_tests::snmp::Snmpd;
 use agentx_tests::wait;
 
 const SEED_IPVS: &str = include_str!("../oracle/02-seed-ipvs/keepalived.conf");
-/// A second instance, a sync group and a script, so that every kind of thing that has metrics is there.
+/// A second instance, a sync group, routes and one tracker of each kind, so that every kind of thing that has metrics is there.
 const MORE: &str = "
 vrrp_script chk {
    script \"/bin/true\"
@@ -34,9 +34,31 @@ vrrp_instance VI_2 {
    track_script {
       chk
    }
+   track_file {
+      words
+   }
    virtual_ipaddress {
       1.1.1.16/24 dev eth0
    }
+   virtual_routes {
+      10.77.0.0/24 dev eth0
+   }
+   virtual_rules {
+      from 10.77.0.0/24 table 100 preference 500
+   }
+}
+track_file words {
+   file /etc/hostname
+   weight 0
+}
+vrrp_track_process shell {
+   process no-such-shell
+}
+bfd_instance B {
+   neighbor_ip 1.1.1.99
+}
+static_routes {
+   10.78.0.0/24 dev eth0
 }
 vrrp_sync_group G {
    group {
@@ -133,8 +155,7 @@ fn every_family_of_the_table_is_there_and_promtool_has_nothing_to_say() {
     let mut known = BTreeSet::new();
     let mut wrong = Vec::new();
     // Those of things that this configuration does not have.
-    let absent =
-        ["keepwatch_bfd_", "keepwatch_track_file_", "keepwatch_track_process_", "keepwatch_ipvs_sync_daemon_up"];
+    let absent = ["keepwatch_ipvs_sync_daemon_up"];
     // The kernel's own sums come with the kernel's table.
     let kernel = ["keepwatch_ipvs_connections_total", "keepwatch_ipvs_packets_total", "keepwatch_ipvs_bytes_total"];
     for row in rows {

@@ -244,6 +244,7 @@ fn documents_the_tool_metrics_and_the_page_tell_of_routes_rules_trackers_and_ses
     for sample in [
         format!("keepwatch_vrrp_routes{{{router},status=\"configured\"}} 2"),
         format!("keepwatch_vrrp_routes{{{router},status=\"assigned\"}} 2"),
+        format!("keepwatch_vrrp_routes{{{router},status=\"missing\"}} 0"),
         format!("keepwatch_vrrp_rules{{{router},status=\"assigned\"}} 1"),
         "keepwatch_vrrp_static{kind=\"route\",status=\"assigned\"} 1".to_owned(),
         "keepwatch_vrrp_static{kind=\"address\",status=\"configured\"} 1".to_owned(),

@@ -19,7 +19,7 @@ impl Connection {
 
     pub fn vrrp(&self, instance: Option<&str>) -> Result<VrrpReport, Failure> {
         match self.answer(&Request::Vrrp { instance: instance.map(str::to_owned) })? {
-            Response::Vrrp { vrrp } => Ok(vrrp),
+            Response::Vrrp { vrrp } => Ok(*vrrp),
             _ => Err(Failure::nonsense()),
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn vrrp(instance: Option<&str>, look: &Look) -> Result<Response, Resp
         vrrp.trackers.retain(|tracker| tracker.tracked_by.iter().any(tracks));
         vrrp.statics = report::StaticReport::default();
     }
-    Ok(Response::Vrrp { vrrp })
+    Ok(Response::Vrrp { vrrp: Box::new(vrrp) })
 }
 
 pub(super) fn bfd(session: Option<&str>, look: &Look) -> Result<Response, Response> {

@@ -138,7 +138,7 @@ pub enum Response {
         status: Box<Status>,
     },
     Vrrp {
-        vrrp: VrrpReport,
+        vrrp: Box<VrrpReport>,
     },
     Bfd {
         bfd: BfdReport,

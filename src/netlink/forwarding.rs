@@ -134,6 +134,8 @@ mod tests {
     use super::super::generic::Attributes;
     use super::*;
 
+    const NOBODY: [IfIndex; 0] = [];
+
     fn told(kind: u16, index: i32, forwarding: Option<u32>) -> (u16, Vec<u8>) {
         let mut attributes = Attributes::default();
         attributes.put(NETCONFA_IFINDEX, &index.to_ne_bytes());
@@ -156,9 +158,9 @@ mod tests {
         let on = told(libc::RTM_NEWNETCONF, 7, Some(1));
         assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, None)]), [7]);
         assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 8, Some(2))]), [7, 8]);
-        assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, Some(0))]), []);
-        assert_eq!(after(&[on, told(RTM_DELNETCONF, 7, None)]), []);
-        assert_eq!(after(&[told(libc::RTM_NEWNETCONF, -1, Some(1))]), [], "that of all is none of an interface");
+        assert_eq!(after(&[on.clone(), told(libc::RTM_NEWNETCONF, 7, Some(0))]), NOBODY);
+        assert_eq!(after(&[on, told(RTM_DELNETCONF, 7, None)]), NOBODY);
+        assert_eq!(after(&[told(libc::RTM_NEWNETCONF, -1, Some(1))]), NOBODY, "that of all is none of an interface");
     }
 
     proptest! {

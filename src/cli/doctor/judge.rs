@@ -5,6 +5,7 @@ use super::{Finding, Verdict};
 use crate::cli::text::count;
 use crate::conf::model::{Config, Family, Forwarding};
 use crate::control::snmp::SessionState;
+use crate::report::{RouteReport, RuleReport};
 
 /// 2025-01-01, seconds since 1970: a clock before that was never set.
 const PLAUSIBLE: f64 = 1_735_689_600.0;
@@ -386,12 +387,40 @@ impl Judge<'_> {
                 ));
             }
         }
+        for (name, routes, rules) in self.lines() {
+            let routes = routes.iter().filter(|it| it.wanted && !it.present && !it.no_track).map(|it| &it.route);
+            let rules = rules.iter().filter(|it| it.wanted && !it.present && !it.no_track).map(|it| &it.rule);
+            for line in routes.chain(rules) {
+                found.push((
+                    Verdict::Problem,
+                    format!("{name}: {line} is not in the kernel"),
+                    "somebody took it away, or the kernel refused it: the log says which; `no_track` lets it be gone",
+                ));
+            }
+        }
+        for session in self.facts.status.iter().flat_map(|status| &status.bfd).filter(|session| session.state != "up") {
+            let why = if session.diagnostic.is_empty() { "" } else { ": " };
+            found.push((
+                Verdict::Problem,
+                format!("BFD session {} to {} is {}{why}{}", session.name, session.neighbour, session.state, session.diagnostic),
+                "`keepwatch explain` and the session's name say what would change that; both sides and every firewall between \
+                 them must let UDP ports 3784 (one hop) or 4784 pass",
+            ));
+        }
         if self.facts.status.is_some() && found.is_empty() && !self.facts.config.instances.is_empty() {
             self.ok("network", "no other master, no refused advert, every address in its place");
         }
         for (verdict, text, advice) in found {
             self.findings.push(Finding { verdict, area: "network", text, advice: advice.to_owned() });
         }
+    }
+
+    /// Routes and rules: static ones, then those of each instance.
+    fn lines(&self) -> Vec<(&str, &[RouteReport], &[RuleReport])> {
+        let Some(status) = &self.facts.status else { return Vec::new() };
+        let statics = ("static", &status.statics.routes[..], &status.statics.rules[..]);
+        let own = status.vrrp.iter().map(|it| (it.name.as_str(), &it.routes[..], &it.rules[..]));
+        std::iter::once(statics).chain(own).collect()
     }
 
     fn clock(&mut self) {
@@ -500,6 +529,8 @@ mod tests {
         });
         status.daemon.reload.successful = true;
         status.vrrp.truncate(1);
+        status.statics.routes.clear();
+        status.bfd.truncate(1);
         let has = Capabilities { known: true, admin: true, raw: true };
         let sysctls = [
             ("net/ipv4/ip_forward", "1"),
@@ -550,6 +581,16 @@ mod tests {
 
     fn set(facts: &mut Facts, key: &str, value: &str) {
         facts.sysctls.insert(key.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_route_that_is_gone_and_a_session_that_is_down_are_problems() {
+        let broken = fixture::status();
+        let (statics, bfd) = (broken.statics.clone(), broken.bfd.clone());
+        let words = "static: 10.7.0.0/16 via 10.0.0.9 is not in the kernel";
+        finds(|facts| facts.status.as_mut().unwrap().statics = statics, Verdict::Problem, words);
+        let words = "BFD session B_EDGE to fd00:1::2 is down: control detection time expired";
+        finds(|facts| facts.status.as_mut().unwrap().bfd = bfd, Verdict::Problem, words);
     }
 
     #[test]

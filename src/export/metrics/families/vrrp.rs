@@ -212,37 +212,38 @@ pub static FAMILIES: &[Family] = &[
     }),
     gauge(
         "keepwatch_vrrp_routes",
-        "Virtual routes: configured, and assigned, which the kernel has; only of instances that have some.",
+        "Virtual routes of instances that have some: configured; assigned, which the kernel has; missing, which a master should have.",
     )
     .labels(&["vrrp_instance", "vrid", "family", "status"])
     .from(|view, out| {
         for router in &view.instances {
-            lines(router, view.routes(router.row.index).map(|row| row.installed), out);
+            let routes = view.routes(router.row.index);
+            lines(router, routes.map(|row| (row.installed, row.config.no_track)), out);
         }
     }),
     gauge(
         "keepwatch_vrrp_rules",
-        "Virtual rules: configured, and assigned, which the kernel has; only of instances that have some.",
+        "Virtual rules of instances that have some: configured; assigned, which the kernel has; missing, which a master should have.",
     )
     .labels(&["vrrp_instance", "vrid", "family", "status"])
     .from(|view, out| {
         for router in &view.instances {
-            lines(router, view.rules(router.row.index).map(|row| row.installed), out);
+            let rules = view.rules(router.row.index);
+            lines(router, rules.map(|row| (row.installed, row.config.no_track)), out);
         }
     }),
     gauge(
         "keepwatch_vrrp_static",
-        "Static addresses, routes and rules by kind (address, route, rule): configured, and assigned.",
+        "Static addresses, routes and rules by kind (address, route, rule): configured, assigned, missing.",
     )
     .labels(&["kind", "status"])
     .from(|view, out| {
-        let addresses = view.static_addresses().map(|row| row.installed);
-        let routes = view.routes(0).map(|row| row.installed);
-        let rules = view.rules(0).map(|row| row.installed);
-        for (kind, (all, there)) in [("address", tally(addresses)), ("route", tally(routes)), ("rule", tally(rules))] {
-            if all > 0 {
-                out.put(&[kind, "configured"], all.into());
-                out.put(&[kind, "assigned"], there.into());
+        let addresses = Tally::of(view.static_addresses().map(|row| (row.installed, row.config.no_track)));
+        let routes = Tally::of(view.routes(0).map(|row| (row.installed, row.config.no_track)));
+        let rules = Tally::of(view.rules(0).map(|row| (row.installed, row.config.no_track)));
+        for (kind, tally) in [("address", addresses), ("route", routes), ("rule", rules)] {
+            for (status, count) in tally.statuses(true) {
+                out.put(&[kind, status], count.into());
             }
         }
     }),
@@ -264,16 +265,36 @@ pub static FAMILIES: &[Family] = &[
         }),
 ];
 
-/// How many there are, and how many of them the kernel has.
-fn tally(installed: impl Iterator<Item = bool>) -> (u32, u32) {
-    installed.fold((0, 0), |(all, there), installed| (all + 1, there + u32::from(installed)))
+/// Of routes, rules or static addresses.
+#[derive(Default)]
+struct Tally {
+    all: u32,
+    there: u32,
+    /// Not there, but for those that anybody may remove (`no_track`).
+    gone: u32,
 }
 
-fn lines(router: &Router<'_>, installed: impl Iterator<Item = bool>, out: &mut Samples) {
-    let (all, there) = tally(installed);
-    if all > 0 {
-        out.put(&router.and("configured"), all.into());
-        out.put(&router.and("assigned"), there.into());
+impl Tally {
+    /// Of each: whether the kernel has it, and whether it has `no_track`.
+    fn of(those: impl Iterator<Item = (bool, bool)>) -> Tally {
+        those.fold(Tally::default(), |tally, (installed, no_track)| Tally {
+            all: tally.all + 1,
+            there: tally.there + u32::from(installed),
+            gone: tally.gone + u32::from(!installed && !no_track),
+        })
+    }
+
+    /// Nothing where there are none.
+    fn statuses(self, wanted: bool) -> impl Iterator<Item = (&'static str, u32)> {
+        let missing = if wanted { self.gone } else { 0 };
+        let all = [("configured", self.all), ("assigned", self.there), ("missing", missing)];
+        all.into_iter().filter(move |_| self.all > 0)
+    }
+}
+
+fn lines(router: &Router<'_>, those: impl Iterator<Item = (bool, bool)>, out: &mut Samples) {
+    for (status, count) in Tally::of(those).statuses(router.row.state == State::Master) {
+        out.put(&router.and(status), count.into());
     }
 }
 
