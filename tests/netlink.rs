@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use keepwatch::conf::model::{Address, AddressFlags, Family, Location, VmacKind, Vrid, virtual_mac};
+use keepwatch::netlink::forwarding::Forwarding;
 use keepwatch::netlink::link::Links;
 use keepwatch::netlink::nft::{Firewall, Port};
 use keepwatch::netlink::route::{AddressAnswer, Addresses, Monitor, NetEvent, Status};
@@ -227,6 +228,32 @@ fn a_link_that_goes_down_up_is_renamed_and_deleted_is_followed() {
 }
 
 #[test]
+fn who_forwards_ipv6_is_known_and_what_changes_is_heard() {
+    in_namespace(|| {
+        let a0 = veth();
+        let set = |what: &str, value: u32| run(&format!("sysctl -w net.ipv6.conf.{what}.forwarding={value}"));
+        set("a0", 1);
+        let mut forwarding = Forwarding::open().unwrap();
+        assert!(forwarding.is_on(a0));
+        let mut after = |what: &str, value: u32| {
+            set(what, value);
+            forwarding.read().unwrap();
+            (forwarding.is_on(a0), forwarding.is_on(index("lo")))
+        };
+        assert_eq!(after("a0", 0), (false, false));
+        assert_eq!(after("all", 1), (true, true));
+        assert_eq!(after("all", 0), (false, false));
+        assert_eq!(after("lo", 1), (false, true));
+        run("ip link add a2 type veth peer name a3");
+        run("sysctl -w net.ipv6.conf.a2.forwarding=1");
+        let gone = index("a2");
+        run("ip link del a2");
+        forwarding.read().unwrap();
+        assert!(!forwarding.is_on(gone));
+    });
+}
+
+#[test]
 fn leaving_a_bridge_is_not_disappearing() {
     in_namespace(|| {
         let a0 = veth();
@@ -437,6 +464,27 @@ fn a_flushed_ruleset_is_built_anew_at_the_next_change() {
         run("nft flush ruleset");
         set(&mut firewall, &[]);
         assert_eq!(run("nft list ruleset"), "");
+    });
+}
+
+#[test]
+fn the_tables_of_a_crashed_predecessor_stay_until_the_first_change_and_are_built_anew_by_it() {
+    in_namespace(|| {
+        let open = || Firewall::open("keepalived", -1, false).unwrap();
+        let mut crashed = open();
+        set(&mut crashed, &[anywhere("10.1.0.1"), anywhere("10.1.0.2")]);
+        drop(crashed);
+        let mut next = open();
+        next.doubt();
+        assert!(run("nft list ruleset").contains("10.1.0.2"));
+        set(&mut next, &[anywhere("10.1.0.1")]);
+        let rules = run("nft list ruleset");
+        assert!(rules.contains("elements = { 10.1.0.1 }"), "{rules}");
+        drop(next);
+        let mut last = open();
+        last.doubt();
+        last.read_answers(&mut Vec::new()).unwrap();
+        assert_eq!(run("nft list ruleset"), "", "nothing was set: nothing stays");
     });
 }
 
