@@ -42,7 +42,7 @@ fn an_ipvlan_has_the_mode_and_the_name_of_its_line_and_a_reload_makes_it_anew() 
         };
         let daemon =
             Daemon::start(node, Program::Keepwatch, &with("use_ipvlan mine 10.0.0.51/24 private"), Options::default());
-        assert!(there(node, "mine 10.0.0.100/24"), "{:?}\n{}", node.addresses(), daemon.log());
+        assert!(there(node, "eth0 10.0.0.100/24"), "{:?}\n{}", node.addresses(), daemon.log());
         assert!(there(node, "mine 10.0.0.51/24"), "{:?}", node.addresses());
         let kind = node.ip(&["-d", "link", "show", "mine"]);
         assert!(kind.contains("ipvlan  mode l2 private"), "{kind}");
@@ -50,7 +50,7 @@ fn an_ipvlan_has_the_mode_and_the_name_of_its_line_and_a_reload_makes_it_anew() 
         let changed = || node.ip(&["-d", "link", "show", "mine"]).contains("ipvlan  mode l2 vepa").then_some(());
         assert!(wait::within(PATIENCE, changed).is_some(), "{}", daemon.log());
         assert!(there(node, "mine 10.0.0.61/24"), "{:?}\n{}", node.addresses(), daemon.log());
-        assert!(there(node, "mine 10.0.0.100/24"), "{:?}\n{}", node.addresses(), daemon.log());
+        assert!(there(node, "eth0 10.0.0.100/24"), "{:?}\n{}", node.addresses(), daemon.log());
     });
 }
 
@@ -63,16 +63,18 @@ fn what_a_killed_daemon_left_of_ipvlans_is_taken_over_or_removed() {
         let configuration = plain.replace("interface eth0", "interface eth0\n use_ipvlan 10.0.0.51/24");
         let index = || node.ip(&["-o", "link", "show", "vrrp.51"]).split(':').next().map(str::to_owned);
         let mut daemon = Daemon::start(node, Program::Keepwatch, &configuration, Options::default());
-        assert!(there(node, "vrrp.51 10.0.0.100/24"), "{}", daemon.log());
+        assert!(there(node, "eth0 10.0.0.100/24"), "{}", daemon.log());
         let before = index();
         daemon.kill();
         let mut daemon = Daemon::start(node, Program::Keepwatch, &configuration, Options::default());
-        assert!(there(node, "vrrp.51 10.0.0.100/24"), "{}", daemon.log());
+        daemon.wait_until_it_listens();
+        assert!(there(node, "vrrp.51 10.0.0.51/24"), "{}", daemon.log());
         assert_eq!(index(), before, "the same one");
         daemon.kill();
         let daemon = Daemon::start(node, Program::Keepwatch, &plain, Options::default());
+        let gone = wait::within(PATIENCE, || (!has_link(node, "vrrp.51")).then_some(()));
+        assert!(gone.is_some(), "{}", daemon.log());
         assert!(there(node, "eth0 10.0.0.100/24"), "{}", daemon.log());
-        assert!(!has_link(node, "vrrp.51"), "{}", daemon.log());
     });
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::net::if_::if_nametoindex;
 use tracing::{debug, error, info, warn};
 
-use self::settings::{Bases, Settings};
+use self::settings::Settings;
 use crate::clock::Instant;
 use crate::conf::model::{Family, Global, VmacKind};
 use crate::netlink::link::{Found, Links, Refused};
@@ -277,13 +277,9 @@ impl Vmacs {
 
     /// The interfaces below must not answer for what the ones above them have.
     fn settle_settings(&mut self) {
-        let mut bases = Bases::default();
-        for there in self.there.values().filter(|it| it.wanted.family == Family::V4) {
-            match there.wanted.kind {
-                VmacKind::Macvlan { .. } => bases.macvlans.insert(there.wanted.base),
-                VmacKind::Ipvlan { .. } => bases.ipvlans.insert(there.wanted.base),
-            };
-        }
+        let v4 = self.there.values().filter(|it| it.wanted.family == Family::V4);
+        let macvlans = v4.filter(|it| matches!(it.wanted.kind, VmacKind::Macvlan { .. }));
+        let bases: BTreeSet<IfIndex> = macvlans.map(|it| it.wanted.base).collect();
         let ours = self.there.keys().cloned().collect();
         self.settings.bases(&bases, &ours);
     }

@@ -20,33 +20,11 @@ const V6: &str = "/proc/sys/net/ipv6";
 /// Keepalived sets the first two.
 const BELOW: [(&str, &str); 3] = [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")];
 
-/// Below an ipvlan only the last of them: it has the card's MAC, but answers to an address of its own never reach the card.
-const BELOW_IPVLAN: [(&str, &str); 1] = [("arp_announce", "2")];
-
-/// Interfaces that have others of ours for IPv4 above them.
-#[derive(Debug, Default)]
-pub struct Bases {
-    pub macvlans: BTreeSet<IfIndex>,
-    pub ipvlans: BTreeSet<IfIndex>,
-}
-
-impl Bases {
-    fn settings(&self) -> BTreeSet<Below> {
-        let macvlans = self.macvlans.iter().flat_map(|index| BELOW.map(|(setting, value)| (*index, setting, value)));
-        let ipvlans =
-            self.ipvlans.iter().flat_map(|index| BELOW_IPVLAN.map(|(setting, value)| (*index, setting, value)));
-        macvlans.chain(ipvlans).collect()
-    }
-}
-
-/// A setting that an interface below is to have, and its value.
-type Below = (IfIndex, &'static str, &'static str);
-
 #[derive(Default)]
 pub struct Settings {
     /// By path: what was there before, and what we put in its place.
     changed: BTreeMap<String, (String, &'static str)>,
-    below: BTreeSet<Below>,
+    below: BTreeSet<IfIndex>,
     names: BTreeMap<IfIndex, String>,
     /// Reverse path filtering is no longer that of all interfaces.
     each_for_itself: bool,
@@ -54,24 +32,24 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Exactly these interfaces have others above them; `ours` are the ones above.
-    pub fn bases(&mut self, bases: &Bases, ours: &BTreeSet<String>) {
-        let wanted = bases.settings();
-        for gone @ (index, setting, _) in self.below.difference(&wanted).copied().collect::<Vec<_>>() {
-            self.below.remove(&gone);
-            let Some(name) = self.names.get(&index) else { continue };
-            let path = format!("{V4}/conf/{name}/{setting}");
-            self.put_back(&path);
+    /// Exactly these interfaces have virtual MACs for IPv4 above them; `ours` are the ones above.
+    pub fn bases(&mut self, bases: &BTreeSet<IfIndex>, ours: &BTreeSet<String>) {
+        for index in self.below.difference(bases).copied().collect::<Vec<_>>() {
+            self.below.remove(&index);
+            let Some(name) = self.names.remove(&index) else { continue };
+            for (setting, _) in BELOW {
+                self.put_back(&format!("{V4}/conf/{name}/{setting}"));
+            }
         }
-        for new @ (index, setting, value) in wanted.difference(&self.below).copied().collect::<Vec<_>>() {
-            let Some(name) = self.names.get(&index).cloned().or_else(|| name_of(index)) else { continue };
-            self.set(format!("{V4}/conf/{name}/{setting}"), value, |before| before < value);
+        for index in bases.difference(&self.below).copied().collect::<Vec<_>>() {
+            let Some(name) = name_of(index) else { continue };
+            for (setting, value) in BELOW {
+                self.set(format!("{V4}/conf/{name}/{setting}"), value, |before| before < value);
+            }
             self.names.insert(index, name);
-            self.below.insert(new);
+            self.below.insert(index);
         }
-        let below = &self.below;
-        self.names.retain(|index, _| below.iter().any(|(it, ..)| it == index));
-        match (bases.macvlans.is_empty(), self.each_for_itself) {
+        match (bases.is_empty(), self.each_for_itself) {
             (false, false) => self.filter_each(ours),
             (true, true) => self.filter_all(),
             _ => {}
