@@ -613,23 +613,11 @@ impl Driver {
                 Output::Kernel { batch, ops } => self.kernel.ask(Ask::Ops { batch, ops }),
                 Output::Audit => self.kernel.ask(Ask::Table),
                 Output::Notify { script, lane } => {
-                    let message = ToRunner::Notify { config: self.config, script, lane, arguments: Vec::new() };
-                    if !self.runner.say(&message) {
-                        error!("a notify script could not be run: the runner process does not take it");
-                    }
+                    self.errand(&ToRunner::Notify { config: self.config, script, lane, arguments: Vec::new() });
                 }
-                Output::Line { fifo, text } => {
-                    if !self.runner.say(&ToRunner::Line { config: self.config, fifo, text }) {
-                        error!("a line for a FIFO is lost: the runner process does not take it");
-                    }
-                }
+                Output::Line { fifo, text } => self.errand(&ToRunner::Line { config: self.config, fifo, text }),
                 Output::Mail(_) if !self.mails => {}
-                Output::Mail(mail) => {
-                    let message = ToRunner::Mail { subject: mail.subject, body: mail.body };
-                    if !self.runner.say(&message) {
-                        error!("an alert could not be mailed: the runner process does not take it");
-                    }
-                }
+                Output::Mail(mail) => self.errand(&ToRunner::Mail { subject: mail.subject, body: mail.body }),
                 Output::Changed(key) => self.outbox.changed(key),
                 Output::Counted(key) => self.outbox.counted(key, now),
                 Output::Edge(edge) => self.outbox.edge(edge),
@@ -638,6 +626,13 @@ impl Driver {
             }
         }
         self.feed(now);
+    }
+
+    /// For the runner, or the next one.
+    fn errand(&mut self, message: &ToRunner) {
+        if !self.runner.tell(message) {
+            error!("the runner process does not keep up: a notification is lost");
+        }
     }
 }
 

@@ -23,8 +23,15 @@ const FRAMES_PER_TURN: usize = 64;
 pub struct Peer {
     name: &'static str,
     link: Option<Link>,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Frame>,
     buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    bytes: Vec<u8>,
+    /// A successor may as well have it, and whoever comes first.
+    for_anybody: bool,
 }
 
 #[derive(Debug)]
@@ -44,9 +51,9 @@ impl Peer {
         Peer { name, link: None, waiting: VecDeque::new(), buffer: vec![0; FRAME_MAX] }
     }
 
-    /// A new process of that kind. What waited was meant for its predecessor.
+    /// A new process of that kind. What was meant for its predecessor alone goes with it.
     pub fn meet(&mut self, fd: OwnedFd) -> bool {
-        self.waiting.clear();
+        self.part();
         let registered = fd.try_clone().and_then(aio::register);
         match registered {
             Ok(ready) => {
@@ -62,7 +69,7 @@ impl Peer {
 
     pub fn part(&mut self) {
         self.link = None;
-        self.waiting.clear();
+        self.waiting.retain(|frame| frame.for_anybody);
     }
 
     pub fn is_there(&self) -> bool {
@@ -89,9 +96,23 @@ impl Peer {
         if self.link.is_none() || self.waiting.len() >= WAITING_MAX {
             return false;
         }
+        self.queue(message, false)
+    }
+
+    /// As [`Self::say`], but it waits for a process that is not there yet, or is being started again. False: it was too much,
+    /// and what waited longest is lost.
+    pub fn tell<T: Serialize>(&mut self, message: &T) -> bool {
+        let room = self.waiting.len() < WAITING_MAX;
+        if !room {
+            self.waiting.pop_front();
+        }
+        self.queue(message, true) && room
+    }
+
+    fn queue<T: Serialize>(&mut self, message: &T, for_anybody: bool) -> bool {
         match frame::encode(message) {
             Ok(bytes) => {
-                self.waiting.push_back(bytes);
+                self.waiting.push_back(Frame { bytes, for_anybody });
                 self.flush();
                 true
             }
@@ -105,7 +126,7 @@ impl Peer {
     pub fn flush(&mut self) {
         while let Some(frame) = self.waiting.front() {
             let Some(link) = &self.link else { return };
-            match link.socket.send(frame, &[]) {
+            match link.socket.send(&frame.bytes, &[]) {
                 Ok(Sent::Yes) => {
                     self.waiting.pop_front();
                 }
@@ -151,5 +172,51 @@ impl Peer {
             }
         }
         heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meet(peer: &mut Peer) -> Seqpacket {
+        let (ours, theirs) = Seqpacket::pair().unwrap();
+        assert!(peer.meet(ours.into_fd()));
+        peer.flush();
+        theirs
+    }
+
+    fn heard(theirs: &Seqpacket) -> Vec<u32> {
+        let (mut all, mut buffer) = (vec![], vec![0; FRAME_MAX]);
+        while let Ok(Received::Frame(length, _)) = theirs.receive(&mut buffer) {
+            all.extend(frame::decode::<u32>(&buffer[..length]).unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_told_waits_for_whoever_comes_and_what_is_said_goes_with_its_listener() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut peer = Peer::new("runner");
+            assert!(!peer.say(&1_u32), "nobody is there");
+            assert!(peer.tell(&2_u32) && peer.tell(&3_u32));
+            assert!(peer.is_idle(), "nobody there is nobody to wait for");
+            let first = meet(&mut peer);
+            assert_eq!(heard(&first), [2, 3]);
+            drop(first);
+            peer.part();
+            assert!(peer.tell(&4_u32));
+            assert_eq!(heard(&meet(&mut peer)), [4]);
+        });
+    }
+
+    #[test]
+    fn of_too_much_the_oldest_is_lost() {
+        let mut peer = Peer::new("runner");
+        let most = u32::try_from(WAITING_MAX).unwrap();
+        assert!((0..most).all(|number| peer.tell(&number)));
+        assert!(!peer.tell(&most));
+        assert_eq!((peer.waiting.len(), &peer.waiting[0].bytes), (WAITING_MAX, &frame::encode(&1_u32).unwrap()));
     }
 }
