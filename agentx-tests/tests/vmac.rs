@@ -309,6 +309,12 @@ fn interfaces_names_macs_and_places_of_addresses_are_those_of_keepalived() {
             let address = if name == "eth0" { "10.31.0.1/24" } else { "10.32.0.1/24" };
             lab.connect(&node, &switch, Nic { name, addresses: &[address], mac: Some(mac), ..Nic::default() });
         }
+        // Keepalived does not get over an interface that comes up while it starts.
+        let ready = || ["eth0", "eth1"].iter().all(|name| node.ip(&["link", "show", name]).contains("state UP"));
+        wait::until("links", PATIENCE, || ready().then_some(()));
+        wait::until("link-local addresses", PATIENCE, || {
+            (!node.ip(&["-6", "address", "show"]).contains("tentative")).then_some(())
+        });
         let mut daemon = Daemon::start(&node, program, PLACES, Options::default());
         for address in ["10.31.0.103", "10.31.0.112", "2001:db8:31::111", "10.31.0.133"] {
             daemon.wait_for_address(address, true, PATIENCE);
