@@ -116,9 +116,17 @@ impl Kept {
         }
     }
 
-    /// Whether the promise was kept. Late gaps are excused by the machine's own stalls up to one in fifty; where there are
-    /// more, or where a stall made the backup take over, the machine was too busy to tell.
+    /// Whether this machine was too busy to tell: more than one gap in fifty is late, and it stalled for more than a fiftieth of
+    /// the time. Then a millisecond here or there is anybody's.
+    fn too_busy(&self) -> bool {
+        self.late * 50 > self.adverts && self.stalled > self.seconds * 1_000_000_000 / 50
+    }
+
+    /// Whether the promise was kept. Late gaps are excused by the machine's own stalls up to one in fifty.
     pub fn verdict(&self) -> Verdict {
+        if self.too_busy() {
+            return Verdict::Unclear(format!("{} late gaps: this machine is too busy to tell", self.late));
+        }
         if self.takeovers > 0 {
             return Verdict::Broken(format!("the backup took over: {} adverts", self.takeovers));
         }
@@ -129,7 +137,7 @@ impl Kept {
             return Verdict::Unclear(format!("{} adverts of the backup after stalls of this machine", self.forced));
         }
         if self.late * 50 > self.adverts {
-            return Verdict::Unclear(format!("{} late gaps: this machine is too busy to tell", self.late));
+            return Verdict::Broken(format!("{} late gaps", self.late));
         }
         if (self.adverts as u64) * 100 < self.due * 95 {
             return Verdict::Broken(format!("only {} of {} adverts", self.adverts, self.due));
@@ -171,7 +179,7 @@ impl fmt::Display for Kept {
 }
 
 /// How often an experiment is made while the machine is too busy.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 5;
 
 /// Says what the wire said; panics if the promise was broken.
 #[track_caller]
@@ -184,15 +192,21 @@ pub fn judge(what: &str, kept: Kept) -> Verdict {
     verdict
 }
 
-/// Makes the experiment until this machine was quiet enough to tell.
+/// Makes the experiment until this machine was quiet enough to tell; waits for that, too, before it tries again.
 #[track_caller]
-pub fn until_clear(what: &str, experiment: impl Fn() -> Verdict) {
+pub fn until_clear(what: &str, stalls: &Stalls, experiment: impl Fn() -> Verdict) {
     let mut unclear = Vec::new();
     while unclear.len() < ATTEMPTS {
         match experiment() {
             Verdict::Unclear(why) => unclear.push(why),
             Verdict::Kept | Verdict::Broken(_) => return,
         }
+        let began = wait::now_ns();
+        wait::within(Duration::from_secs(60), || {
+            let now = wait::now_ns();
+            let look = now.saturating_sub(5_000_000_000).max(began);
+            (now >= began + 5_000_000_000 && stalls.within(look, now) < 100_000_000).then_some(())
+        });
     }
     panic!("{what}: {unclear:?}");
 }
@@ -455,6 +469,17 @@ mod tests {
         assert!(matches!(kept(200, &[], 0), Verdict::Broken(_)));
         assert_eq!(kept(200, &[], 180), Verdict::Kept);
         assert!(matches!(kept(300, &[], 180), Verdict::Broken(_)));
+    }
+
+    #[test]
+    fn where_every_tenth_gap_is_late_on_a_busy_machine_nothing_can_be_said() {
+        let first: Vec<u64> = (0..100).map(|n| (n * 100 + if n % 10 == 5 { 20 } else { 0 }) * MS).collect();
+        let late: Vec<(u64, u64)> = (0..10).map(|n| ((n * 1000 + 500) * MS, (n * 1000 + 520) * MS)).collect();
+        let verdict =
+            |stalls: &[(u64, u64)]| Kept::between((0, 10_000 * MS), &first, &[], &Stalls::of(stalls)).verdict();
+        assert!(matches!(verdict(&[]), Verdict::Broken(_)));
+        let busy: Vec<(u64, u64)> = late.iter().map(|(from, to)| (*from, to + 10 * MS)).collect();
+        assert!(matches!(verdict(&busy), Verdict::Unclear(_)));
     }
 
     #[test]

@@ -404,7 +404,7 @@ fn what_is_no_fifo_is_not_written_to() {
 #[test]
 fn nobody_who_is_told_makes_an_advert_late() {
     let stalls = Stalls::watch();
-    promise::until_clear("told", || everybody_is_told(&stalls));
+    promise::until_clear("told", &stalls, || everybody_is_told(&stalls));
 }
 
 fn everybody_is_told(stalls: &Stalls) -> Verdict {

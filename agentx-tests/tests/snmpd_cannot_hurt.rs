@@ -3,7 +3,7 @@
 //!
 //! Takes two minutes, once: all ways to misbehave run side by side, and one pair meets all of them in random order.
 //! What this machine was busy with meanwhile is measured beside it and excused; where that was too much to tell, the
-//! experiment is made again, three times at most. `KEEPWATCH_STOPPED_SECONDS` changes the time; `bench promise --minutes 10` takes as long as it is told.
+//! experiment is made again, five times at most. `KEEPWATCH_STOPPED_SECONDS` changes the time; `bench promise --minutes 10` takes as long as it is told.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ fn no_master_agent_delays_an_advert_for_two_minutes() {
                 what,
                 scope.spawn({
                     let stalls = &stalls;
-                    move || until_clear(what, || run(stalls))
+                    move || until_clear(what, stalls, || run(stalls))
                 }),
             )
         });

@@ -77,7 +77,7 @@ impl Pair {
 #[track_caller]
 fn judged(what: &str, experiment: impl Fn(&Stalls) -> Verdict) {
     let stalls = Stalls::watch();
-    promise::until_clear(what, || experiment(&stalls));
+    promise::until_clear(what, &stalls, || experiment(&stalls));
 }
 
 fn write_script(directory: &Path, name: &str, text: &str) -> PathBuf {
