@@ -46,10 +46,13 @@ demo: build ## SNMP without snmpd, two routers, a load balancer, monitoring: six
 # Tests that look at the kernel and the wire need root; they are built as you and run as root.
 AS_ROOT := $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}"
 
-test: setup ## every test; those that look at the kernel and the wire need root
+test: setup ## every test, and what failed once more, alone; those that look at the kernel and the wire need root
 	$(CARGO) check --no-default-features --lib
 	$(CARGO) test --profile tests --workspace --no-run
-	$(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd $(CARGO) test --profile tests --workspace --no-fail-fast -- --test-threads=2
+	@set -o pipefail; \
+	 run() { $(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd $(CARGO) test --profile tests "$$@"; }; \
+	 run --workspace --no-fail-fast -- --test-threads=2 2>&1 | tee target/tests/first.log || \
+	   $(AS_ROOT) KEEPWATCHD=$(CURDIR)/target/tests/keepwatchd .ci/again target/tests/first.log $(CARGO) test --profile tests
 
 screenshots: build ## the status page and every graph as Chromium shows them, in target/screenshots (root)
 	$(CARGO) test --release -p agentx-tests --test browser --no-run
