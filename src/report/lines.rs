@@ -6,9 +6,9 @@ use crate::conf::model::{NextHop, Prefix, Route, Rule, RuleAction, TABLE_MAIN};
 
 /// `10.9.0.0/24 via 10.0.0.9 dev eth0 table 100`, `blackhole 10.8.0.0/16`.
 pub(super) fn route(route: &Route) -> String {
-    let mut text = match kind(route.kind) {
-        "" => prefix(route.destination),
-        kind => format!("{kind} {}", prefix(route.destination)),
+    let mut text = match route.kind_name() {
+        None => prefix(route.destination),
+        Some(kind) => format!("{kind} {}", prefix(route.destination)),
     };
     let mut word = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -99,22 +99,6 @@ fn prefix(prefix: Prefix) -> String {
         0 if address.is_unspecified() => "default".to_owned(),
         length if length == whole => address.to_string(),
         length => format!("{address}/{length}"),
-    }
-}
-
-/// RTN_* of rtnetlink(7), but unicast, which is what a route is.
-fn kind(number: u8) -> &'static str {
-    match number {
-        2 => "local",
-        3 => "broadcast",
-        4 => "anycast",
-        5 => "multicast",
-        6 => "blackhole",
-        7 => "unreachable",
-        8 => "prohibit",
-        9 => "throw",
-        10 => "nat",
-        _ => "",
     }
 }
 

@@ -266,6 +266,24 @@ pub struct TrackGroup {
 }
 
 impl Route {
+    /// The word for its type in ip-route(8). None: unicast, which goes without saying.
+    pub fn kind_name(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            1 => return None,
+            2 => "local",
+            3 => "broadcast",
+            4 => "anycast",
+            5 => "multicast",
+            6 => "blackhole",
+            7 => "unreachable",
+            8 => "prohibit",
+            9 => "throw",
+            10 => "nat",
+            11 => "xresolve",
+            _ => "unspec",
+        })
+    }
+
     /// A unicast route in the main table that says where to and nothing else.
     pub fn to(location: Location, destination: Prefix) -> Route {
         Route {

@@ -41,8 +41,8 @@ pub(super) fn route(of: &Route) -> String {
         }
         .to_owned(),
     );
-    if of.kind != 1 {
-        line.flag(kind(of.kind), true);
+    if let Some(kind) = of.kind_name() {
+        line.flag(kind, true);
     }
     line.flag(&whole(of.destination), true);
     line.maybe("from", of.from.map(whole));
@@ -181,22 +181,6 @@ fn scope(scope: u8) -> String {
         254 => "host".to_owned(),
         255 => "nowhere".to_owned(),
         other => other.to_string(),
-    }
-}
-
-fn kind(kind: u8) -> &'static str {
-    match kind {
-        2 => "local",
-        3 => "broadcast",
-        4 => "anycast",
-        5 => "multicast",
-        6 => "blackhole",
-        7 => "unreachable",
-        8 => "prohibit",
-        9 => "throw",
-        10 => "nat",
-        11 => "xresolve",
-        _ => "unspec",
     }
 }
 

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::Duration;
 
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 use self::children::{Running, roles};
 use self::cores::Cores;
@@ -86,7 +86,7 @@ pub fn run(options: Options) -> i32 {
     };
     logging::write_file();
     for option in supervisor.options.without_effect() {
-        debug!("{option} has no effect here");
+        info!("{option} has no effect here");
     }
     supervisor.run()
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
 use tracing::{error, info};
@@ -48,7 +48,7 @@ struct Polled {
 
 #[derive(Debug)]
 struct Thread {
-    orders: Sender<Vec<Order>>,
+    orders: SyncSender<Vec<Order>>,
     answers: UnixDatagram,
 }
 
@@ -120,10 +120,15 @@ impl Linkbeat {
             let name = polled.link.name.clone();
             Order { index: *index, method: self.wanted.get(&name).copied().flatten(), name }
         };
-        if thread.orders.send(self.polled.iter().map(order).collect()).is_err() {
-            error!("the state of links is not polled any more");
-            let _ = poller.remove(&thread.answers);
-            self.thread = None;
+        match thread.orders.try_send(self.polled.iter().map(order).collect()) {
+            Ok(()) => {}
+            // A driver takes its time: the latest orders are given in a later turn.
+            Err(TrySendError::Full(_)) => self.changed = true,
+            Err(TrySendError::Disconnected(_)) => {
+                error!("the state of links is not polled any more");
+                let _ = poller.remove(&thread.answers);
+                self.thread = None;
+            }
         }
     }
 
@@ -178,7 +183,7 @@ impl Thread {
         answers.set_nonblocking(true)?;
         poller.add(&answers, token, false)?;
         let asker = Asker::open()?;
-        let (orders, ordered) = mpsc::channel();
+        let (orders, ordered) = mpsc::sync_channel(1);
         let work = move || ask(&asker, &ordered, &theirs);
         std::thread::Builder::new().name("linkbeat".to_owned()).stack_size(STACK).spawn(work)?;
         Ok(Thread { orders, answers })

@@ -149,39 +149,12 @@ mod tests {
     use super::*;
     use crate::bus::bfd::BfdCounters;
     use crate::bus::rows::{Row, RowKey};
-    use crate::conf::model::{BfdSession, Location};
-    use crate::report::fixture::{ago, look};
+    use crate::report::fixture::{look, session_row};
 
     fn row(state: BfdState, diagnostic: u8, counters: BfdCounters) -> BfdRow {
-        BfdRow {
-            index: 1,
-            config: BfdSession {
-                location: Location::default(),
-                name: "B1".to_owned(),
-                neighbour: "10.0.0.2".parse().unwrap(),
-                source: None,
-                min_rx_us: 10_000,
-                min_tx_us: 10_000,
-                idle_tx_us: 1_000_000,
-                multiplier: 5,
-                passive: false,
-                ttl: None,
-                max_hops: Some(0),
-                multihop: false,
-                for_vrrp: true,
-                for_checks: true,
-            },
-            state,
-            since: ago(7.0),
-            diagnostic,
-            discriminator: 7,
-            remote_state: BfdState::AdminDown,
-            remote_diagnostic: 7,
-            remote_discriminator: 9,
-            interval_us: 12_500,
-            detection_us: 60_000,
-            counters,
-        }
+        let (_, Row::Bfd(mut row)) = session_row(1, "B1", state, diagnostic) else { panic!("not a session") };
+        row.config.for_checks = true;
+        BfdRow { remote_state: BfdState::AdminDown, remote_diagnostic: 7, counters, ..*row }
     }
 
     fn said(row: BfdRow) -> Vec<String> {
