@@ -207,6 +207,11 @@ pub const SLACK: Duration = Duration::from_millis(150);
 /// it is stopped and R2 follows at once. Checks times, addresses, announcements and that nobody doubles.
 #[track_caller]
 pub fn survive(programs: [Program; 2], flavour: Flavour) {
+    wait::unless_stalled(|| story(programs, flavour));
+}
+
+#[track_caller]
+fn story(programs: [Program; 2], flavour: Flavour) {
     let link = Link::new();
     let first_file = flavour.configuration(1, "MASTER", 150);
     let second_file = flavour.configuration(2, "BACKUP", 100);

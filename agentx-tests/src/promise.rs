@@ -201,12 +201,7 @@ pub fn until_clear(what: &str, stalls: &Stalls, experiment: impl Fn() -> Verdict
             Verdict::Unclear(why) => unclear.push(why),
             Verdict::Kept | Verdict::Broken(_) => return,
         }
-        let began = wait::now_ns();
-        wait::within(Duration::from_secs(60), || {
-            let now = wait::now_ns();
-            let look = now.saturating_sub(5_000_000_000).max(began);
-            (now >= began + 5_000_000_000 && stalls.within(look, now) < 100_000_000).then_some(())
-        });
+        stalls.until_quiet(Duration::from_secs(60));
     }
     panic!("{what}: {unclear:?}");
 }

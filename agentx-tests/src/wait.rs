@@ -1,5 +1,6 @@
 //! Waiting for conditions, with deadlines.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -104,7 +105,40 @@ impl Stalls {
         };
         self.late.iter().map(on).max().unwrap_or(0)
     }
+
+    /// Waits until this machine has been quiet for five seconds, `limit` at most; says whether it was.
+    pub fn until_quiet(&self, limit: Duration) -> bool {
+        let began = now_ns();
+        let quiet = || {
+            let now = now_ns();
+            (now >= began + 5_000_000_000 && self.within(now - 5_000_000_000, now) < 100_000_000).then_some(())
+        };
+        within(limit, quiet).is_some()
+    }
 }
+
+/// An experiment whose deadlines are shorter than what a virtual machine may stand still: it is made again, twice at most,
+/// if it fails while this one did for [`STOOD_STILL`]. A failure without such a moment is a failure.
+#[track_caller]
+pub fn unless_stalled(experiment: impl Fn()) {
+    let stalls = Stalls::watch();
+    for left in (0..3).rev() {
+        let began = now_ns();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(&experiment)) else { return };
+        let longest = stalls.longest(began, now_ns());
+        if left == 0 || longest < STOOD_STILL {
+            resume_unwind(panic);
+        }
+        println!(
+            "failed, and meanwhile this machine stood still for {} s: once more when it is quiet",
+            seconds(longest)
+        );
+        stalls.until_quiet(Duration::from_secs(60));
+    }
+}
+
+/// Half of an advertisement interval of the labs, ns.
+const STOOD_STILL: u64 = 50_000_000;
 
 impl Drop for Stalls {
     fn drop(&mut self) {
@@ -123,4 +157,23 @@ pub fn now_ns() -> u64 {
 /// Nanoseconds as seconds.
 pub fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_on_a_machine_that_did_not_stand_still_is_a_failure_at_once() {
+        let mut times = 0;
+        let experiment = Mutex::new(&mut times);
+        // A machine that does stand still just now may have it tried again, and it fails all the same.
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            unless_stalled(|| {
+                **experiment.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
+                panic!("wrong");
+            });
+        }));
+        assert!(failed.is_err() && (1..=3).contains(&times), "{times}");
+    }
 }

@@ -522,15 +522,21 @@ fn the_textfile_is_whole_whenever_it_is_looked_at() {
     let text = wait::until("the textfile with an instance", PATIENCE, || {
         std::fs::read_to_string(&path).ok().filter(|text| text.contains("keepwatch_vrrp_state{"))
     });
-    let stamp = |text: &str| {
-        text.lines().find(|line| line.starts_with("keepwatch_process_cpu_seconds_total")).map(str::to_owned)
-    };
     let whole = |text: &str| text.ends_with('\n') && text.contains("keepwatch_exporter_series ");
-    let first = stamp(&text);
-    wait::until("another text", PATIENCE, || {
-        let now = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(whole(&now), "{now}");
-        (stamp(&now) != first).then_some(())
+    assert!(whole(&text), "{text}");
+    // Each text is a file of its own, renamed into place: the one that is open stays what it was.
+    let first = std::fs::File::open(&path).and_then(|file| file.metadata()).unwrap();
+    wait::until("five more texts", PATIENCE, {
+        let (mut last, mut more) = (first.modified().unwrap(), 0);
+        let path = &path;
+        move || {
+            let now = std::fs::read_to_string(path).unwrap();
+            assert!(whole(&now), "{now}");
+            let written = std::fs::metadata(path).and_then(|data| data.modified()).unwrap();
+            more += u32::from(written != last);
+            last = written;
+            (more == 5).then_some(())
+        }
     });
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     drop(site);

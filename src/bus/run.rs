@@ -32,6 +32,13 @@ pub enum ToRunner {
         subject: String,
         body: String,
     },
+    /// From vrrp to a runner that has just come: what a script had come to when its predecessor died. `rise` and `fall` count
+    /// from there.
+    Known {
+        config: ConfigGeneration,
+        name: String,
+        good: bool,
+    },
     /// A line for a FIFO, without its end.
     Line {
         config: ConfigGeneration,

@@ -25,6 +25,9 @@ const SPREAD: Duration = Duration::from_millis(10);
 /// The last one starts after this.
 const SPREAD_MAX: Duration = Duration::from_secs(1);
 
+/// For so long a runner that was started again waits for vrrp to say what scripts had come to.
+const RECALL: Duration = Duration::from_secs(1);
+
 /// What the driver must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -67,7 +70,7 @@ type Key = (TrackerKind, String);
 #[derive(Debug, Default)]
 pub struct Engine {
     config: ConfigGeneration,
-    scripts: BTreeMap<String, Script>,
+    pub(super) scripts: BTreeMap<String, Script>,
     files: BTreeMap<String, File>,
     processes: BTreeMap<String, Process>,
     /// Who waits for which run.
@@ -76,6 +79,8 @@ pub struct Engine {
     /// Started in place of one that died: vrrp knows more than we do until there is a first result.
     restarted: bool,
     configured: bool,
+    /// When the last script that vrrp knew of runs first.
+    recalled_at: Instant,
     /// What vrrp was told last.
     told: BTreeMap<Key, (Finding, TrackerRuns)>,
     /// To be told at once.
@@ -125,13 +130,27 @@ impl Engine {
                 None => {
                     let spread = (start + SPREAD).since(now).min(SPREAD_MAX);
                     let first = std::mem::replace(&mut start, now + spread);
-                    Script::new(tracker.clone(), entry, first, self.configured || !self.restarted)
+                    let assume = self.configured || !self.restarted;
+                    // vrrp may still say what it knows of it.
+                    let first = if assume { first } else { first + RECALL };
+                    Script::new(tracker.clone(), entry, first, assume)
                 }
             };
             self.scripts.insert(name, script);
         }
         let gone: Vec<u64> = before.keys().flat_map(|name| self.requests_of(name)).collect();
         gone.into_iter().for_each(|request| self.cancel(request, out));
+    }
+
+    /// What vrrp knows of a script from a runner before this one, so that `rise` and `fall` count from there.
+    pub fn recall(&mut self, generation: ConfigGeneration, name: &str, good: bool, now: Instant) {
+        if !self.restarted || generation != self.config || self.stopping {
+            return;
+        }
+        let at = (self.recalled_at + SPREAD).max(now).min(now + SPREAD_MAX);
+        if self.scripts.get_mut(name).is_some_and(|script| script.recall(good, at)) {
+            self.recalled_at = at;
+        }
     }
 
     fn requests_of(&self, name: &str) -> Vec<u64> {

@@ -322,6 +322,29 @@ fn a_script_that_is_gone_is_killed_and_not_told() {
 }
 
 #[test]
+fn a_script_of_which_vrrp_knows_goes_on_where_the_runner_before_was() {
+    let thrice = TrackScript { rise: 3, fall: 3, ..script("a", 0) };
+    let mut world = World::started(&scripts([thrice.clone()]), true);
+    assert_eq!(world.runs_until(900), [], "vrrp has a moment to say what it knows");
+    world.engine.recall(1, "a", false, world.now);
+    let finding = |world: &World| world.engine.scripts["a"].finding();
+    for wanted in [Finding::Bad, Finding::Bad, Finding::Good] {
+        world.run(Ended::Exited(0));
+        assert_eq!(finding(&world), wanted);
+    }
+    // Too late, or of a configuration that is not in force: the first result decides, as it does without a word from vrrp.
+    for late in [true, false] {
+        let mut world = World::started(&scripts([thrice.clone()]), true);
+        if !late {
+            world.engine.recall(2, "a", false, world.now);
+        }
+        world.run(Ended::Exited(0));
+        world.engine.recall(1, "a", false, world.now);
+        assert_eq!((finding(&world), world.now >= at(1000)), (Finding::Good, true));
+    }
+}
+
+#[test]
 fn a_runner_that_was_started_again_says_nothing_until_it_knows() {
     let mut config = scripts([TrackScript { init_fail: true, ..script("s", 0) }]);
     config.trackers.files = vec![file("f", Some(FileInit { value: 3, overwrite: true }))];

@@ -121,6 +121,17 @@ impl Script {
         self.run.take().map(|run| run.request)
     }
 
+    /// What it had come to in a process before this one; the next run is at `at`. It is of no use once a run has ended here.
+    pub fn recall(&mut self, good: bool, at: Instant) -> bool {
+        if self.last.is_some() || self.good.is_some() {
+            return false;
+        }
+        self.good = Some(good);
+        self.fresh = false;
+        self.next_at = self.next_at.min(at);
+        true
+    }
+
     pub fn config(&self) -> &TrackScript {
         &self.config
     }

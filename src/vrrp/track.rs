@@ -273,6 +273,15 @@ impl Engine {
         }
     }
 
+    /// What scripts have come to, for a runner that does not know it.
+    pub fn scripts_found(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.found.of.get(&TrackerKind::Script).into_iter().flatten().filter_map(|(name, found)| match found.finding {
+            Finding::Good => Some((name.as_str(), true)),
+            Finding::Bad => Some((name.as_str(), false)),
+            _ => None,
+        })
+    }
+
     /// After a reload: findings of what is not tracked any more are of no use.
     pub(super) fn forget_findings(&mut self) {
         let trackers = &self.trackers;

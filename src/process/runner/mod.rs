@@ -530,6 +530,13 @@ impl Runner {
                 self.catch_up(config);
                 self.runs.notify((asker, lane), (config, script), arguments, now, &mut self.outputs);
             }
+            ToRunner::Known { .. } if asker != Role::Vrrp => {
+                error!("the {} process knows nothing of trackers; it is not believed", asker.name());
+            }
+            ToRunner::Known { config, name, good } => {
+                self.catch_up(config);
+                self.trackers.recall(config, &name, good);
+            }
             ToRunner::Mail { subject, body } => self.mailer.push(subject, body),
             ToRunner::Line { fifo, text, .. } if !speaks_for_itself(asker, fifo, &text) => {
                 error!("the {} process has a line for {fifo:?} that is not its own; it is not written", asker.name());

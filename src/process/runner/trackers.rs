@@ -60,6 +60,11 @@ impl Trackers {
         self.engine.tell_all();
     }
 
+    /// What vrrp knows of a script from a runner before this one.
+    pub fn recall(&mut self, generation: ConfigGeneration, name: &str, good: bool) {
+        self.engine.recall(generation, name, good, clock::now());
+    }
+
     /// How a script ended that an [`Errand::Run`] asked for.
     pub fn ended(&mut self, request: u64, ended: &Ended) {
         self.engine.ended(request, ended, clock::now(), &mut self.outputs);

@@ -49,6 +49,15 @@ impl Errands {
         }
     }
 
+    /// What a new runner should know of scripts, before anything else is said to it.
+    pub fn remind<'a>(&mut self, scripts: impl Iterator<Item = (&'a str, bool)>) {
+        self.waiting.retain(|message| !matches!(message, ToRunner::Known { .. }));
+        let config = self.next.back().copied().unwrap_or(self.config);
+        for (name, good) in scripts {
+            self.waiting.push_front(ToRunner::Known { config, name: name.to_owned(), good });
+        }
+    }
+
     fn part(&mut self, poller: &Poller) {
         if let Some(socket) = self.socket.take() {
             let _ = poller.remove(&socket);
@@ -274,6 +283,20 @@ mod tests {
             })
             .collect();
         assert_eq!(all, [(1, 1), (2, 2), (3, 3), (3, 4)]);
+    }
+
+    #[test]
+    fn a_runner_that_comes_is_reminded_of_scripts_first_and_once() {
+        let poller = Poller::new().unwrap();
+        let mut errands = Errands::new(1);
+        errands.remind([("a", true)].into_iter());
+        errands.note(&[line("x")]);
+        errands.remind([("a", false)].into_iter());
+        let runner = met(&mut errands, &poller);
+        errands.pump(RUNNER, &poller);
+        let known = ToRunner::Known { config: 1, name: "a".to_owned(), good: false };
+        let line = ToRunner::Line { config: 1, fifo: Fifo::Vrrp, text: "x".to_owned() };
+        assert_eq!(heard(&runner), [known, line]);
     }
 
     fn found(config: ConfigGeneration, name: &str) -> FromRunner {

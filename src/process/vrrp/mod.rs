@@ -405,6 +405,7 @@ impl Driver {
             }
             (ToChild::Peer(Role::Runner), Some(fd)) => {
                 self.errands.meet(Seqpacket::from_fd(fd), RUNNER, &self.poller);
+                self.errands.remind(self.engine.scripts_found());
             }
             (ToChild::Reload { config }, Some(file)) => match decode(&file) {
                 Ok(mut new) => {
