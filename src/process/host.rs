@@ -53,4 +53,7 @@ impl Host for HostWithoutOurs {
     fn resolve(&self, name: &str) -> Option<IpAddr> {
         LocalHost.resolve(name)
     }
+    fn reaches(&self, address: IpAddr) -> bool {
+        LocalHost.reaches(address)
+    }
 }
