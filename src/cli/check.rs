@@ -45,7 +45,7 @@ impl Check {
     pub fn run(self) -> ExitCode {
         let options = conf::Options { config_id: self.config_id, settings: self.settings, ..conf::Options::default() };
         let loaded = if self.here {
-            conf::load(&self.file, &options, &conf::Disk, &HostWithoutOurs::look())
+            conf::load(&self.file, &options, &conf::Disk, &HostWithoutOurs::look().with_modules())
         } else {
             conf::load(&self.file, &options, &conf::Disk, &conf::AnyHost)
         };

@@ -19,6 +19,11 @@ pub trait Host {
     fn resolve(&self, name: &str) -> Option<IpAddr>;
     /// Whether the kernel knows a way to this address now.
     fn reaches(&self, address: IpAddr) -> bool;
+    /// Whether the kernel has a module, loaded or not; `None` when that is not known.
+    fn has_module(&self, name: &str) -> Option<bool> {
+        let _ = name;
+        None
+    }
     /// False when the text is read for itself, wherever it will be used: nothing is told then that depends on a host.
     fn is_known(&self) -> bool {
         true

@@ -14,6 +14,7 @@ mod rfc;
 mod routes;
 mod semantics;
 mod sync_groups;
+mod syntax;
 mod table;
 mod trackers;
 mod vmac;
@@ -129,6 +130,10 @@ impl Host for TwoInterfaces {
 
     fn resolve(&self, name: &str) -> Option<IpAddr> {
         (name == "mail.example.com").then(|| IpAddr::from([192, 0, 2, 25]))
+    }
+
+    fn has_module(&self, name: &str) -> Option<bool> {
+        Some(!matches!(name, "ip_vs_nq"))
     }
 
     /// What is on link; there is no router.

@@ -164,3 +164,11 @@ fn a_peer_without_a_route_is_pointed_out() {
     );
     assert_eq!(told(&loaded), (Severity::Hint, "unreachable-peer", (6, 2), None));
 }
+
+#[test]
+fn parts_of_the_kernel_that_are_missing_are_told_once_where_they_are_asked_for() {
+    let text = "virtual_server 192.0.2.11 80 {\n protocol TCP\n lvs_sched nq\n lvs_method NAT\n real_server 198.51.100.2 80 {\n }\n}\n";
+    let twice = format!("{text}{}", text.replace("11 80 {\n protocol", "11 81 {\n protocol"));
+    assert_eq!(told(&load(&twice)), (Severity::Warning, "no-module", (3, 12), None));
+    assert_eq!(only(&load(text)).message, "this kernel has no module ip_vs_nq");
+}

@@ -25,6 +25,7 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node], config: &Config) {
     }
     mail(builder, nodes, config);
     services(builder, nodes, config);
+    modules(builder, nodes);
 }
 
 /// Members of a sync group go up and down together, so what decides about that has to be the same in all of them.
@@ -306,6 +307,40 @@ fn slow_retries(builder: &mut Builder<'_>, node: &Node, service: &crate::conf::m
             // One of a service says it for all.
             return;
         }
+    }
+}
+
+/// Parts of the kernel that are not there, each told at its first use.
+fn modules(builder: &mut Builder<'_>, nodes: &[Node]) {
+    let mut wanted: Vec<(String, Span)> = Vec::new();
+    for node in nodes {
+        match node.name() {
+            "virtual_server" => {
+                wanted.push(("ip_vs".to_owned(), node.keyword.span));
+                let scheduler = node.child("lvs_sched").and_then(|child| Some((child.text()?, child.span())));
+                wanted.extend(scheduler.map(|(name, at)| (format!("ip_vs_{name}"), at)));
+            }
+            "vrrp_instance" => {
+                let links = [("use_vmac", "macvlan"), ("use_ipvlan", "ipvlan")];
+                let found = links.iter().filter_map(|(word, module)| Some((*module, node.child(word)?.keyword.span)));
+                wanted.extend(found.map(|(module, at)| (module.to_owned(), at)));
+            }
+            _ => {}
+        }
+    }
+    let mut told: Vec<String> = Vec::new();
+    for (module, at) in wanted {
+        // Without IPVS there is no scheduler either.
+        let known = told.contains(&module) || (module.starts_with("ip_vs_") && told.iter().any(|told| told == "ip_vs"));
+        if known || builder.host.has_module(&module) != Some(false) {
+            continue;
+        }
+        builder.report(
+            Diagnostic::warning("no-module", at, format!("this kernel has no module {module}"))
+                .silent()
+                .hint("install the kernel's extra modules, or another kernel; in a container the host has to have it"),
+        );
+        told.push(module);
     }
 }
 

@@ -1,6 +1,6 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
-use super::{Definition, Expander, MADE_MAX, NESTING_MAX, lex_closest, name_at};
+use super::{Definition, Expander, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
 use crate::conf::diag::{Diagnostic, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
@@ -72,7 +72,13 @@ impl Expander<'_> {
                         let mut lines = lines.into_iter();
                         if let Some(first) = lines.next() {
                             self.made += first.len() + 1;
-                            self.replace_into(&first, out, following, depth + 1);
+                            if out.is_empty() && matches!(first.get(0), Some('~' | '@')) {
+                                // A repetition or a condition is for the line that this makes, which comes back here.
+                                self.made += ROUND_COST;
+                                out.append(&first);
+                            } else {
+                                self.replace_into(&first, out, following, depth + 1);
+                            }
                         }
                         following.extend(lines);
                     }

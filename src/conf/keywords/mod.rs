@@ -379,7 +379,7 @@ fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> (us
         if candidate.chars().count().abs_diff(length) > limit.min(best) {
             continue;
         }
-        let distance = strsim::damerau_levenshtein(candidate, word);
+        let distance = strsim::osa_distance(candidate, word);
         if distance > limit || distance >= length || distance > best {
             continue;
         }

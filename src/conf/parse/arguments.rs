@@ -137,7 +137,7 @@ impl Parser<'_> {
     }
 
     fn extra_word(&mut self, path: &str, node: &Node, word: &Word) {
-        if word.is_undefined() {
+        if word.is_undefined() || node.values.iter().any(|value| value.word.is_undefined()) {
             return;
         }
         let name = node.name();
