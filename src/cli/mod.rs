@@ -117,7 +117,7 @@ enum Command {
     Snmp(snmp::Snmp),
     /// Check a configuration and say what is wrong with it
     ///
-    /// Exits as `keepwatchd -t` does: 0 clean, 5 for anything to mend, 6 for a missing file or a script that is a risk,
+    /// The files are judged for themselves; --here adds what depends on this host. Exits as `keepwatchd -t` does: 0 clean, 5 for anything to mend, 6 for a missing file or a script that is a risk,
     /// 4 for an unknown interface alone, 2 for a missing argument.
     Check(check::Check),
     /// Read the configuration again; a refused one is told with its errors, and changes nothing

@@ -13,24 +13,53 @@ pub struct Span {
     pub line: u32,
     pub column: u32,
     pub length: u32,
+    /// The [`Expansion`] that brought these characters where they take effect, counting from 1; 0: they stand there.
+    pub made: u32,
 }
 
 impl Span {
     /// From the start of `self` to the end of `other`, when both are on one line.
     pub fn to(self, other: Span) -> Span {
-        if (self.file, self.line) != (other.file, other.line) || other.column < self.column {
+        if (self.file, self.line, self.made) != (other.file, other.line, other.made) || other.column < self.column {
             return self;
         }
         let end = (other.column + other.length).max(self.column + self.length);
         Span { length: end - self.column, ..self }
     }
+
+    /// Where it is in the files, whatever brought it elsewhere.
+    pub fn place(self) -> (u32, u32, u32) {
+        (self.file, self.line, self.column)
+    }
+}
+
+/// How characters came from where they are written to where they take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expansion {
+    pub how: Made,
+    /// The use of the parameter, or the repetition; it may itself have been brought there.
+    pub at: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// `${NAME}`: they are written in its definition.
+    Used,
+    /// One round of `~SEQ` or `~LST`.
+    Repeated,
+    /// They stand on a line with parameters, beside what these brought.
+    Replaced,
 }
 
 /// The files that were read, in the order of their first line.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     files: Vec<Source>,
+    expansions: Vec<Expansion>,
 }
+
+/// More are not kept: what they bring is told where it is used.
+const EXPANSIONS_MAX: usize = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -43,6 +72,20 @@ impl Sources {
     pub fn add(&mut self, source: Source) -> u32 {
         self.files.push(source);
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The number to put into [`Span::made`]; `None` when there are too many.
+    pub fn expand(&mut self, expansion: Expansion) -> Option<u32> {
+        if self.expansions.len() >= EXPANSIONS_MAX {
+            return None;
+        }
+        self.expansions.push(expansion);
+        u32::try_from(self.expansions.len()).ok()
+    }
+
+    /// How characters came to where they take effect.
+    pub fn expansion(&self, span: Span) -> Option<Expansion> {
+        self.expansions.get(usize::try_from(span.made).ok()?.checked_sub(1)?).copied()
     }
 
     pub fn get(&self, file: u32) -> Option<&Source> {
@@ -100,7 +143,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -148,6 +191,10 @@ pub struct Diagnostic {
     pub span: Span,
     pub related: Vec<(Span, String)>,
     pub hint: Option<String>,
+    /// What to write in the place of the characters at `span`, when that is clear.
+    pub fix: Option<String>,
+    /// The line as it reads after parameters and repetitions, when that is not what is written.
+    pub reads: Option<String>,
     /// The daemon does not start with this mistake.
     pub refuses_start: bool,
 }
@@ -167,7 +214,18 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, class: Class, code: &'static str, span: Span, message: String) -> Self {
-        Diagnostic { severity, class, code, message, span, related: Vec::new(), hint: None, refuses_start: false }
+        Diagnostic {
+            severity,
+            class,
+            code,
+            message,
+            span,
+            related: Vec::new(),
+            hint: None,
+            fix: None,
+            reads: None,
+            refuses_start: false,
+        }
     }
 
     pub fn class(self, class: Class) -> Self {
@@ -181,6 +239,11 @@ impl Diagnostic {
 
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Diagnostic { hint: Some(hint.into()), ..self }
+    }
+
+    /// The word that was most likely meant.
+    pub fn suggest(self, word: &str) -> Self {
+        Diagnostic { fix: Some(word.to_owned()), ..self.hint(format!("did you mean `{word}`?")) }
     }
 
     pub fn related(mut self, span: Span, what: impl Into<String>) -> Self {
@@ -197,6 +260,9 @@ impl Diagnostic {
         let mut out = String::new();
         let _ = writeln!(out, "{}: {}", self.severity.name(), printable(&self.message));
         place(&mut out, sources, self.span);
+        if let Some(line) = &self.reads {
+            let _ = writeln!(out, "note: the line reads `{}`", printable(line));
+        }
         for (span, what) in &self.related {
             let _ = writeln!(out, "note: {}", printable(what));
             place(&mut out, sources, *span);
@@ -352,7 +418,7 @@ mod tests {
         let mut sources = Sources::default();
         let lines = vec![String::new(), line.to_owned()];
         let file = sources.add(Source { name: "k.conf".to_owned(), lines });
-        let span = Span { file, line: 2, column, length };
+        let span = Span { file, line: 2, column, length, made: 0 };
         Diagnostic::error("test", span, "expected a router id from 1 to 255, found `300`")
             .hint("every router uses the same id")
             .render(&sources)
@@ -385,7 +451,7 @@ mod tests {
             (yaml, 10, "canary", true),
             (yaml, 11, "canary", false),
         ] {
-            let span = Span { file, line, column: 2, length: 1 };
+            let span = Span { file, line, column: 2, length: 1, made: 0 };
             let diagnostic = Diagnostic::error("t", span, format!("the word `{quoted}` after `x` is extra"))
                 .related(span, format!("\"{quoted}\""))
                 .hint(format!("not `{quoted}`"));

@@ -17,6 +17,17 @@ pub trait Host {
     fn environment(&self, name: &str) -> Option<String>;
     /// The first address of a host name.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
+    /// Whether the kernel knows a way to this address now.
+    fn reaches(&self, address: IpAddr) -> bool;
+    /// Whether the kernel has a module, loaded or not; `None` when that is not known.
+    fn has_module(&self, name: &str) -> Option<bool> {
+        let _ = name;
+        None
+    }
+    /// False when the text is read for itself, wherever it will be used: nothing is told then that depends on a host.
+    fn is_known(&self) -> bool {
+        true
+    }
 }
 
 /// User and group ids of a process.
@@ -37,11 +48,12 @@ pub struct Interface {
 }
 
 #[cfg(feature = "daemon")]
-pub use local::LocalHost;
+pub use local::{AnyHost, LocalHost};
 
 #[cfg(feature = "daemon")]
 mod local {
-    use std::net::{IpAddr, ToSocketAddrs};
+    use std::io::ErrorKind;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
 
     use nix::ifaddrs::getifaddrs;
     use nix::net::if_::InterfaceFlags;
@@ -112,6 +124,66 @@ mod local {
         fn resolve(&self, name: &str) -> Option<IpAddr> {
             (name, 25).to_socket_addrs().ok()?.next().map(|address| address.ip())
         }
+
+        /// Asks for a route as a datagram would, rules and tables included; nothing is sent.
+        fn reaches(&self, address: IpAddr) -> bool {
+            let own: IpAddr = match address {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            /// The discard port; which one does not matter.
+            const PORT: u16 = 9;
+            let Ok(socket) = UdpSocket::bind((own, 0)) else { return true };
+            let none = [ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
+            !socket.connect((address, PORT)).is_err_and(|error| none.contains(&error.kind()))
+        }
+    }
+
+    /// No host in particular: whatever a file names may be there. Only what the text itself depends on (the name for `@ID`
+    /// lines, the environment, the library for patterns) is this host's.
+    #[derive(Debug, Clone, Copy, Default)]
+    pub struct AnyHost;
+
+    impl Host for AnyHost {
+        fn interfaces(&self) -> Vec<Interface> {
+            Vec::new()
+        }
+
+        fn user(&self, _: &str) -> Option<Identity> {
+            Some(Identity::default())
+        }
+
+        fn group(&self, _: &str) -> Option<u32> {
+            Some(0)
+        }
+
+        fn own_identity(&self) -> Identity {
+            Identity::default()
+        }
+
+        fn pattern_error(&self, pattern: &str, options: &[String]) -> Option<String> {
+            LocalHost.pattern_error(pattern, options)
+        }
+
+        fn host_name(&self) -> String {
+            LocalHost.host_name()
+        }
+
+        fn environment(&self, name: &str) -> Option<String> {
+            LocalHost.environment(name)
+        }
+
+        fn resolve(&self, _: &str) -> Option<IpAddr> {
+            Some(Ipv4Addr::UNSPECIFIED.into())
+        }
+
+        fn reaches(&self, _: IpAddr) -> bool {
+            true
+        }
+
+        fn is_known(&self) -> bool {
+            false
+        }
     }
 
     fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -143,6 +215,7 @@ mod local {
             assert_eq!((LocalHost.user("0"), LocalHost.group("0")), (LocalHost.user("root"), Some(0)));
             assert_eq!((LocalHost.user("no such user"), LocalHost.user("4000000000")), (None, None));
             assert_eq!(LocalHost.resolve("192.0.2.1"), Some(IpAddr::from([192, 0, 2, 1])));
+            assert!(LocalHost.reaches(Ipv4Addr::LOCALHOST.into()));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Characters that know where they come from, comments, and the three ways of splitting a line into words.
 //!
-//! A [`Text`] is (a piece of) one line. Parameters are replaced as text, so a character of a replacement points at the
-//! `${NAME}` that brought it here. Which splitter a line gets depends on its directive: [`plain`] knows only `"`,
+//! A [`Text`] is (a piece of) one line. Parameters are replaced as text, and a character of a replacement knows both where
+//! it is written and the `${NAME}` that brought it here ([`Span::made`]). Which splitter a line gets depends on its directive: [`plain`] knows only `"`,
 //! [`script`] also `'`, and [`command`] turns one script word into arguments.
 
-use super::diag::Span;
+use super::diag::{Sources, Span};
 
 /// Marks of characters that lost their meaning: `\#` and `\!`, and a parameter that is not defined.
 const LITERAL_HASH: char = '\u{10FE23}';
@@ -31,7 +31,7 @@ enum Origin {
 
 impl Text {
     pub fn of_line(file: u32, line: u32, text: &str) -> Self {
-        Text { chars: text.chars().collect(), origin: Origin::From(Span { file, line, column: 1, length: 1 }) }
+        Text { chars: text.chars().collect(), origin: Origin::From(Span { file, line, column: 1, length: 1, made: 0 }) }
     }
 
     /// What a parameter used at `span` expands to.
@@ -69,6 +69,49 @@ impl Text {
 
     pub fn span(&self, from: usize, to: usize) -> Span {
         self.at(from).to(self.at(to.saturating_sub(1).max(from)))
+    }
+
+    /// The same characters, brought here by an expansion.
+    pub fn made(&self, made: u32) -> Text {
+        let origin = match &self.origin {
+            Origin::From(span) => Origin::From(Span { made, ..*span }),
+            Origin::Use(span) => Origin::Use(Span { made, ..*span }),
+            Origin::Each(spans) => Origin::Each(spans.iter().map(|span| Span { made, ..*span }).collect()),
+        };
+        Text { chars: self.chars.clone(), origin }
+    }
+
+    /// Makes every word whose characters come from several places stand where they come together: a word that is
+    /// written in one piece keeps its place, another gets that of the parameters it is made of.
+    pub fn settle(&mut self, sources: &Sources) {
+        let Origin::Each(spans) = &mut self.origin else { return };
+        let mut from = 0;
+        while from < self.chars.len() {
+            let rest = self.chars.get(from..).unwrap_or_default();
+            let blank = rest.iter().take_while(|c| is_blank(**c)).count();
+            from += blank;
+            let mut quote = None;
+            let word = rest.get(blank..).unwrap_or_default().iter().take_while(|c| {
+                match (quote, **c) {
+                    (None, '"') => quote = Some('"'),
+                    (Some(open), c) if c == open => quote = None,
+                    _ => {}
+                }
+                quote.is_some() || !is_blank(**c)
+            });
+            let to = from + word.count();
+            let Some(word) = spans.get_mut(from..to) else { return };
+            // An expansion is younger than the one that brought its use, so this ends.
+            while let (Some(oldest), Some(youngest)) =
+                (word.iter().map(|span| span.made).min(), word.iter().map(|span| span.made).max())
+                && oldest != youngest
+            {
+                for span in word.iter_mut().filter(|span| span.made == youngest) {
+                    *span = sources.expansion(*span).map_or(Span { made: oldest, ..*span }, |expansion| expansion.at);
+                }
+            }
+            from = to;
+        }
     }
 
     pub fn slice(&self, from: usize, to: usize) -> Text {
@@ -450,7 +493,7 @@ mod tests {
     fn a_double_quote_in_a_run_starts_a_word_of_its_own() {
         assert_eq!(texts(plain(&text("FOO\"BAR BAZ\"QUX"))), ["FOO", "BAR BAZ", "QUX"]);
         assert_eq!(texts(plain(&text("a '\\ \"\""))), ["a", "'\\", ""]);
-        assert_eq!(plain(&text("x \"y")).open, Some(('"', Span { file: 0, line: 1, column: 3, length: 1 })));
+        assert_eq!(plain(&text("x \"y")).open, Some(('"', Span { file: 0, line: 1, column: 3, length: 1, made: 0 })));
     }
 
     #[test]
@@ -501,6 +544,6 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         let split = plain(&text("naïve 名前 x"));
-        assert_eq!(split.words[2].span, Span { file: 0, line: 1, column: 10, length: 1 });
+        assert_eq!(split.words[2].span, Span { file: 0, line: 1, column: 10, length: 1, made: 0 });
     }
 }

@@ -9,6 +9,7 @@ mod build;
 pub mod diag;
 pub mod diff;
 mod expand;
+mod expanded;
 pub mod files;
 pub mod host;
 pub mod keywords;
@@ -18,11 +19,11 @@ mod parse;
 mod values;
 pub mod yaml;
 
-pub use diag::{Class, Diagnostic, Severity, Sources, Span};
+pub use diag::{Class, Diagnostic, Expansion, Made, Severity, Sources, Span};
 pub use files::{Disk, Files};
 pub use host::Host;
 #[cfg(feature = "daemon")]
-pub use host::LocalHost;
+pub use host::{AnyHost, LocalHost};
 
 use model::Config;
 
@@ -81,8 +82,8 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     diagnostics.extend(built.diagnostics);
     diagnostics.extend(ours.diagnostics);
     diagnostics.extend(advice);
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.line, diagnostic.span.column));
-    diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.place());
+    let diagnostics = expanded::tell(diagnostics, &expanded.items, &expanded.sources);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;
     let missing = |diagnostic: &Diagnostic| matches!(diagnostic.class, Class::IncludeCheck | Class::MissingFile);
     Loaded {

@@ -90,7 +90,7 @@ fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic 
     match problem {
         Problem::Hint(hint) => diagnostic.hint(hint),
         _ => match kind {
-            Kind::Word(words) => near(diagnostic, text, words),
+            Kind::Word(words) | Kind::AnyCase(words) => near(diagnostic, text, words),
             Kind::Int(..) | Kind::Dec(..) if text.starts_with(|c: char| c.is_ascii_digit()) => {
                 let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
                 if digits.len() < text.len() && text.chars().skip(digits.len()).all(char::is_alphabetic) {
@@ -106,8 +106,9 @@ fn explain(kind: Kind, word: &Word, what: &str, problem: Problem) -> Diagnostic 
 
 fn near(diagnostic: Diagnostic, text: &str, words: &[&'static str]) -> Diagnostic {
     let same = words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied();
-    match same.or_else(|| super::keywords::closest(text, words.iter().copied())) {
-        Some(word) => diagnostic.hint(format!("did you mean `{word}`?")),
+    let called = || super::keywords::called(text, words.iter().copied());
+    match same.or_else(called).or_else(|| super::keywords::closest(text, words.iter().copied())) {
+        Some(word) => diagnostic.suggest(word),
         None => diagnostic.hint("the line is ignored; the value before it, or the default, stays"),
     }
 }

@@ -1,6 +1,8 @@
 //! The host as the configuration's checks should see it: without the addresses that this daemon itself put there.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use crate::conf::host::{Identity, Interface};
 use crate::conf::{Host, LocalHost};
@@ -9,6 +11,7 @@ use crate::netlink::route::Monitor;
 /// This host, less the addresses that carry our mark: a virtual address that we hold now is no address of the host.
 pub struct HostWithoutOurs {
     interfaces: Vec<Interface>,
+    modules: Option<Modules>,
 }
 
 impl HostWithoutOurs {
@@ -24,7 +27,12 @@ impl HostWithoutOurs {
                 interface.addresses.retain(|(address, prefix)| !monitor.is_marked(*index, *address, *prefix));
             }
         }
-        HostWithoutOurs { interfaces }
+        HostWithoutOurs { interfaces, modules: None }
+    }
+
+    /// Also asks which kernel modules there are: for people who want to know, not for the start of a daemon.
+    pub fn with_modules(self) -> HostWithoutOurs {
+        HostWithoutOurs { modules: Some(Modules::look()), ..self }
     }
 }
 
@@ -52,5 +60,70 @@ impl Host for HostWithoutOurs {
     }
     fn resolve(&self, name: &str) -> Option<IpAddr> {
         LocalHost.resolve(name)
+    }
+    fn reaches(&self, address: IpAddr) -> bool {
+        LocalHost.reaches(address)
+    }
+    fn has_module(&self, name: &str) -> Option<bool> {
+        self.modules.as_ref()?.has(name)
+    }
+}
+
+/// Kernel modules.
+pub struct Modules {
+    /// Loaded or built in.
+    pub loaded: BTreeSet<String>,
+    /// Those that could be; `None`: nothing is known of this kernel's.
+    pub loadable: Option<BTreeSet<String>>,
+}
+
+impl Modules {
+    pub fn look() -> Modules {
+        let modules = std::fs::read_to_string("/proc/modules").unwrap_or_default();
+        let names = modules.lines().filter_map(|line| line.split_whitespace().next());
+        let mut loaded: BTreeSet<String> = names.map(str::to_owned).collect();
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let directory = Path::new("/lib/modules").join(release.trim());
+        let list = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
+        let built_in = list("modules.builtin").unwrap_or_default();
+        loaded.extend(built_in.lines().map(module));
+        Modules { loaded, loadable: list("modules.dep").map(|dep| dep.lines().map(module).collect()) }
+    }
+
+    /// Whether a module is there, or can be loaded; `None` when that cannot be known.
+    fn has(&self, name: &str) -> Option<bool> {
+        let there = self.loaded.contains(name) || (name == "ip_vs" && Path::new("/proc/net/ip_vs").exists());
+        if there { Some(true) } else { self.loadable.as_ref().map(|loadable| loadable.contains(name)) }
+    }
+}
+
+/// `kernel/net/netfilter/ipvs/ip_vs_wlc.ko.xz: ...` is `ip_vs_wlc`.
+fn module(line: &str) -> String {
+    let path = line.split(':').next().unwrap_or_default();
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.split(".ko").next().unwrap_or_default().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_known_by_their_files() {
+        assert_eq!(
+            module("kernel/net/netfilter/ipvs/ip_vs_wlc.ko.xz: kernel/net/netfilter/ipvs/ip_vs.ko.xz"),
+            "ip_vs_wlc"
+        );
+        assert_eq!(module("kernel/drivers/net/dummy-x.ko"), "dummy_x");
+        assert_eq!(module(""), "");
+    }
+
+    #[test]
+    fn a_module_is_there_or_can_be_loaded_or_nobody_knows() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let modules = Modules { loaded: names(&["macvlan"]), loadable: Some(names(&["ipvlan"])) };
+        let found = ["macvlan", "ipvlan", "no_such_module"].map(|name| modules.has(name));
+        assert_eq!(found, [Some(true), Some(true), Some(false)]);
+        assert_eq!(Modules { loadable: None, ..modules }.has("ipvlan"), None);
     }
 }

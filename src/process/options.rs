@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use serde::{Deserialize, Serialize};
 use tracing::Level;
@@ -220,7 +221,7 @@ impl Options {
     /// Parses the words after the program's name.
     pub fn parse_words(words: impl IntoIterator<Item = String>) -> Result<Options, UsageError> {
         let words = std::iter::once("keepwatchd".to_owned()).chain(words.into_iter().flat_map(unglue));
-        let matches = Options::command().try_get_matches_from(words).map_err(|error| UsageError(error.to_string()))?;
+        let matches = Options::command().try_get_matches_from(words).map_err(|error| misunderstood(&error))?;
         Options::from_arg_matches(&matches).map_err(|error| UsageError(error.to_string()))
     }
 
@@ -308,6 +309,18 @@ fn facility(text: &str) -> Option<u8> {
 fn umask(text: &str) -> Option<u32> {
     let mask = u32::from_str_radix(text, 8).ok()?;
     (mask <= 0o777).then_some(mask)
+}
+
+/// What clap says, and what was probably meant by a word that is no option: a file without its `-f`.
+fn misunderstood(error: &clap::Error) -> UsageError {
+    let mut text = error.to_string();
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && !word.starts_with('-')
+    {
+        text.push_str(&format!("\nDid you mean `-f {word}`? The configuration file follows `-f`\n"));
+    }
+    UsageError(text)
 }
 
 /// Splits `-tFILE` (and `-g`, `-M`) so that clap sees an optional value only where getopt would: glued on.
@@ -415,7 +428,9 @@ mod tests {
 
     #[test]
     fn stray_words_and_unknown_options_are_errors() {
-        assert!(parse("-t some.conf").is_err());
+        let told = |line: &str| parse(line).map_err(|UsageError(text)| text).unwrap_err();
+        assert!(told("-t some.conf").ends_with("Did you mean `-f some.conf`? The configuration file follows `-f`\n"));
+        assert!(!told("--no-such-option").contains("Did you mean"));
         assert!(parse("--no-such-option").is_err());
         assert!(parse("-f").is_err());
     }

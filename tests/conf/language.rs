@@ -36,10 +36,12 @@ fn parameters_are_replaced_as_text_and_when_they_are_used() {
 }
 
 #[test]
-fn a_mistake_in_a_replacement_points_at_its_use() {
+fn a_mistake_in_a_replacement_points_at_its_definition_and_its_use() {
     let loaded = load(&format!("$P=300\n{}", instance("    priority $P")));
     let diagnostic = &loaded.diagnostics[0];
-    assert_eq!((diagnostic.span.line, diagnostic.span.column, diagnostic.span.length), (5, 14, 2));
+    assert_eq!((diagnostic.span.line, diagnostic.span.column, diagnostic.span.length), (1, 4, 3));
+    let used = diagnostic.related[0].0;
+    assert_eq!((used.line, used.column, used.length), (5, 14, 2));
 }
 
 #[test]
@@ -570,7 +572,7 @@ fn the_legs_and_tunnels_of_a_route_are_read() {
 
 #[test]
 fn a_block_without_braces_does_not_take_those_of_others() {
-    let service = "virtual_server 192.0.2.5 80 {\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
+    let service = "virtual_server 192.0.2.100 80 {\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\nreal_server 192.0.2.6 80 {\nPING_CHECK\n}\n}\n";
     let loaded = load(&format!("{service}{GOOD}"));
     assert_eq!(codes(&loaded), ["missing-brace"]);
     assert_eq!(loaded.config.instances.len(), 1);

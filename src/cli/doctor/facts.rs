@@ -14,7 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::text::now;
 use crate::conf;
 use crate::conf::model::Config;
-use crate::process::host::HostWithoutOurs;
+use crate::process::host::{HostWithoutOurs, Modules};
 use crate::process::supervisor::DEFAULT_AGENTX;
 use crate::report::Status;
 
@@ -115,15 +115,9 @@ impl Facts {
     }
 
     fn kernel(&mut self) {
-        let modules = std::fs::read_to_string("/proc/modules").unwrap_or_default();
-        self.loaded = modules.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+        let Modules { loaded, loadable } = Modules::look();
+        (self.loaded, self.loadable) = (loaded, loadable);
         self.ipvs_there = Path::new("/proc/net/ip_vs").exists();
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let directory = Path::new("/lib/modules").join(release.trim());
-        let list = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
-        let built_in = list("modules.builtin").unwrap_or_default();
-        self.loaded.extend(built_in.lines().map(module));
-        self.loadable = list("modules.dep").map(|dep| dep.lines().map(module).collect());
         for key in [
             "net/ipv4/ip_forward",
             "net/ipv6/conf/all/forwarding",
@@ -199,13 +193,6 @@ impl Facts {
     }
 }
 
-/// `kernel/net/netfilter/ipvs/ip_vs_wlc.ko.xz: ...` is `ip_vs_wlc`.
-fn module(line: &str) -> String {
-    let path = line.split(':').next().unwrap_or_default();
-    let file = path.rsplit('/').next().unwrap_or_default();
-    file.split(".ko").next().unwrap_or_default().replace('-', "_")
-}
-
 fn capabilities(pid: &str) -> Capabilities {
     /// By their numbers in the kernel.
     const ADMIN: u64 = 1 << 12;
@@ -237,16 +224,6 @@ fn unwritable(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modules_are_known_by_their_files() {
-        assert_eq!(
-            module("kernel/net/netfilter/ipvs/ip_vs_wlc.ko.xz: kernel/net/netfilter/ipvs/ip_vs.ko.xz"),
-            "ip_vs_wlc"
-        );
-        assert_eq!(module("kernel/drivers/net/dummy-x.ko"), "dummy_x");
-        assert_eq!(module(""), "");
-    }
 
     #[test]
     fn a_directory_that_is_not_there_is_as_good_as_the_one_it_would_be_made_in() {

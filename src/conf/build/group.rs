@@ -8,6 +8,7 @@ use super::global::Defaults;
 use super::instance::tracked_already;
 use super::{Builder, notify};
 use crate::conf::diag::{Diagnostic, Span};
+use crate::conf::keywords;
 use crate::conf::model::{Instance, InstanceName, Priority, SyncGroup, TrackedInterface};
 use crate::conf::parse::Node;
 use crate::conf::values::Value;
@@ -20,6 +21,8 @@ pub struct Membership {
     pub weighted: bool,
     /// Interfaces that the group tracks for all its members.
     pub interfaces: Vec<String>,
+    /// Where the group lists the member.
+    pub at: Span,
 }
 
 pub struct Groups<'a> {
@@ -52,7 +55,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
         }
         let tracked = tracked(builder, node);
         let interfaces = tracked.iter().map(|tracked| tracked.interface.clone()).collect();
-        let membership = Membership { name: name.to_owned(), weighted: tracking_weight, interfaces };
+        let membership = Membership { name: name.to_owned(), weighted: tracking_weight, interfaces, at: node.span() };
         let members = members(builder, node, &instances, &membership, &mut groups.memberships);
         let group = SyncGroup {
             location: builder.location(node.keyword.span),
@@ -89,20 +92,24 @@ fn members(
     let mut refused = 0;
     for word in first.into_iter().flat_map(|group| &group.entries).filter_map(|line| Some(&line.first()?.word)) {
         if !instances.contains(&word.text.as_str()) {
-            builder.report(
-                Diagnostic::error("unknown-instance", word.span, format!("no vrrp_instance {}", word.text))
-                    .hint(format!("known: {}", instances.join(", "))),
-            );
+            let diagnostic =
+                Diagnostic::error("unknown-instance", word.span, format!("no vrrp_instance {}", word.text));
+            builder.report(match keywords::closest(&word.text, instances.iter().copied()) {
+                Some(near) => diagnostic.suggest(near),
+                None => diagnostic.hint(format!("known: {}", instances.join(", "))),
+            });
             refused += 1;
         } else if let Some(group) = memberships.get(&word.text) {
             let message = format!("{} already belongs to {}", word.text, group.name);
             builder.report(
-                Diagnostic::error("two-groups", word.span, message).hint("an instance belongs to one sync group"),
+                Diagnostic::error("two-groups", word.span, message)
+                    .related(group.at, format!("{} lists it here", group.name))
+                    .hint("an instance belongs to one sync group"),
             );
             refused += 1;
         } else {
             members.push(InstanceName(word.text.clone()));
-            memberships.insert(word.text.clone(), membership.clone());
+            memberships.insert(word.text.clone(), Membership { at: word.span, ..membership.clone() });
         }
     }
     let name = &membership.name;

@@ -7,7 +7,7 @@ use crate::conf::parse::Node;
 pub fn interfaces(builder: &mut Builder<'_>, nodes: &[Node]) {
     for node in nodes.iter().filter(|node| matches!(node.name(), "interface_up_down_delays" | "linkbeat_interfaces")) {
         for word in node.entries.iter().filter_map(|line| Some(&line.first()?.word)) {
-            if builder.interface(&word.text).is_none() && !word.is_undefined() {
+            if builder.host.is_known() && builder.interface(&word.text).is_none() && !word.is_undefined() {
                 let mut diagnostic = builder.no_interface(&word.text, word.span).class(Class::BadInterface);
                 diagnostic.hint = Some("the line is ignored".to_owned());
                 builder.report(diagnostic);

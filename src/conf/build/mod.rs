@@ -15,6 +15,7 @@ mod notify;
 mod process;
 mod routing;
 mod scripts;
+mod sense;
 mod track_group;
 mod trackers;
 mod tracking;
@@ -40,13 +41,13 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         files,
         host,
         interfaces: host.interfaces(),
-        dynamic_interfaces: false,
+        dynamic_interfaces: !host.is_known(),
         diagnostics: Vec::new(),
         refused: false,
         interface_missing: false,
     };
     let (global, defaults) = global::build(&mut builder, nodes, options);
-    builder.dynamic_interfaces = global.dynamic_interfaces;
+    builder.dynamic_interfaces |= global.dynamic_interfaces;
     let mut config = Config { global, ..Config::default() };
     config.static_addresses = address::statics(&mut builder, nodes, &defaults);
     let groups = group::read(&mut builder, nodes, &defaults);
@@ -68,6 +69,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
     notify::build(&mut builder, nodes, &mut scripts, &mut config);
     check::build(&mut builder, nodes, scripts, &mut config);
     tracking::references(&mut builder, nodes);
+    sense::check(&mut builder, nodes, &config);
     Built { config, diagnostics: builder.diagnostics, refused: builder.refused }
 }
 
@@ -76,6 +78,7 @@ struct Builder<'a> {
     files: &'a dyn Files,
     host: &'a dyn Host,
     interfaces: Vec<Interface>,
+    /// Interfaces may come later, or nothing is known of the host.
     dynamic_interfaces: bool,
     diagnostics: Vec<Diagnostic>,
     refused: bool,

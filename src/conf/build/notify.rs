@@ -123,11 +123,15 @@ fn fifo(
         return None;
     };
     if others.iter().any(|other| other.as_ref().is_some_and(|other| other.path == path)) {
-        builder.report(
+        let mut diagnostic =
             Diagnostic::warning("same-fifo", node.span(), format!("{path} is the path of another FIFO"))
                 .silent()
-                .hint("the line is ignored; give each FIFO a path of its own"),
-        );
+                .hint("the line is ignored; give each FIFO a path of its own");
+        let fifos = global.iter().filter(|other| other.name().ends_with("notify_fifo") && other.name() != name);
+        if let Some(first) = fifos.clone().find(|other| other.text() == Some(path.as_str())) {
+            diagnostic = diagnostic.related(first.span(), format!("`{}` has it here", first.name()));
+        }
+        builder.report(diagnostic);
         return None;
     }
     let owner = match node.word("user").map(|user| identity(builder, user, node.word("group"))).transpose() {

@@ -256,6 +256,9 @@ impl Configured<'_> {
     ) -> Result<String, Diagnostic> {
         // Keepalived counts a missing or insecure vrrp_script, and only logs the rest.
         let class = if self.tracked.is_some() { Class::General } else { Class::Silent };
+        if !builder.host.is_known() {
+            return Ok(written.to_owned());
+        }
         let at = word.part(0, written.chars().count());
         let found = if written.contains('/') { Some(written.to_owned()) } else { search(builder, written) };
         let Some((stat, path)) = found.and_then(|path| Some((builder.files.stat(&path)?, path))) else {

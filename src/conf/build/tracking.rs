@@ -196,7 +196,7 @@ pub fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
                     let diagnostic =
                         Diagnostic::error("unknown-name", word.span, format!("no {} {}", definitions[0], word.text));
                     builder.report(match keywords::closest(&word.text, names) {
-                        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+                        Some(near) => diagnostic.suggest(near),
                         None => diagnostic.hint(format!("define `{} {} {{ ... }}`", definitions[0], word.text)),
                     });
                 }

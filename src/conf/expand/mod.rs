@@ -10,7 +10,7 @@ mod repeat;
 use std::collections::HashMap;
 
 use super::Options;
-use super::diag::{Class, Diagnostic, Source, Sources, Span};
+use super::diag::{Class, Diagnostic, Expansion, Made, Source, Sources, Span};
 use super::files::{FileKind, Files};
 use super::host::Host;
 use super::lex::{self, Text, is_blank};
@@ -38,7 +38,7 @@ pub struct Expander<'a> {
     items: Vec<Item>,
     sources: Sources,
     diagnostics: Vec<Diagnostic>,
-    definitions: HashMap<String, Vec<String>>,
+    definitions: HashMap<String, Definition>,
     /// Canonical names of the files being read, outermost first.
     open_files: Vec<String>,
     /// Directory of the file being read, empty for the working directory.
@@ -69,10 +69,27 @@ struct Conditions {
     kept: bool,
 }
 
+/// What a parameter stands for.
+#[derive(Clone)]
+enum Definition {
+    /// Lines as they are written.
+    Lines(Vec<Text>),
+    /// A value that stands nowhere.
+    Made(String),
+}
+
+/// What is still to be done with a line.
+enum Step {
+    /// Whether it is the start of a line of a file, or what follows a brace.
+    Line(Text, bool),
+    /// The variable of a repetition takes its next value.
+    Define(String, Definition),
+}
+
 /// A definition that goes on with the next line.
 struct OpenDefinition {
     name: String,
-    lines: Vec<String>,
+    lines: Vec<Text>,
     keep: bool,
 }
 
@@ -212,7 +229,7 @@ impl<'a> Expander<'a> {
                     piece = piece.slice(0, piece.len() - 1).trim();
                 }
                 if !(continues && piece.is_empty()) {
-                    open.lines.push(as_stored(&piece));
+                    open.lines.push(piece);
                 }
                 if !continues && let Some(open) = definition.take() {
                     self.define(open);
@@ -250,11 +267,11 @@ impl<'a> Expander<'a> {
                 };
                 if more {
                     if !value.is_empty() {
-                        open.lines.push(as_stored(&value));
+                        open.lines.push(value);
                     }
                     definition = Some(open);
                 } else {
-                    open.lines.push(as_stored(&value));
+                    open.lines.push(value);
                     self.define(open);
                 }
                 continue;
@@ -286,19 +303,30 @@ impl<'a> Expander<'a> {
         }
     }
 
+    /// The number of an expansion, for the characters that it brings.
+    fn brought(&mut self, how: Made, at: Span) -> Option<u32> {
+        self.sources.expand(Expansion { how, at })
+    }
+
     fn define(&mut self, definition: OpenDefinition) {
         let OpenDefinition { name, lines, keep } = definition;
         if keep {
-            self.definitions.insert(name, lines);
+            self.definitions.insert(name, Definition::Lines(lines));
         }
     }
 
     /// Takes one line through conditions, repetition, parameters, includes and braces.
     fn expand(&mut self, line: Text) {
         // Most recent first: what a line expands to comes before what follows it.
-        let mut pending = vec![(line, true)];
-        while let Some((text, at_start)) = pending.pop() {
-            let text = text.trim();
+        let mut pending = vec![Step::Line(line, true)];
+        while let Some(step) = pending.pop() {
+            let (text, at_start) = match step {
+                Step::Line(text, at_start) => (text.trim(), at_start),
+                Step::Define(name, definition) => {
+                    self.definitions.insert(name, definition);
+                    continue;
+                }
+            };
             if text.is_empty() {
                 continue;
             }
@@ -314,18 +342,18 @@ impl<'a> Expander<'a> {
             }
             if text.get(0) == Some('@') {
                 if let Some(rest) = self.conditional(&text, at_start) {
-                    pending.push((rest, at_start));
+                    pending.push(Step::Line(rest, at_start));
                 }
                 continue;
             }
             if let Some((_, name, value)) = definition_start(&text) {
-                let lines = vec![as_stored(&text.slice(value, text.len()).trim())];
+                let lines = vec![text.slice(value, text.len()).trim()];
                 self.define(OpenDefinition { name, lines, keep: true });
                 continue;
             }
             if text.starts_with("~SEQ") || text.starts_with("~LST") {
-                let repeats = self.repeat(&text);
-                pending.extend(repeats.into_iter().rev().map(|text| (text, at_start)));
+                let steps = self.repeat(&text, at_start);
+                pending.extend(steps.into_iter().rev());
                 continue;
             }
             if let Some(name) = spaced_definition(&text) {
@@ -341,13 +369,13 @@ impl<'a> Expander<'a> {
                     .hint(format!("write `${name}={value}`")),
                 );
                 // What was meant is clear, so its uses are not reported again.
-                let lines = vec![as_stored(&value)];
+                let lines = vec![value];
                 self.define(OpenDefinition { name, lines, keep: true });
                 continue;
             }
             if let Some(replaced) = self.replace(&text) {
                 self.made += replaced.iter().map(Text::len).sum::<usize>() + 1;
-                let mut lines = replaced.into_iter().map(|line| (lex::uncomment(&line).text, at_start));
+                let mut lines = replaced.into_iter().map(|line| Step::Line(lex::uncomment(&line).text, at_start));
                 let first = lines.next();
                 let rest: Vec<_> = lines.collect();
                 pending.extend(rest.into_iter().rev());
@@ -367,7 +395,7 @@ impl<'a> Expander<'a> {
             }
             let span = text.at(at);
             self.items.push(if text.get(at) == Some('{') { Item::Open(span) } else { Item::Close(span) });
-            pending.push((text.slice(at + 1, text.len()), false));
+            pending.push(Step::Line(text.slice(at + 1, text.len()), false));
         }
     }
 
@@ -490,11 +518,6 @@ fn spaced_definition(text: &Text) -> Option<String> {
     let name = (text.get(0) == Some('$')).then(|| name_at(text, 1)).flatten()?;
     let after = text.slice(1 + name.chars().count(), text.len());
     (after.get(0).is_some_and(is_blank) && after.trim().get(0) == Some('=')).then_some(name)
-}
-
-/// A value as it is kept: with the marks of literal characters.
-fn as_stored(text: &Text) -> String {
-    text.chars().iter().collect()
 }
 
 fn last_word(text: &Text) -> String {

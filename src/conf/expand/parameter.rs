@@ -1,7 +1,7 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
-use super::{Expander, MADE_MAX, NESTING_MAX, lex_closest, name_at};
-use crate::conf::diag::{Diagnostic, Span};
+use super::{Definition, Expander, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
+use crate::conf::diag::{Diagnostic, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
 impl Expander<'_> {
@@ -10,6 +10,11 @@ impl Expander<'_> {
         if !text.chars().contains(&'$') {
             return None;
         }
+        if !(0..text.len()).any(|at| text.get(at) == Some('$') && reference(text, at).is_some()) {
+            return None;
+        }
+        let beside = self.brought(Made::Replaced, text.at(0)).map(|made| text.made(made));
+        let text = beside.as_ref().unwrap_or(text);
         let mut out = Text::of_use(text.at(0), "");
         let mut following = Vec::new();
         let changed = self.replace_into(text, &mut out, &mut following, 0);
@@ -18,6 +23,7 @@ impl Expander<'_> {
         }
         let mut lines = vec![out];
         lines.extend(following);
+        lines.iter_mut().for_each(|line| line.settle(&self.sources));
         Some(lines)
     }
 
@@ -60,14 +66,21 @@ impl Expander<'_> {
                             .hint("a value is replaced when it is used, not when it is defined"),
                         );
                         // The loop is broken for good, so that it is told once.
-                        self.definitions.insert(reference.name.clone(), vec![lex::UNDEFINED.to_string()]);
+                        self.definitions.insert(reference.name.clone(), Definition::Made(lex::UNDEFINED.to_string()));
                         out.push(lex::UNDEFINED, span);
                     } else {
                         let mut lines = lines.into_iter();
-                        let first = lines.next().unwrap_or_default();
-                        self.made += first.len() + 1;
-                        self.replace_into(&Text::of_use(span, &first), out, following, depth + 1);
-                        following.extend(lines.map(|line| Text::of_use(span, &line)));
+                        if let Some(first) = lines.next() {
+                            self.made += first.len() + 1;
+                            if out.is_empty() && matches!(first.get(0), Some('~' | '@')) {
+                                // A repetition or a condition is for the line that this makes, which comes back here.
+                                self.made += ROUND_COST;
+                                out.append(&first);
+                            } else {
+                                self.replace_into(&first, out, following, depth + 1);
+                            }
+                        }
+                        following.extend(lines);
                     }
                     changed = true;
                 }
@@ -105,8 +118,18 @@ impl Expander<'_> {
     }
 
     fn value(&mut self, reference: &Reference, span: Span) -> Value {
-        if let Some(lines) = self.definitions.get(&reference.name).filter(|_| reference.arguments.is_empty()) {
-            return Value::Lines(lines.clone());
+        let defined = self.definitions.get(&reference.name).filter(|_| reference.arguments.is_empty());
+        match defined.cloned() {
+            Some(Definition::Lines(lines)) => {
+                let brought = self.brought(Made::Used, span);
+                let here = |line: Text| match brought {
+                    Some(made) => line.made(made),
+                    None => Text::of_use(span, &line.chars().iter().collect::<String>()),
+                };
+                return Value::Lines(lines.into_iter().map(here).collect());
+            }
+            Some(Definition::Made(text)) => return Value::Lines(vec![Text::of_use(span, &text)]),
+            None => {}
         }
         let text = match reference.name.as_str() {
             "_PWD" => {
@@ -139,7 +162,7 @@ impl Expander<'_> {
             _ => return Value::Undefined,
         };
         // A line end in a variable must not make a second directive.
-        Value::Lines(vec![text.replace(['\n', '\r', '\0'], " ")])
+        Value::Lines(vec![Text::of_use(span, &text.replace(['\n', '\r', '\0'], " "))])
     }
 
     fn random(&mut self, reference: &Reference) -> Result<u32, String> {
@@ -175,7 +198,7 @@ struct Reference {
 }
 
 enum Value {
-    Lines(Vec<String>),
+    Lines(Vec<Text>),
     Undefined,
     /// Reported already.
     Broken,

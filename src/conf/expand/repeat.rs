@@ -1,12 +1,12 @@
 //! `~SEQ` and `~LST`: a line for each of some values.
 
-use super::{Expander, MADE_MAX, ROUND_COST, as_stored, name_at};
-use crate::conf::diag::{Diagnostic, Span};
+use super::{Definition, Expander, MADE_MAX, ROUND_COST, Step, name_at};
+use crate::conf::diag::{Diagnostic, Made, Span};
 use crate::conf::lex::Text;
 
 impl Expander<'_> {
-    /// The lines of a `~SEQ` or `~LST`. The variable is a parameter, so each line is preceded by its definition.
-    pub(super) fn repeat(&mut self, text: &Text) -> Vec<Text> {
+    /// The lines of a `~SEQ` or `~LST`, each after what its variables are then.
+    pub(super) fn repeat(&mut self, text: &Text, at_start: bool) -> Vec<Step> {
         let at = text.chars().iter().position(|c| *c == '(');
         let end = text.chars().iter().position(|c| *c == ')');
         let (Some(at), Some(end)) = (at, end.filter(|end| at.is_some_and(|at| at < *end))) else {
@@ -26,20 +26,17 @@ impl Expander<'_> {
         };
         match result {
             Ok(rounds) => {
-                let mut lines = Vec::new();
+                let mut steps = Vec::new();
                 for round in rounds {
-                    for (name, value) in round {
-                        let mut definition = Text::of_use(text.at(0), &format!("${name}="));
-                        definition.append(&Text::of_use(text.at(0), &value));
-                        lines.push(definition);
-                    }
+                    steps.extend(round.into_iter().map(|(name, value)| Step::Define(name, value)));
                     self.made += body.len() + ROUND_COST;
                     if self.made > MADE_MAX {
                         break;
                     }
-                    lines.push(body.clone());
+                    let made = self.brought(Made::Repeated, text.span(0, end + 1));
+                    steps.push(Step::Line(made.map_or_else(|| body.clone(), |made| body.made(made)), at_start));
                 }
-                lines
+                steps
             }
             Err((span, message)) => {
                 self.bad_repeat(span, &message);
@@ -56,7 +53,7 @@ impl Expander<'_> {
     }
 }
 
-type Rounds = Vec<Vec<(String, String)>>;
+type Rounds = Vec<Vec<(String, Definition)>>;
 
 /// Values of `VAR, [START,] [STEP,] END`.
 fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, (Span, String)> {
@@ -95,7 +92,7 @@ fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, (Span, String)> {
     let mut value = start;
     while (step > 0 && value <= end) || (step < 0 && value >= end) {
         let text = if hex { format!("{value:x}") } else { value.to_string() };
-        rounds.push(vec![(variable.clone(), text)]);
+        rounds.push(vec![(variable.clone(), Definition::Made(text))]);
         value += step;
     }
     Ok(rounds)
@@ -114,8 +111,9 @@ fn list(arguments: &Text) -> Result<Rounds, (Span, String)> {
             let message = format!("{} values for {} variables", members.len(), names.len());
             return Err((value.span(0, value.len()), message));
         }
-        let texts = members.iter().map(as_stored).chain(std::iter::repeat(String::new()));
-        rounds.push(names.iter().cloned().zip(texts).collect());
+        let missing = std::iter::repeat_with(|| Definition::Made(String::new()));
+        let values = members.into_iter().map(|value| Definition::Lines(vec![value])).chain(missing);
+        rounds.push(names.iter().cloned().zip(values).collect());
     }
     if rounds.is_empty() {
         return Err((all, "values are missing".to_owned()));

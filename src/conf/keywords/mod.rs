@@ -163,6 +163,14 @@ impl Synonym {
             | Synonym::ManPage(word) => word,
         }
     }
+
+    /// The word, unless it is an old name.
+    fn current(self) -> Option<&'static str> {
+        match self {
+            Synonym::Alias(word) | Synonym::ManPage(word) => Some(word),
+            Synonym::Deprecated(_) | Synonym::DeprecatedQuietly(_) => None,
+        }
+    }
 }
 
 /// What Keepalived does when the value is missing.
@@ -269,23 +277,122 @@ pub fn homes(word: &str) -> Vec<&'static str> {
     homes
 }
 
-/// The word of this block that a misspelt one was most likely meant to be.
-pub fn nearest(path: &str, word: &str) -> Option<&'static str> {
-    let words = block(path).iter().map(|row| row.keyword);
-    closest(word, words.filter(|word| !word.starts_with('<')))
+/// Words that other programs have for the same, and those that people guess.
+const CALLED: &[(&str, &str)] = &[
+    ("HTTP_CHECK", "HTTP_GET"),
+    ("HTTPS_CHECK", "SSL_GET"),
+    ("HTTPS_GET", "SSL_GET"),
+    ("SSL_CHECK", "SSL_GET"),
+    ("SCRIPT_CHECK", "MISC_CHECK"),
+    ("check_interval", "delay_loop"),
+    ("vrid", "virtual_router_id"),
+    ("vip", "virtual_ipaddress"),
+    ("virtual_ip", "virtual_ipaddress"),
+    ("virtual_addresses", "virtual_ipaddress"),
+    ("SLAVE", "BACKUP"),
+    ("STANDBY", "BACKUP"),
+    ("SECONDARY", "BACKUP"),
+    ("PRIMARY", "MASTER"),
+    ("ACTIVE", "MASTER"),
+    ("PLAIN", "PASS"),
+    ("SIMPLE", "PASS"),
+    ("PASSWORD", "PASS"),
+    ("HTTP", "TCP"),
+    ("HTTPS", "TCP"),
+    ("round-robin", "rr"),
+    ("roundrobin", "rr"),
+    ("least-connection", "lc"),
+    ("leastconn", "lc"),
+    ("source", "sh"),
+    ("maglev", "mh"),
+    ("MASQ", "NAT"),
+    ("MASQUERADE", "NAT"),
+    ("MASQUERADING", "NAT"),
+    ("DIRECT", "DR"),
+    ("DROUTE", "DR"),
+    ("IPIP", "TUN"),
+];
+
+/// What a word of another program is called here, if that is one of these.
+pub fn called<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let named = CALLED.iter().find(|(other, _)| other.eq_ignore_ascii_case(word))?.1;
+    candidates.into_iter().find(|candidate| *candidate == named)
+}
+
+/// What an unknown word of a block was most likely meant to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meant {
+    /// The same letters, in another case.
+    Case(&'static str),
+    /// A word of this block. Where several are as near, the likeliest comes first.
+    Here(Vec<&'static str>),
+    /// The word itself, in these blocks.
+    There(Vec<&'static str>),
+    /// A word of other blocks, and these blocks.
+    NearThere(&'static str, Vec<&'static str>),
+    Unknown,
+}
+
+/// What an unknown word of a block was most likely meant to be: words that may stand there come first.
+pub fn meant(path: &str, word: &str) -> Meant {
+    let words = || {
+        let rows = block(path).iter().filter(|row| !row.keyword.starts_with('<'));
+        rows.flat_map(|row| std::iter::once(row.keyword).chain(row.synonyms.iter().filter_map(|it| it.current())))
+    };
+    if let Some(same) = words().find(|known| known.eq_ignore_ascii_case(word)) {
+        return Meant::Case(same);
+    }
+    if let Some(named) = called(word, words()) {
+        return Meant::Here(vec![named]);
+    }
+    let homes = homes(word);
+    let (distance, here) = nearest(word, words());
+    // One wrong letter is likelier than a directive in the wrong block.
+    if !here.is_empty() && (homes.is_empty() || distance == 1) {
+        return Meant::Here(here);
+    }
+    if !homes.is_empty() {
+        return Meant::There(homes);
+    }
+    let elsewhere = rows().filter(|row| !row.paths.iter().any(|path| path.starts_with('<'))).map(|row| row.keyword);
+    match nearest(word, elsewhere).1.first() {
+        Some(near) => Meant::NearThere(near, self::homes(near)),
+        None => Meant::Unknown,
+    }
 }
 
 /// The closest of some words, if any is close: a third of the letters may differ.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(word, candidates).1.first().copied()
+}
+
+/// How many letters the closest words differ in, and these words: the one that begins or ends like it comes first.
+fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> (usize, Vec<&'a str>) {
     let length = word.chars().count();
     let limit = (length / 3).clamp(1, 4);
-    let shared = |candidate: &str| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(candidate, word), candidate))
-        .filter(|(distance, _)| *distance <= limit && *distance < length)
-        .min_by_key(|(distance, candidate)| (*distance, usize::MAX - shared(candidate)))
-        .map(|(_, candidate)| candidate)
+    let begins = |candidate: &str| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
+    let ends = |candidate: &str| candidate.chars().rev().zip(word.chars().rev()).take_while(|(a, b)| a == b).count();
+    let mut best = usize::MAX;
+    let mut near: Vec<&str> = Vec::new();
+    for candidate in candidates {
+        // Letters that are missing or too many are differences, too.
+        if candidate.chars().count().abs_diff(length) > limit.min(best) {
+            continue;
+        }
+        let distance = strsim::osa_distance(candidate, word);
+        if distance > limit || distance >= length || distance > best {
+            continue;
+        }
+        if distance < best {
+            best = distance;
+            near.clear();
+        }
+        if !near.contains(&candidate) {
+            near.push(candidate);
+        }
+    }
+    near.sort_by_key(|candidate| std::cmp::Reverse(begins(candidate) + ends(candidate)));
+    (best, near)
 }
 
 /// Words of old releases that no current version knows, and what to do about them.
@@ -339,9 +446,68 @@ mod tests {
 
     #[test]
     fn a_misspelt_word_finds_the_one_it_was_meant_to_be() {
-        assert_eq!(nearest("vrrp_instance", "virtual_routerid"), Some("virtual_router_id"));
-        assert_eq!(nearest("/", "vrrp_instanse"), Some("vrrp_instance"));
-        assert_eq!(nearest("vrrp_instance", "xyz"), None);
+        assert_eq!(meant("vrrp_instance", "virtual_routerid"), Meant::Here(vec!["virtual_router_id"]));
+        assert_eq!(meant("/", "vrrp_instanse"), Meant::Here(vec!["vrrp_instance"]));
+        assert_eq!(meant("vrrp_instance", "Priority"), Meant::Case("priority"));
+        assert_eq!(meant("vrrp_instance", "xyz"), Meant::Unknown);
+        assert_eq!(meant("/", "virtual_router_id"), Meant::There(vec!["vrrp_instance"]));
+        assert_eq!(meant("/", "virtual_routerid"), Meant::NearThere("virtual_router_id", vec!["vrrp_instance"]));
+        assert_eq!(meant("virtual_server/real_server", "HTTP_CHECK"), Meant::Here(vec!["HTTP_GET"]));
+        let Meant::Here(flags) = meant("virtual_server", "flag-") else { panic!("several are as near") };
+        assert_eq!(flags, ["flag-1", "flag-2", "flag-3"]);
+    }
+
+    /// Every way of mistyping one letter of every keyword, in each of its blocks.
+    #[test]
+    fn of_one_wrong_letter_the_right_word_is_guessed() {
+        let letters: Vec<char> = ('a'..='z').chain(['_']).collect();
+        let (mut right, mut all) = (0_u32, 0_u32);
+        let mut wrong = Vec::new();
+        for (path, rows) in index() {
+            for row in rows.iter().filter(|row| !row.keyword.starts_with('<')) {
+                let keyword: Vec<char> = row.keyword.chars().collect();
+                for word in mistyped(&keyword, &letters) {
+                    if find(path, &word).is_some() {
+                        continue;
+                    }
+                    all += 1;
+                    let guess = match meant(path, &word) {
+                        Meant::Case(guess) => guess,
+                        Meant::Here(guesses) => guesses.first().copied().unwrap_or_default(),
+                        _ => "",
+                    };
+                    if guess == row.keyword {
+                        right += 1;
+                    } else if wrong.len() < 400 {
+                        wrong.push(format!("{path}: {word} was {}, guessed {guess}", row.keyword));
+                    }
+                }
+            }
+        }
+        let share = f64::from(right) * 100.0 / f64::from(all);
+        println!("{right} of {all} words with one wrong letter are guessed right: {share:.2} %");
+        assert!(all > 20_000, "{all}");
+        assert!(share >= 95.0, "{share:.2} %:\n{}", wrong.join("\n"));
+    }
+
+    /// A letter left out, doubled or added, changed, or swapped with the next one, at each place of a word.
+    fn mistyped(word: &[char], letters: &[char]) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut push = |letters: Vec<char>| words.push(letters.into_iter().collect::<String>());
+        for at in 0..word.len() {
+            let other = |salt: usize| letters[(at * 7 + word.len() * 3 + salt) % letters.len()];
+            let (before, after) = word.split_at(at);
+            push([before, &after[1..]].concat());
+            push([before, &[after[0]], after].concat());
+            push([before, &[other(0)], after].concat());
+            push([before, &[other(11)], &after[1..]].concat());
+            if let [first, second, rest @ ..] = after {
+                push([before, &[*second, *first], rest].concat());
+            }
+        }
+        let own: String = word.iter().collect();
+        words.retain(|mistyped| *mistyped != own && !mistyped.is_empty());
+        words
     }
 
     fn expand(path: &str) -> Vec<String> {

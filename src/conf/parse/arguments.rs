@@ -137,7 +137,7 @@ impl Parser<'_> {
     }
 
     fn extra_word(&mut self, path: &str, node: &Node, word: &Word) {
-        if word.is_undefined() {
+        if word.is_undefined() || node.values.iter().any(|value| value.word.is_undefined()) {
             return;
         }
         let name = node.name();
@@ -278,10 +278,10 @@ impl Parser<'_> {
             return;
         }
         let message = format!("unknown option `{}` for `{place}`", word.text);
-        let hint = match keywords::closest(&word.text, known.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
-        };
-        self.diagnostics.push(Diagnostic::error("unknown-option", word.span, message).hint(hint));
+        let diagnostic = Diagnostic::error("unknown-option", word.span, message);
+        self.diagnostics.push(match keywords::closest(&word.text, known.clone()) {
+            Some(near) => diagnostic.suggest(near),
+            None => diagnostic.hint(format!("known: {}", known.collect::<Vec<_>>().join(", "))),
+        });
     }
 }

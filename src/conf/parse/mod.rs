@@ -13,7 +13,7 @@ pub use node::{Line, Named, Node, Val, not_built};
 
 use super::diag::{Class, Diagnostic, Sources, Span};
 use super::expand::Item;
-use super::keywords::{self, Arg, Kind, Row, Shape, Synonym};
+use super::keywords::{self, Arg, Kind, Meant, Row, Shape, Synonym};
 use super::lex::{self, Split, Text, Word};
 use super::values;
 
@@ -308,29 +308,28 @@ impl Parser<'_> {
                 .push(diagnostic.class(Class::UnknownKeyword).hint("it belongs to old releases of Keepalived"));
             return;
         }
-        let same = keywords::block(path).iter().find(|row| row.keyword.eq_ignore_ascii_case(text));
-        let homes = keywords::homes(text);
-        self.diagnostics.push(if let Some(row) = same {
-            unknown(format!("unknown directive `{text}` {place}: keywords are case-sensitive"))
-                .hint(format!("did you mean `{}`?", row.keyword))
-        } else if let Some(home) = homes.first() {
-            let home = match *home {
-                "/" => "the top level".to_owned(),
-                home => home.to_owned(),
-            };
-            let more = if homes.len() > 1 { " and others" } else { "" };
-            unknown(format!("`{text}` cannot stand {place}")).hint(format!("it belongs in {home}{more}"))
-        } else if let Some(near) = keywords::nearest(path, text) {
-            unknown(format!("unknown directive `{text}` {place}")).hint(format!("did you mean `{near}`?"))
-        } else if let Some(near) = keywords::closest(text, keywords::rows().map(|row| row.keyword)) {
-            let home = keywords::homes(near).first().copied().unwrap_or("/");
-            let home = if home == "/" { "the top level" } else { home };
-            unknown(format!("unknown directive `{text}` {place}"))
-                .hint(format!("did you mean `{near}`? It belongs in {home}"))
-        } else if text.starts_with('$') {
-            unknown(format!("`{text}` is not a definition or a known parameter")).hint("write `$NAME=value`")
-        } else {
-            unknown(format!("unknown directive `{text}` {place}")).hint("docs/keywords.md lists what may stand where")
+        let misspelt = || unknown(format!("unknown directive `{text}` {place}"));
+        self.diagnostics.push(match keywords::meant(path, text) {
+            Meant::Case(same) => {
+                unknown(format!("unknown directive `{text}` {place}: keywords are case-sensitive")).suggest(same)
+            }
+            Meant::Here(near) => match near.as_slice() {
+                [near] => misspelt().suggest(near),
+                several => {
+                    let several: Vec<_> = several.iter().take(3).map(|near| format!("`{near}`")).collect();
+                    misspelt().hint(format!("did you mean {}?", several.join(" or ")))
+                }
+            },
+            Meant::There(homes) => {
+                unknown(format!("`{text}` cannot stand {place}")).hint(format!("it belongs in {}", in_words(&homes)))
+            }
+            Meant::NearThere(near, homes) => {
+                misspelt().hint(format!("did you mean `{near}`? It belongs in {}", in_words(&homes)))
+            }
+            Meant::Unknown if text.starts_with('$') => {
+                unknown(format!("`{text}` is not a definition or a known parameter")).hint("write `$NAME=value`")
+            }
+            Meant::Unknown => misspelt().hint("docs/keywords.md lists what may stand where"),
         });
     }
 
@@ -389,6 +388,20 @@ impl Parser<'_> {
 
 fn is_script(row: &Row) -> bool {
     matches!(row.shape, Shape::Words([Arg { kind: Kind::Script | Kind::Regex, .. }, ..]))
+}
+
+/// The blocks where a directive belongs.
+fn in_words(homes: &[&str]) -> String {
+    let name = |home: &&str| match *home {
+        "/" => "the top level".to_owned(),
+        home => home.to_owned(),
+    };
+    match homes {
+        [] => "another block".to_owned(),
+        [home] => name(home),
+        [first, second] => format!("{} and {}", name(first), name(second)),
+        [first, ..] => format!("{} and others", name(first)),
+    }
 }
 
 fn last(path: &str) -> &str {

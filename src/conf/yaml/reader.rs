@@ -333,7 +333,7 @@ impl<'t> Reader<'t> {
                 rest.iter().enumerate().position(ends).unwrap_or(rest.len())
             }
         };
-        Span { file: self.file, line, column, length: u32::try_from(length.max(1)).unwrap_or(u32::MAX) }
+        Span { file: self.file, line, column, length: u32::try_from(length.max(1)).unwrap_or(u32::MAX), made: 0 }
     }
 }
 

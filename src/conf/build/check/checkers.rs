@@ -283,7 +283,7 @@ fn named<'n>(
             let message = format!("no {kind} {name}: the check is dropped");
             let diagnostic = Diagnostic::error("unknown-name", value.word.span, message);
             context.report(match keywords::closest(name, blocks().filter_map(Node::text)) {
-                Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+                Some(near) => diagnostic.suggest(near),
                 None => diagnostic.hint(format!("define `{kind} {name} {{ ... }}`")),
             });
             None

@@ -1,5 +1,6 @@
 //! How adverts travel: source, peers or group.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Draft, name};
@@ -31,6 +32,7 @@ impl Draft<'_> {
 
     pub(super) fn peers(&self, builder: &mut Builder<'_>) -> Vec<Peer> {
         let mut peers: Vec<Peer> = Vec::new();
+        let mut places = HashMap::new();
         for line in self.node.children("unicast_peer").flat_map(|block| &block.entries) {
             let (Some(first), Some(Value::Ip(address))) = (line.first(), line.value("addr")) else { continue };
             let address = *address;
@@ -42,9 +44,11 @@ impl Draft<'_> {
                 );
                 continue;
             }
-            if peers.iter().any(|peer| peer.address == address) {
+            if let Some(known) = places.insert(address, first.word.span) {
+                places.insert(address, known);
                 builder.report(
                     Diagnostic::warning("duplicate-peer", first.word.span, format!("peer {address} is listed already"))
+                        .related(known, "first listed here")
                         .hint("delete one of the lines"),
                 );
                 continue;
@@ -54,6 +58,16 @@ impl Draft<'_> {
                     Diagnostic::warning("own-peer", first.word.span, format!("{address} is an address of this host"))
                         .silent()
                         .hint("list the other routers only"),
+                );
+            }
+            if !builder.host.reaches(address) {
+                builder.report(
+                    Diagnostic::note(
+                        "unreachable-peer",
+                        first.word.span,
+                        format!("no route to {address} from this host now"),
+                    )
+                    .hint("adverts cannot be sent until there is one; is the address right?"),
                 );
             }
             let ttl = |name: &str| match line.option(name).and_then(|option| option.value()) {

@@ -150,7 +150,8 @@ impl<'d> Planner<'d> {
                         continue;
                     };
                     let number = word.text.parse().ok();
-                    match number.or_else(|| self.names.number(builder.files, Kind::Group, &word.text)) {
+                    let number = number.or_else(|| self.names.number(builder.files, Kind::Group, &word.text));
+                    match number.or((!builder.host.is_known()).then_some(0)) {
                         Some(group) if once(builder, "group", word.span) => own.group = group,
                         Some(_) => {}
                         None => builder.report(

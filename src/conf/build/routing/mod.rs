@@ -76,6 +76,9 @@ impl Context<'_, '_, '_> {
             Value::Int(number) => u32::try_from(*number).ok(),
             Value::Text(name) => {
                 let number = self.names.number(self.builder.files, kind, name);
+                if !self.builder.host.is_known() {
+                    return number.or(Some(0));
+                }
                 if number.is_none() {
                     self.report(names::unknown(kind, name, value.word.span));
                 }
@@ -103,9 +106,13 @@ impl Context<'_, '_, '_> {
             None => (None, text.as_str()),
         };
         let files = self.builder.files;
+        let any = (!self.builder.host.is_known()).then_some(0);
         let mut realm = |text: &str| match crate::conf::values::any_base(text) {
             Some(number) => u8::try_from(number).ok(),
-            None => self.names.number(files, names::Kind::Realm, text).and_then(|number| u8::try_from(number).ok()),
+            None => {
+                let number = self.names.number(files, names::Kind::Realm, text).or(any);
+                number.and_then(|number| u8::try_from(number).ok())
+            }
         };
         let realms = realm(destination).zip(source.map_or(Some(0), &mut realm));
         if realms.is_none() {

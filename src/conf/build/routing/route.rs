@@ -353,6 +353,9 @@ fn preference(context: &mut Context<'_, '_, '_>, option: &Named) -> Option<u8> {
 fn vrf(context: &mut Context<'_, '_, '_>, option: &Named) -> Option<String> {
     let value = last(option)?;
     let name = context.interface(value)?;
+    if !context.builder.host.is_known() {
+        return Some(name);
+    }
     let about = context.builder.files.read(&format!("/sys/class/net/{name}/uevent"));
     if about.is_ok_and(|about| !String::from_utf8_lossy(&about).lines().any(|line| line == "DEVTYPE=vrf")) {
         let message = format!("{name} is no VRF");

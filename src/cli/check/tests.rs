@@ -1,0 +1,81 @@
+use serde_json::json;
+
+use super::*;
+
+/// A file with a misspelt word, a second definition, and a mistake behind a parameter.
+const TEXT: &str = "$ID=300\nvrrp_instance A {\n    interface nowhere0\n    virtual_router_id ${ID}\n    prioritty 100\n    \
+                    virtual_ipaddress {\n        192.0.2.1/24\n    }\n}\n";
+
+fn checked(text: &str) -> Loaded {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.conf");
+    std::fs::write(&path, text).unwrap();
+    let mut loaded = conf::load(path.to_str().unwrap(), &conf::Options::default(), &conf::Disk, &conf::AnyHost);
+    loaded.diagnostics.retain(|diagnostic| diagnostic.severity > Severity::Hint);
+    loaded
+}
+
+#[test]
+fn without_this_host_only_what_the_text_says_is_judged() {
+    let text = "global_defs {\n smtp_server no-such-host.invalid\n enable_script_security\n script_user no-such-user\n}\n\
+                vrrp_script s {\n script /no/such/script\n}\n\
+                vrrp_instance A {\n interface nowhere0\n virtual_router_id 1\n track_script {\n s\n }\n\
+                track_interface {\n nowhere1\n }\n virtual_ipaddress {\n 192.0.2.1/24 dev nowhere2\n }\n\
+                virtual_routes {\n 198.51.100.0/24 dev nowhere3 table nowhere\n }\n}\n\
+                interface_up_down_delays {\n nowhere4 1 1\n}\nlinkbeat_interfaces {\n nowhere5\n}\n\
+                static_ipaddress {\n 192.0.2.2/24\n}\n";
+    let loaded = checked(text);
+    assert_eq!((loaded.render().as_str(), loaded.status, loaded.can_start), ("", 0, true));
+    assert_eq!(loaded.config.instances.len(), 1);
+}
+
+#[test]
+fn a_summary_counts_the_severities_apart() {
+    let loaded = checked(TEXT);
+    assert_eq!(summary(&loaded), "2 errors, 0 warnings, 0 hints; the daemon would not start");
+    assert!(text(&loaded).ends_with("would not start\n"));
+    assert_eq!(text(&checked("")), "", "nothing is said of a clean file");
+}
+
+#[test]
+fn the_document_says_where_and_what_and_what_to_write_instead() {
+    let loaded = checked(TEXT);
+    let document = json::document(&loaded, "k.conf", false);
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["summary"], json!({ "errors": 2, "warnings": 0, "hints": 0 }));
+    assert_eq!((&document["exit_status"], &document["can_start"]), (&json!(5), &json!(false)));
+    let range = &document["diagnostics"][0];
+    assert_eq!((&range["code"], &range["severity"]), (&json!("number"), &json!("error")));
+    assert_eq!(
+        (&range["place"]["line"], &range["place"]["column"], &range["place"]["length"]),
+        (&json!(1), &json!(5), &json!(3))
+    );
+    assert_eq!(range["reads"], "virtual_router_id 300");
+    assert_eq!(
+        (&range["related"][0]["place"]["line"], &range["related"][0]["message"]),
+        (&json!(4), &json!("used here"))
+    );
+    let word = &document["diagnostics"][1];
+    assert_eq!((&word["place"]["text"], &word["fix"]), (&json!("    prioritty 100"), &json!("priority")));
+}
+
+#[test]
+fn sarif_names_a_rule_for_each_result_and_replaces_the_misspelt_word() {
+    let loaded = checked(TEXT);
+    let document = sarif::document(&loaded);
+    let run = &document["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in run["results"].as_array().unwrap() {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap()));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(place["artifactLocation"]["uri"].as_str().unwrap().starts_with("file:///"));
+        assert!(place["region"]["endColumn"].as_u64() > place["region"]["startColumn"].as_u64());
+    }
+    let region = json!({ "startLine": 5, "startColumn": 5, "endColumn": 14 });
+    let replacement = &run["results"][1]["fixes"][0]["artifactChanges"][0]["replacements"][0];
+    assert_eq!(*replacement, json!({ "deletedRegion": region, "insertedContent": { "text": "priority" } }));
+    let related = &run["results"][0]["relatedLocations"][0];
+    assert_eq!((&related["id"], &related["message"]["text"]), (&json!(1), &json!("used here")));
+}
