@@ -101,6 +101,8 @@ pub struct Engine {
     pub(super) times: Times,
     pending: Vec<Pending>,
     audit_at: Option<Instant>,
+    /// What the kernel has refused of the last configuration that was applied.
+    pub(super) verdict: super::reload::Verdict,
     /// `lvs_flush` was carried out, or is not to be.
     flushed: bool,
     pub(super) phase: Phase,
@@ -135,6 +137,7 @@ impl Engine {
             times: Times::default(),
             pending: Vec::new(),
             audit_at: None,
+            verdict: Default::default(),
             flushed: options.restarted || !config.global.lvs_flush,
             phase: Phase::Waiting,
             options,
@@ -436,6 +439,13 @@ impl Engine {
         self.daemons.wake(now);
         if self.audit_at.is_some_and(|at| at <= now) {
             self.audit(now, out);
+        }
+    }
+
+    /// Looks at the kernel's table soon: an operator who changes the configuration may have changed the table as well.
+    pub(super) fn audit_soon(&mut self, now: Instant) {
+        if self.kernel.available == Some(true) {
+            self.audit_at = Some(self.audit_at.map_or(now + AUDIT_SOON, |at| at.min(now + AUDIT_SOON)));
         }
     }
 

@@ -161,6 +161,11 @@ impl Kernel {
         self.flights.is_empty()
     }
 
+    /// Everything that is wanted was asked for and answered, or nobody can be asked.
+    pub fn at_rest(&self) -> bool {
+        self.available != Some(true) || (self.flights.is_empty() && self.dirty.is_empty())
+    }
+
     /// Plans everything that changed and has nothing under way.
     pub fn plan(&mut self, out: &mut Vec<Output>) -> Planned {
         let mut planned = Planned::default();

@@ -16,7 +16,40 @@ use crate::conf::model::{
     Check, Checker, CheckerKey, Config, Location, RealServer, Script, ScriptId, ServiceKey, VirtualServer,
 };
 
+/// What the kernel thinks of a configuration that was applied, until it has answered everything.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    open: bool,
+    /// In words, not more than anybody reads.
+    refusals: Vec<String>,
+}
+
+impl Verdict {
+    const REFUSALS_MAX: usize = 8;
+
+    fn begin(&mut self) {
+        *self = Verdict { open: true, refusals: Vec::new() };
+    }
+
+    /// The kernel has refused something that it has not refused before.
+    pub(super) fn refused(&mut self, line: &str) {
+        if self.open && self.refusals.len() < Self::REFUSALS_MAX {
+            self.refusals.push(line.to_owned());
+        }
+    }
+}
+
 impl Engine {
+    /// Whether the kernel has answered everything that the last [`Self::apply`] has led to. Then, and only once, what it has
+    /// refused of it; `patience_is_over` takes what was said so far for everything.
+    pub fn verdict(&mut self, patience_is_over: bool) -> Option<Vec<String>> {
+        if !self.verdict.open || !(self.kernel.at_rest() || patience_is_over) {
+            return None;
+        }
+        self.verdict.open = false;
+        Some(std::mem::take(&mut self.verdict.refusals))
+    }
+
     /// Goes over to `new`. Numbers of scripts are the new configuration's from here on.
     ///
     /// Every row is reported as changed; those that [`Engine::row`] no longer knows are gone.
@@ -24,6 +57,8 @@ impl Engine {
         if matches!(self.phase, Phase::Stopping | Phase::Stopped) {
             return;
         }
+        self.verdict.begin();
+        self.audit_soon(now);
         let mut keys: BTreeSet<RowKey> = self.keys().into_iter().collect();
         let timeouts = self.timeouts();
         self.global = new.global.clone();

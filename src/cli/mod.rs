@@ -122,7 +122,9 @@ enum Command {
     Check(check::Check),
     /// Read the configuration again; a refused one is told with its errors, and changes nothing
     ///
-    /// Exits with 1 when it is refused.
+    /// With --plan it only says what would change, and exits with 1 when that has consequences (a mastership that is dropped, an
+    /// address that leaves, a virtual server that goes or is left without a server) or when the configuration would be refused.
+    /// With --safe it does nothing, and exits with 4, when there are such. Otherwise it exits with 1 when it is refused.
     #[command(after_help = STATUSES)]
     Reload(reload::Reload),
     /// Look for what commonly goes wrong on this host
@@ -218,6 +220,8 @@ mod tests {
             "nagios daemon --socket /tmp/s",
             "doctor --json",
             "reload",
+            "reload --plan --json",
+            "reload --safe",
             "man --out /tmp/x",
             "completions bash",
         ] {
@@ -232,6 +236,7 @@ mod tests {
             "status -w 0",
             "events --since never",
             "doctor x",
+            "reload --plan --safe",
         ] {
             let words = std::iter::once("keepwatch").chain(words.split(' '));
             assert!(Cli::try_parse_from(words).is_err());

@@ -1,4 +1,5 @@
-//! `keepwatch reload`: the configuration is read again, and what is wrong with it is told here.
+//! `keepwatch reload`: the configuration is read again, and what is wrong with it is told here; with `--plan` what it would
+//! change.
 
 use std::process::ExitCode;
 
@@ -7,14 +8,22 @@ use clap::Args;
 use super::client::{Connection, PATIENCE_OF_RELOAD};
 use super::outcome::{Failure, finish, print_json, status};
 use super::progress::Progress;
-use super::text::{count, span};
+use super::text::{clean, count, span};
 use crate::control::{Request, Response};
 use crate::export::look::ReloadReport;
+use crate::report::PlanReport;
 
 #[derive(Debug, Args)]
 pub struct Reload {
     #[command(flatten)]
     connection: Connection,
+    /// Say what it would change and what that costs, and change nothing
+    #[arg(long)]
+    plan: bool,
+    /// Do nothing if a mastership would be dropped, an address would leave this host, or a virtual server would go or be left
+    /// without a server
+    #[arg(long, conflicts_with = "plan")]
+    safe: bool,
 }
 
 impl Reload {
@@ -24,8 +33,9 @@ impl Reload {
 
     fn reload(&self) -> Result<u8, Failure> {
         let mut client = self.connection.open()?;
+        let request = Request::Reload { plan: self.plan, safe: self.safe };
         let answer = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| client.ask_within(&Request::Reload, PATIENCE_OF_RELOAD));
+            let asked = scope.spawn(|| client.ask_within(&request, PATIENCE_OF_RELOAD));
             let mut progress = Progress::new(self.connection.json);
             while !asked.is_finished() {
                 progress.show(&format!("the configuration is being read, {:.0} s", progress.seconds()));
@@ -33,19 +43,42 @@ impl Reload {
             }
             asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        let Response::Reload { reload } = answer?.good()? else { return Err(Failure::nonsense()) };
-        if self.connection.json {
-            print_json(&reload);
-        } else {
-            let text = shown(&reload);
-            if reload.successful { super::outcome::print(&text) } else { eprint!("{text}") }
+        match answer?.good()? {
+            Response::Reload { reload } if !self.plan => {
+                self.print(&reload, &shown(&reload), reload.successful);
+                Ok(if reload.successful { status::GOOD } else { status::TROUBLE })
+            }
+            Response::Plan { plan } if self.plan || self.safe => {
+                let status = self.status(&plan);
+                self.print(&*plan, &planned(&plan, self.safe), plan.errors.is_empty() && status != status::REFUSED);
+                Ok(status)
+            }
+            _ => Err(Failure::nonsense()),
         }
-        Ok(if reload.successful { status::GOOD } else { status::TROUBLE })
+    }
+
+    fn status(&self, plan: &PlanReport) -> u8 {
+        match plan {
+            PlanReport { errors, .. } if !errors.is_empty() => status::TROUBLE,
+            PlanReport { safe: true, .. } => status::GOOD,
+            _ if self.safe => status::REFUSED,
+            _ => status::TROUBLE,
+        }
+    }
+
+    fn print<T: serde::Serialize>(&self, document: &T, text: &str, good: bool) {
+        if self.connection.json {
+            print_json(document);
+        } else if good {
+            super::outcome::print(text);
+        } else {
+            eprint!("{text}");
+        }
     }
 }
 
 fn shown(reload: &ReloadReport) -> String {
-    let mut out: String = reload.errors.trim_end().lines().map(|line| super::text::clean(line) + "\n").collect();
+    let mut out = cleaned(&reload.errors);
     if reload.successful {
         let warnings = match reload.warnings {
             0 => String::new(),
@@ -58,9 +91,40 @@ fn shown(reload: &ReloadReport) -> String {
     out
 }
 
+/// `refused`: a safe reload was asked for, and this is why there is none.
+fn planned(plan: &PlanReport, refused: bool) -> String {
+    if !plan.errors.is_empty() {
+        let end = if refused { "refused: the configuration in force stays in force" } else { "it would be refused" };
+        return cleaned(&plan.errors) + end + "\n";
+    }
+    let mut out: String = plan.changes.iter().map(|change| clean(&change.text) + "\n").collect();
+    if plan.changes.is_empty() {
+        out += "nothing would change\n";
+    }
+    for (title, refuses) in [("consequences", true), ("besides", false)] {
+        let mut those = plan.consequences.iter().filter(|it| it.refuses == refuses).peekable();
+        if those.peek().is_some() {
+            out += &format!("\n{title}:\n");
+        }
+        those.for_each(|it| out += &format!("  {}\n", clean(&it.text)));
+    }
+    if plan.warnings > 0 {
+        out += &format!("\n{} (`keepwatch check`)\n", count(plan.warnings as usize, "warning"));
+    }
+    if refused {
+        out += "\nrefused, as it has consequences: the configuration in force stays in force\n";
+    }
+    out
+}
+
+fn cleaned(lines: &str) -> String {
+    lines.trim_end().lines().map(|line| clean(line) + "\n").collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::plan::{Action, PlannedChange, PlannedConsequence};
 
     #[test]
     fn a_refusal_is_told_with_what_is_wrong() {
@@ -69,5 +133,35 @@ mod tests {
         assert_eq!(shown(&refused), expected);
         let good = ReloadReport { successful: true, took_us: 25_300, warnings: 1, ..ReloadReport::default() };
         assert_eq!(shown(&good), "in force after 25 ms, with 1 warning (`keepwatch check`)\n");
+    }
+
+    #[test]
+    fn a_plan_tells_changes_and_apart_from_them_what_they_cost() {
+        assert_eq!(planned(&PlanReport { safe: true, ..PlanReport::default() }, false), "nothing would change\n");
+        let consequence = |refuses, text: &str| PlannedConsequence {
+            kind: "mastership".to_owned(),
+            name: "VI_1".to_owned(),
+            refuses,
+            text: text.to_owned(),
+        };
+        let plan = PlanReport {
+            changes: vec![PlannedChange {
+                kind: "instance".to_owned(),
+                name: "VI_1".to_owned(),
+                service: None,
+                action: Action::Removed,
+                values: Vec::new(),
+                text: "VI_1 removed".to_owned(),
+            }],
+            consequences: vec![consequence(false, "b"), consequence(true, "a")],
+            warnings: 2,
+            ..PlanReport::default()
+        };
+        let told = "VI_1 removed\n\nconsequences:\n  a\n\nbesides:\n  b\n\n2 warnings (`keepwatch check`)\n";
+        assert_eq!(planned(&plan, false), told);
+        let refused = "\nrefused, as it has consequences: the configuration in force stays in force\n";
+        assert_eq!(planned(&plan, true), format!("{told}{refused}"));
+        let mistakes = crate::report::plan::refused("error: a\n".to_owned());
+        assert_eq!(planned(&mistakes, false), "error: a\nit would be refused\n");
     }
 }

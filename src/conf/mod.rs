@@ -3,7 +3,7 @@
 //! [`load`] is the way in. The steps, each with its module: [`files`] and [`lex`] read lines, `expand` resolves
 //! includes, conditions and parameters, `parse` checks lines against the table in [`keywords`], `build` makes the
 //! model. Every step goes on after a mistake, so one run shows them all. [`yaml`] reads what Keepalived has no words for.
-//! [`diff`] compares two models at reload.
+//! [`diff`] compares two models at reload, and [`plan`] says what the difference costs.
 
 mod build;
 pub mod diag;
@@ -16,6 +16,7 @@ pub mod keywords;
 mod lex;
 pub mod model;
 mod parse;
+pub mod plan;
 mod values;
 pub mod yaml;
 

@@ -19,7 +19,8 @@ use crate::conf::model::ServerKey;
 use crate::export::Look;
 use crate::export::look::ReloadReport;
 use crate::report::{
-    self, BfdReport, CheckersReport, EventsReport, Explanation, InstanceReport, IpvsReport, Status, VrrpReport,
+    self, BfdReport, CheckersReport, EventsReport, Explanation, InstanceReport, IpvsReport, PlanReport, Status,
+    VrrpReport,
 };
 use crate::store::Snapshot;
 
@@ -102,7 +103,15 @@ pub enum Request {
         back: bool,
     },
     /// Read the configuration again, as SIGHUP does; answered when it is in force or refused.
-    Reload,
+    Reload {
+        /// Only say what that would change.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        plan: bool,
+        /// Only if no mastership is dropped and no virtual server goes or is left without a server; answered with the plan if
+        /// not.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        safe: bool,
+    },
 }
 
 /// Things that have a state to be explained.
@@ -162,6 +171,10 @@ pub enum Response {
     /// To `reload`: what became of it.
     Reload {
         reload: ReloadReport,
+    },
+    /// To `reload` with `plan`; and with `safe`, if it was not done.
+    Plan {
+        plan: Box<PlanReport>,
     },
     Error {
         code: Code,
@@ -272,15 +285,21 @@ pub enum Step {
     NeedsSnmp,
     /// The supervisor reads the configuration.
     NeedsReload,
+    /// The supervisor reads it to say what it would change; `safe`: and it comes into force if that does no harm.
+    NeedsPlan {
+        safe: bool,
+    },
 }
 
 impl Request {
     /// Whether it changes anything.
     pub fn writes(&self) -> bool {
         match self {
-            Request::SetWeight { .. } | Request::ResetWeight { .. } | Request::Failover { .. } | Request::Reload => {
-                true
-            }
+            // A plan changes nothing, and makes the supervisor start a process all the same.
+            Request::SetWeight { .. }
+            | Request::ResetWeight { .. }
+            | Request::Failover { .. }
+            | Request::Reload { .. } => true,
             Request::Services { .. }
             | Request::Servers { .. }
             | Request::Snmp
@@ -307,7 +326,8 @@ fn decide(request: &Request, look: &Look, host: &str, may_write: bool) -> Result
     let snapshot = &*look.snapshot;
     let answer = match request {
         Request::Snmp => return Ok(Step::NeedsSnmp),
-        Request::Reload => return Ok(Step::NeedsReload),
+        Request::Reload { plan: false, safe: false } => return Ok(Step::NeedsReload),
+        Request::Reload { plan, safe } => return Ok(Step::NeedsPlan { safe: *safe && !plan }),
         Request::Failover { instance, back } => {
             let instance = documents::known_instance(instance, snapshot)?;
             return Ok(Step::NeedsCommand(Command::StandDown { instance, down: !back }));

@@ -224,7 +224,9 @@ fn every_request_and_answer_can_be_written_and_read() {
             "{\"command\":\"failover\",\"instance\":\"VI_1\",\"back\":true}",
             Request::Failover { instance: "VI_1".to_owned(), back: true },
         ),
-        ("{\"command\":\"reload\"}", Request::Reload),
+        ("{\"command\":\"reload\"}", Request::Reload { plan: false, safe: false }),
+        ("{\"command\":\"reload\",\"plan\":true}", Request::Reload { plan: true, safe: false }),
+        ("{\"command\":\"reload\",\"safe\":true}", Request::Reload { plan: false, safe: true }),
         (
             "{\"command\":\"explain\",\"what\":\"x\",\"kind\":\"real-server\"}",
             Request::Explain { what: "x".to_owned(), service: None, kind: Some(Kind::RealServer) },
@@ -233,7 +235,7 @@ fn every_request_and_answer_can_be_written_and_read() {
     for (text, request) in requests {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
-        assert_eq!(request.writes(), matches!(request, Request::Failover { .. } | Request::Reload));
+        assert_eq!(request.writes(), matches!(request, Request::Failover { .. } | Request::Reload { .. }));
     }
     for request in
         [Request::Status, Request::Ipvs { service: None }, Request::Checkers, Request::Services { service: None }]

@@ -24,6 +24,7 @@ use crate::control::{Code, Request, Response, Step, error, handle, settled};
 use crate::export::Look;
 use crate::export::graph::{GraphError, GraphRequest};
 use crate::export::look::ReloadReport;
+use crate::report::PlanReport;
 use crate::sys::listen;
 
 /// Tools at once.
@@ -115,6 +116,12 @@ pub enum Ask {
     /// Reads the configuration again, and answers when it is in force everywhere or refused. Whoever may not write must not
     /// ask this.
     Reload(oneshot::Sender<ReloadReport>),
+    /// Reads the configuration, and answers what it would change. `safe`: it comes into force if that does no harm. Whoever may
+    /// not write must not ask this.
+    Plan {
+        safe: bool,
+        tell: oneshot::Sender<Planned>,
+    },
     /// A picture of what was recorded.
     Draw(GraphRequest, oneshot::Sender<Result<Vec<u8>, GraphError>>),
     /// A file that the configuration names and only the supervisor may open.
@@ -122,6 +129,15 @@ pub enum Ask {
     /// An empty textfile; and it is whole.
     Textfile(oneshot::Sender<io::Result<OwnedFd>>),
     TextfileDone,
+}
+
+/// The answer to [`Ask::Plan`].
+#[derive(Debug)]
+pub enum Planned {
+    /// Nothing was done.
+    Would(Box<PlanReport>),
+    /// It does no harm, and is done: this says when.
+    Does(oneshot::Receiver<ReloadReport>),
 }
 
 /// The bridge's end of all connections.
@@ -318,6 +334,7 @@ async fn carry(step: Step, ask: &mpsc::Sender<Ask>, limits: &Limits) -> Response
         Step::Answer(response) => return response,
         Step::NeedsCommand(command) => command,
         Step::NeedsReload => return reload(ask, limits.reload).await,
+        Step::NeedsPlan { safe } => return plan(safe, ask, limits.reload).await,
         Step::NeedsSnmp => {
             let (tell, told) = oneshot::channel();
             let asked = ask.send(Ask::Snmp(tell)).await.is_ok();
@@ -364,10 +381,27 @@ async fn reload(ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
     if ask.send(Ask::Reload(tell)).await.is_err() {
         return stopping();
     }
+    settled_reload(told, patience).await
+}
+
+async fn settled_reload(told: oneshot::Receiver<ReloadReport>, patience: Duration) -> Response {
     match timeout(patience, told).await {
         Ok(Ok(reload)) => Response::Reload { reload },
         Ok(Err(_)) => error(Code::NoAnswer, "the supervisor cannot be told now"),
         Err(_) => error(Code::NoAnswer, format!("no end of it within {patience:?}; it goes on")),
+    }
+}
+
+async fn plan(safe: bool, ask: &mpsc::Sender<Ask>, patience: Duration) -> Response {
+    let (tell, told) = oneshot::channel();
+    if ask.send(Ask::Plan { safe, tell }).await.is_err() {
+        return stopping();
+    }
+    match timeout(patience, told).await {
+        Ok(Ok(Planned::Would(plan))) => Response::Plan { plan },
+        Ok(Ok(Planned::Does(told))) => settled_reload(told, patience).await,
+        Ok(Err(_)) => error(Code::NoAnswer, "the supervisor cannot be told now"),
+        Err(_) => error(Code::NoAnswer, format!("no plan within {patience:?}")),
     }
 }
 
@@ -425,6 +459,16 @@ mod tests {
                         drop(tell.send(ReloadReport { successful: true, accepted: 3, ..ReloadReport::default() }));
                     }
                     (Ask::Reload(tell), None) => reloads.push(tell),
+                    (Ask::Plan { safe: true, tell }, Some(_)) => {
+                        let (done, when) = oneshot::channel();
+                        drop(tell.send(Planned::Does(when)));
+                        drop(done.send(ReloadReport { successful: true, accepted: 4, ..ReloadReport::default() }));
+                    }
+                    (Ask::Plan { tell, .. }, _) => {
+                        drop(
+                            tell.send(Planned::Would(Box::new(crate::report::plan::refused("error: a\n".to_owned())))),
+                        );
+                    }
                     (Ask::Draw(_, tell), _) => drop(tell),
                     (Ask::OpenFile(_, tell) | Ask::Textfile(tell), _) => drop(tell),
                     (Ask::TextfileDone, _) => {}
@@ -517,6 +561,21 @@ mod tests {
         );
         let mut stream = connected(true, None);
         assert_eq!(ask(&mut stream, SET).await["code"], "no-answer");
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_an_answer_of_its_own_and_a_safe_reload_is_one_if_it_was_done() {
+        for (line, does, answer, path) in [
+            ("{\"command\":\"reload\",\"plan\":true}\n", Some(done()), "plan", "/plan/errors"),
+            ("{\"command\":\"reload\",\"safe\":true}\n", None, "plan", "/plan/errors"),
+            ("{\"command\":\"reload\",\"safe\":true}\n", Some(done()), "reload", "/reload/accepted"),
+        ] {
+            let heard = ask(&mut connected(true, does.clone()), line.as_bytes()).await;
+            assert_eq!(heard["answer"], answer, "{line}");
+            assert!(heard.pointer(path).is_some(), "{heard}");
+            let heard = ask(&mut connected(false, does), line.as_bytes()).await;
+            assert_eq!(heard["code"], "permission-denied", "{line}");
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,13 @@ pub enum ToChild {
     Start { options: Box<Options>, config: ConfigGeneration, restarted: bool },
     /// With the new sealed configuration.
     Reload { config: ConfigGeneration },
+    /// To load, behind [`Self::Start`], when there is one in force: with that sealed configuration. `plan_only`: nobody
+    /// means to go over to the new one yet.
+    Previous { plan_only: bool },
+    /// To load, behind [`Self::Previous`]: with an empty memory file for the plan, to fill and seal.
+    PlanInto,
+    /// To the bridge, an answer to the [`ToSupervisor::Plan`] of this number: with the sealed plan, or with what is wrong.
+    Planned { number: u64, warnings: u32, error: Option<String> },
     /// With a new socket to that process; an earlier one is dead.
     Peer(Role),
     /// The answer to the [`ToSupervisor::ConnectAgentX`] of this number: with a connected socket, or an errno.
@@ -67,6 +74,8 @@ pub enum ToChild {
 pub enum ToSupervisor {
     /// This configuration is in force here.
     Ready { config: ConfigGeneration },
+    /// It cannot be: the kernel refuses part of it, say. At most [`WHY_MAX`] octets.
+    CannotTake { config: ConfigGeneration, why: String },
     /// The file of the [`ToChild::Dump`] of this number is whole.
     Dumped { number: u64 },
     /// The bridge has no right to open the master agent's Unix socket itself. The number comes back: an answer to a
@@ -95,7 +104,15 @@ pub enum ToSupervisor {
     Signal(UserSignal),
     /// An operator wants the configuration read again.
     Reload,
+    /// An operator wants to know what a reload would do. `keep`: what was read may be wanted in force afterwards. One that was
+    /// asked for before is given up.
+    Plan { number: u64, keep: bool },
+    /// What was read for the plan of this number is to be in force, or may be forgotten.
+    Settle { number: u64, apply: bool },
 }
+
+/// Octets of why a configuration cannot be in force.
+pub const WHY_MAX: usize = 4096;
 
 /// When the daemon itself has a script run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

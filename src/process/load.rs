@@ -21,6 +21,7 @@ use super::supervisor::{COMPLAINTS, ERRORS_MAX};
 use crate::bus::msg::Source;
 use crate::clock;
 use crate::conf::model::{Config, Trackers, WebConfig};
+use crate::conf::plan::Plan;
 use crate::conf::{self, Disk, Host, Loaded, LocalHost, Severity};
 use crate::export::look::Endpoint;
 use crate::sys::memfd;
@@ -33,7 +34,13 @@ pub fn run() -> i32 {
     };
     logging::start(&options.log(None), "");
     logging::write_file();
+    let reloading = generation > 1;
+    let Ok(before) = before(&mut channel, reloading) else { return exit::SOFTWARE };
+    let plan_only = before.as_ref().is_some_and(|before| before.plan_only);
     let loaded = load(&options);
+    if plan_only {
+        return plan(&options, &loaded, &file, before.as_ref());
+    }
     for diagnostic in &loaded.diagnostics {
         let line = diagnostic.in_a_line(&loaded.sources);
         match diagnostic.severity {
@@ -42,7 +49,6 @@ pub fn run() -> i32 {
             Severity::Hint => info!("{line}"),
         }
     }
-    let reloading = generation > 1;
     if let Some(log) = options.reload_log.as_deref().filter(|_| reloading)
         && let Err(error) = write_log(log, &loaded.render())
     {
@@ -66,12 +72,72 @@ pub fn run() -> i32 {
     }
     report_not_built(&loaded);
     match write(&options, &loaded, &file) {
-        Ok(()) => exit::OK,
+        Ok(()) => {
+            if let Some(before) = &before {
+                tell_changes(&conf::plan::plan(&before.config, &loaded.config));
+            }
+            exit::OK
+        }
         Err(error) => {
             error!("cannot hand the configuration on: {error}");
             complain(&file, &format!("error: cannot hand the configuration on: {error}\n"));
             exit::SOFTWARE
         }
+    }
+}
+
+/// What is in force while another configuration is read.
+struct Before {
+    config: Config,
+    /// For the plan.
+    file: OwnedFd,
+    plan_only: bool,
+}
+
+/// At the first configuration there is none.
+fn before(channel: &mut Channel, reloading: bool) -> Result<Option<Before>, ()> {
+    if !reloading {
+        return Ok(None);
+    }
+    let Ok((ToChild::Previous { plan_only }, Some(previous))) = channel.wait::<ToChild>() else { return Err(()) };
+    let Ok((ToChild::PlanInto, Some(file))) = channel.wait::<ToChild>() else { return Err(()) };
+    let config = super::vrrp::decode(&previous).map_err(|_| error!("the configuration in force cannot be read"))?;
+    Ok(Some(Before { config, file, plan_only }))
+}
+
+/// Leaves the new configuration and what it would change, or what is wrong. Nothing is logged but what goes wrong here: whoever
+/// asked has the answer.
+fn plan(options: &Options, loaded: &Loaded, file: &OwnedFd, before: Option<&Before>) -> i32 {
+    let wrong = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    if !loaded.can_start || wrong {
+        complain(file, &complaints(loaded));
+        return exit::CONFIG;
+    }
+    let left = write(options, loaded, file).and_then(|()| {
+        let Some(before) = before else { return Ok(()) };
+        let plan = conf::plan::plan(&before.config, &loaded.config);
+        let bytes = postcard::to_stdvec(&plan).map_err(std::io::Error::other)?;
+        std::fs::File::from(before.file.try_clone()?).write_all(&bytes)?;
+        memfd::seal(before.file.as_fd())
+    });
+    match left {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            error!("cannot hand the plan on: {error}");
+            exit::SOFTWARE
+        }
+    }
+}
+
+/// For the log: what changes, as far as anybody reads on.
+fn tell_changes(plan: &Plan) {
+    const LINES_MAX: usize = 50;
+    if plan.is_empty() {
+        info!("Nothing has changed");
+    }
+    plan.lines().take(LINES_MAX).for_each(|line| info!("{line}"));
+    if let Some(more @ 1..) = plan.changes.len().checked_sub(LINES_MAX) {
+        info!("and {more} more changes");
     }
 }
 

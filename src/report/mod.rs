@@ -11,8 +11,8 @@ pub mod explain;
 #[cfg(test)]
 mod fixture;
 mod ipvs;
-mod lines;
 pub mod page;
+pub mod plan;
 mod reason;
 mod status;
 #[cfg(test)]
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bfd::bfd;
 pub use self::events::events;
 pub use self::ipvs::{checkers, ipvs};
+pub use self::plan::PlanReport;
 pub use self::status::status;
 pub use self::vrrp::{tracked, vrrp};
 

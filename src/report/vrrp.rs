@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::words::{self, unix, unix_some};
 use super::{
     AddressReport, CountersReport, InstanceReport, MasterReport, PriorityReport, RouteReport, RuleReport, StaticReport,
-    SyncGroupReport, TrackedReport, VrrpReport, lines, reason, status, trackers,
+    SyncGroupReport, TrackedReport, VrrpReport, reason, status, trackers,
 };
 use crate::bus::msg::Source;
 use crate::bus::rows::{
     AddressRow, Counters, Finding, InstanceRow, OtherMaster, RouteRow, RuleRow, State, SyncGroupRow, TrackerRow,
 };
-use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transport, Version};
+use crate::conf::model::{Preempt, Track, TrackedInterface, TrackerKind, Transport, Version, lines};
 use crate::export::Look;
 use crate::store::RowSet;
 use crate::vrrp::machine::Settings;

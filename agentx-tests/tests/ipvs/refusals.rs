@@ -71,6 +71,31 @@ virtual_server 10.70.0.10 80 {
 }
 
 #[test]
+fn a_reload_of_which_the_kernel_refuses_something_is_taken_back_as_a_whole() {
+    scenario(|| {
+        let lab = Balancer::new();
+        let text = |weight: u8| {
+            format!(
+                "virtual_server 10.70.0.10 80 {{\n lvs_method NAT\n protocol TCP\n real_server 10.71.0.11 80 {{\n weight \
+                 {weight}\n }}\n}}\n"
+            )
+        };
+        let daemon = Daemon::start(&lab.director, Program::Keepwatch, &text(5), Options::default());
+        let ours = ["-A -t 10.70.0.10:80 -s wlc", "-a -t 10.70.0.10:80 -r 10.71.0.11:80 -m -w 5"];
+        lab.wait_for_table(&daemon, &ours);
+        wait_until_said(&daemon, "Startup complete", 0);
+        let sip = "virtual_server 10.70.0.10 5060 {\n lvs_method NAT\n protocol UDP\n persistence_timeout 60\n \
+                   persistence_engine nosuch\n real_server 10.71.0.11 5060 {\n }\n}\n";
+        daemon.reload(&format!("{}{sip}", text(7)));
+        wait_until_said(&daemon, "reload taken back", 0);
+        wait_until_said(&daemon, "The configuration before is in force again", 0);
+        lab.wait_for_table(&daemon, &ours);
+        reload(&daemon, &text(7));
+        lab.wait_for_table(&daemon, &[ours[0], "-a -t 10.70.0.10:80 -r 10.71.0.11:80 -m -w 7"]);
+    });
+}
+
+#[test]
 fn what_somebody_changes_by_hand_is_told_and_mended_and_what_is_others_is_left_alone() {
     scenario(|| {
         let lab = Balancer::new();

@@ -195,7 +195,9 @@ impl Engine {
                     if news {
                         let text = refusal::explain(&answer.op, errno);
                         let (place, what) = (self.locate(&answer), self.describe(&answer.op));
-                        out.push(log(Level::Error, format!("{place}IPVS refused to {what}: {text}")));
+                        let line = format!("{place}IPVS refused to {what}: {text}");
+                        self.verdict.refused(&line);
+                        out.push(log(Level::Error, line));
                     }
                 }
                 self.weight_refused(&answer.op, errno, now, out);
@@ -217,6 +219,7 @@ impl Engine {
             _ => String::new(),
         };
         let text = format!("{place}IPVS refused to {}: {}", self.describe(op), refusal::explain(op, errno));
+        self.verdict.refused(&text);
         out.push(log(Level::Error, text));
         out.push(Output::Counted(RowKey::Ipvs));
     }

@@ -6,6 +6,7 @@
 mod bfd;
 mod check;
 mod global;
+pub mod lines;
 mod process;
 mod route;
 mod settings;

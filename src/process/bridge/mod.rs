@@ -9,6 +9,7 @@ mod bus;
 mod direct;
 mod dump;
 mod engines;
+mod plan;
 mod reload;
 mod report;
 mod respond;
@@ -28,6 +29,7 @@ use self::bus::Bus;
 use self::direct::{Counted, Direct, Heard as Datagram};
 use self::dump::Dumps;
 use self::engines::Engines;
+use self::plan::Plans;
 use self::reload::Reloads;
 use self::respond::Agent;
 use self::rrd::History;
@@ -123,6 +125,7 @@ struct Bridge {
     /// What the supervisor told last.
     daemon: Arc<Daemon>,
     reloads: Reloads,
+    plans: Plans,
     /// Our own.
     heart: Heart,
     history: History,
@@ -183,6 +186,7 @@ impl Bridge {
             leaving: None,
             daemon: Arc::default(),
             reloads: Reloads::default(),
+            plans: Plans::default(),
             history: History::default(),
             dumps: Dumps::default(),
             bus: Bus::default(),
@@ -349,7 +353,10 @@ impl Bridge {
                     self.tell_bus_that("VrrpReloaded");
                     self.ready(config);
                 }
-                Err(_) => error!("reload refused: the new configuration cannot be read"),
+                Err(_) => {
+                    let why = "it cannot be read".to_owned();
+                    let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
+                }
             },
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
@@ -381,6 +388,7 @@ impl Bridge {
                 self.daemon = (*daemon).into();
                 self.reloads.told(&self.daemon);
             }
+            (ToChild::Planned { number, warnings, error }, fd) => self.planned(number, warnings, error, fd),
             (ToChild::Bus { attempt, error }, fd) => self.bus_opened(attempt, opened(error, fd)),
             (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),
             (ToChild::File { path, error }, fd) => self.file_opened(&path, opened(error, fd)),
@@ -391,6 +399,8 @@ impl Bridge {
                 | ToChild::Peer(_)
                 | ToChild::Reload { .. }
                 | ToChild::Control
+                | ToChild::Previous { .. }
+                | ToChild::PlanInto
                 | ToChild::Occasion(_),
                 _,
             ) => {
@@ -420,6 +430,7 @@ impl Bridge {
             Ask::Carry(command, reply) => self.command_of_tool(command, reply),
             Ask::Snmp(tell) => drop(tell.send(Box::new(self.snmp_report()))),
             Ask::Reload(tell) => self.reload(tell),
+            Ask::Plan { safe, tell } => self.want_plan(safe, tell),
             Ask::Draw(graph, tell) => self.draw(graph, tell),
             Ask::OpenFile(path, tell) => self.open_file(path, tell),
             Ask::Textfile(tell) => self.want_textfile(tell),

@@ -54,15 +54,27 @@ impl Reloads {
 impl Bridge {
     /// A dropped sender is the answer to one too many.
     pub(super) fn reload(&mut self, tell: oneshot::Sender<ReloadReport>) {
-        if self.reloads.ask(tell) {
-            info!("a reload is asked for over the control socket");
-            if let Err(error) = self.channel.send(&ToSupervisor::Reload, None) {
-                error!("the supervisor cannot be asked for a reload: {error}");
-                // What has been queued may still be counted by the supervisor.
-                let queued = matches!(error, ChannelError::Gone | ChannelError::Io(_));
-                self.reloads.drop_last(queued);
-            }
+        info!("a reload is asked for over the control socket");
+        self.ask_for_reload(&ToSupervisor::Reload, tell);
+    }
+
+    /// What was read for the plan of this number comes into force. False if it cannot be asked for.
+    pub(super) fn reload_as_planned(&mut self, number: u64, tell: oneshot::Sender<ReloadReport>) -> bool {
+        self.ask_for_reload(&ToSupervisor::Settle { number, apply: true }, tell)
+    }
+
+    fn ask_for_reload(&mut self, message: &ToSupervisor, tell: oneshot::Sender<ReloadReport>) -> bool {
+        if !self.reloads.ask(tell) {
+            return false;
         }
+        if let Err(error) = self.channel.send(message, None) {
+            error!("the supervisor cannot be asked for a reload: {error}");
+            // What has been queued may still be counted by the supervisor.
+            let queued = matches!(error, ChannelError::Gone | ChannelError::Io(_));
+            self.reloads.drop_last(queued);
+            return false;
+        }
+        true
     }
 }
 

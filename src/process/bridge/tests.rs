@@ -554,3 +554,52 @@ async fn who_asks_for_a_reload_that_the_supervisor_does_not_hear_of_is_told_and_
     lab.bridge.reloads.told(&daemon);
     assert!(told.try_recv().unwrap().successful);
 }
+
+#[tokio::test]
+async fn a_safe_reload_is_done_when_its_plan_does_no_harm_and_one_is_asked_for_at_a_time() {
+    use crate::conf::plan::{Consequence, Plan};
+    use crate::process::control::Planned;
+    use crate::sys::memfd;
+
+    let left = |plan: &Plan| {
+        let file = memfd::create("test").unwrap();
+        let mut writer = std::fs::File::from(file.try_clone().unwrap());
+        std::io::Write::write_all(&mut writer, &postcard::to_stdvec(plan).unwrap()).unwrap();
+        memfd::seal(file.as_fd()).unwrap();
+        Some(file)
+    };
+    let mut lab = lab(both());
+    told_supervisor(&mut lab);
+    let mut ask = |lab: &mut Lab, safe| {
+        let (tell, told) = oneshot::channel();
+        lab.bridge.want_plan(safe, tell);
+        told
+    };
+    let mut first = ask(&mut lab, true);
+    let mut second = ask(&mut lab, true);
+    let mut third = ask(&mut lab, false);
+    assert_eq!(told_supervisor(&mut lab), [ToSupervisor::Plan { number: 1, keep: true }]);
+
+    // An answer to a question that nobody has asked is none.
+    lab.bridge.planned(9, 0, None, left(&Plan::default()));
+    assert!(first.try_recv().is_err());
+    lab.bridge.planned(1, 0, None, left(&Plan::default()));
+    let Planned::Does(mut done) = first.try_recv().unwrap() else { panic!("it does no harm") };
+    let settle = ToSupervisor::Settle { number: 1, apply: true };
+    assert_eq!(told_supervisor(&mut lab), [settle, ToSupervisor::Plan { number: 2, keep: true }]);
+    let mut daemon = crate::export::look::Daemon { all_ready: true, ..Default::default() };
+    (daemon.reloads.answered, daemon.reloads.successful) = (1, true);
+    lab.bridge.reloads.told(&daemon);
+    assert!(done.try_recv().unwrap().successful);
+
+    let gone = Consequence::AddressRemoved { instance: None, address: "192.0.2.7/24 dev eth0".to_owned() };
+    lab.bridge.planned(2, 0, None, left(&Plan { changes: vec![], consequences: vec![gone] }));
+    let Planned::Would(plan) = second.try_recv().unwrap() else { panic!("an address leaves") };
+    assert!(!plan.safe && plan.consequences[0].text.contains("192.0.2.7/24"));
+    let settle = ToSupervisor::Settle { number: 2, apply: false };
+    assert_eq!(told_supervisor(&mut lab), [settle, ToSupervisor::Plan { number: 3, keep: false }]);
+
+    lab.bridge.planned(3, 0, Some("error: a\n".to_owned()), None);
+    let Planned::Would(plan) = third.try_recv().unwrap() else { panic!("nothing was to be done") };
+    assert_eq!((plan.errors.as_str(), plan.safe), ("error: a\n", false));
+}

@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use self::kernel::{Answer, Ask, Kernel};
 use self::peer::{Peer, Woken as PeerWoken};
 use self::probes::Probes;
-use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, ToChild, ToSupervisor, UserSignal, WHY_MAX};
 use super::link::sleep_until;
 use super::options::Options;
 use super::pulse::Heart;
@@ -95,6 +95,9 @@ pub fn run() -> i32 {
     })
 }
 
+/// How long the kernel may take for what a new configuration asks of it before that counts as in force.
+const TAKE_PATIENCE: Duration = Duration::from_secs(2);
+
 struct Driver {
     options: Options,
     channel: Channel,
@@ -126,6 +129,8 @@ struct Driver {
     started: bool,
     resync_at: Option<Instant>,
     resynced_at: Instant,
+    /// A configuration that was applied, and until when the kernel is waited for before it counts as in force.
+    taking: Option<(ConfigGeneration, Instant)>,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
 }
@@ -217,6 +222,7 @@ impl Driver {
             started: false,
             resync_at: None,
             resynced_at: Instant::ZERO,
+            taking: None,
             leaving: None,
         };
         driver.kernel.ask(Ask::Table);
@@ -238,6 +244,7 @@ impl Driver {
             self.serve(woken);
             self.act_on_time(clock::now());
             self.perform();
+            self.judge(clock::now());
             if let Some(latest) = self.leaving {
                 let said = self.outbox.is_empty() && self.runner.is_idle();
                 let done = self.engine.is_finished() && said;
@@ -257,7 +264,8 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let engine = self.engine.deadline().filter(|_| self.started);
         let probes = self.probes.deadline(clock::now());
-        let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), probes];
+        let taking = self.taking.map(|(_, until)| until);
+        let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), probes, taking];
         own.into_iter().flatten().chain([self.heart.deadline()]).min()
     }
 
@@ -409,6 +417,26 @@ impl Driver {
         let _ = self.channel.send(&ToSupervisor::Ready { config }, None);
     }
 
+    fn cannot_take(&mut self, config: ConfigGeneration, mut why: String) {
+        let end = (0..=WHY_MAX.min(why.len())).rev().find(|at| why.is_char_boundary(*at));
+        why.truncate(end.unwrap_or(0));
+        let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
+    }
+
+    /// Says whether the last configuration is in force, when the kernel has done its part.
+    fn judge(&mut self, now: Instant) {
+        let Some((config, until)) = self.taking else { return };
+        // An engine that does not decide any more has nothing to ask the kernel.
+        let refused = self.engine.verdict(now >= until || self.leaving.is_some());
+        let refused = match refused {
+            None if now < until => return,
+            None => Vec::new(),
+            Some(refused) => refused,
+        };
+        self.taking = None;
+        if refused.is_empty() { self.ready(config) } else { self.cannot_take(config, refused.join("; ")) }
+    }
+
     fn read_channel(&mut self) {
         let (messages, heard) = self.channel.hear();
         messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
@@ -452,9 +480,9 @@ impl Driver {
                     self.engine.apply(&new, clock::now(), &mut self.outputs);
                     self.configure(&new, config);
                     self.outbox.configuration(config);
-                    self.ready(config);
+                    self.taking = Some((config, clock::now() + TAKE_PATIENCE));
                 }
-                Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
+                Err(_) => self.cannot_take(config, "it cannot be read".to_owned()),
             },
             (ToChild::Peer(Role::Bridge), Some(fd)) => {
                 if self.bridge.meet(fd) {

@@ -377,7 +377,10 @@ impl Runner {
                     naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
                     self.configure(config, &new);
                 }
-                Err(_) => error!("reload refused: the new configuration cannot be read"),
+                Err(_) => {
+                    let why = "it cannot be read".to_owned();
+                    let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
+                }
             },
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),

@@ -138,6 +138,7 @@ impl Supervisor {
         if role == Role::Bridge {
             self.records.bridge_started();
             self.dumps.bridge_started();
+            self.planning.forget();
         }
         if role == Role::Bridge
             && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
@@ -214,6 +215,13 @@ impl Supervisor {
                     self.records.asked += 1;
                     self.reload(clock::now());
                 }
+                ToSupervisor::Plan { number, keep } if role == Role::Bridge && self.stopping.is_none() => {
+                    self.plan(number, keep);
+                }
+                ToSupervisor::Settle { number, apply } if role == Role::Bridge && self.stopping.is_none() => {
+                    self.settle_plan(number, apply);
+                }
+                ToSupervisor::CannotTake { config, why } => self.cannot_take(role, config, &why),
                 ToSupervisor::ConnectBus { attempt } => self.connect_bus(role, attempt),
                 ToSupervisor::Signal(signal) if role == Role::Bridge => self.act_on(signal),
                 ToSupervisor::ListenStream { endpoint } => self.listen_stream(role, endpoint),
@@ -225,6 +233,8 @@ impl Supervisor {
                 ToSupervisor::OccasionOver(Occasion::Shutdown) => self.last_script_over(),
                 ToSupervisor::Fifo { .. }
                 | ToSupervisor::Reload
+                | ToSupervisor::Plan { .. }
+                | ToSupervisor::Settle { .. }
                 | ToSupervisor::Signal(_)
                 | ToSupervisor::Ready { .. }
                 | ToSupervisor::Dumped { .. }
@@ -281,6 +291,9 @@ impl Supervisor {
         let wanted = self.config.as_ref().map(|config| roles(&config.sheet)).unwrap_or_default();
         if !wanted.contains(&role) {
             info!("The {} process has stopped: nothing is configured for it", role.name());
+            return;
+        }
+        if self.died_of_trial(role, child.ready, &status) {
             return;
         }
         // Nothing that happens to another process may end VRRP.

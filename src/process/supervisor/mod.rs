@@ -12,11 +12,13 @@ mod cores;
 mod dumps;
 mod left_behind;
 mod places;
+mod planning;
 mod reloading;
 mod report;
 mod requests;
 mod stopping;
 mod systemd;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,6 +32,7 @@ use self::children::{Running, roles};
 use self::cores::Cores;
 use self::dumps::Dumps;
 use self::left_behind::LeftBehind;
+use self::planning::{Planning, Purpose};
 use self::reloading::{Reading, TimeFile};
 pub use self::report::{COMPLAINTS, ERRORS_MAX};
 use self::report::{Records, complaints};
@@ -37,6 +40,7 @@ pub use self::requests::DEFAULT_AGENTX;
 use self::requests::Kept;
 use self::stopping::Stopping;
 use self::systemd::Systemd;
+use self::trial::Trial;
 use super::control::ControlSocket;
 use super::daemonize;
 use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
@@ -103,6 +107,9 @@ struct Supervisor {
     loading: Option<Loading>,
     /// Since when the configuration is to be read once more.
     reload_again: Option<Instant>,
+    planning: Planning,
+    /// The configuration in force is a new one, and not every process has it yet.
+    trial: Option<Trial>,
     stopping: Option<Stopping>,
     /// Until when the startup script is waited for.
     starting: Option<Instant>,
@@ -143,6 +150,9 @@ struct Loading {
     requested: Instant,
     /// How many requests of the bridge it answers.
     answers: u64,
+    purpose: Purpose,
+    /// Where it leaves the plan, when there is a configuration to change.
+    plan: Option<OwnedFd>,
 }
 
 impl Supervisor {
@@ -172,6 +182,8 @@ impl Supervisor {
             generation: 0,
             loading: None,
             reload_again: None,
+            planning: Planning::default(),
+            trial: None,
             stopping: None,
             starting: None,
             pid_file: None,
@@ -197,7 +209,7 @@ impl Supervisor {
         {
             return status;
         }
-        if let Err(error) = self.load(clock::now()) {
+        if let Err(error) = self.load(clock::now(), Purpose::Apply) {
             error!("cannot start the load process: {error}");
             return exit::FATAL;
         }
@@ -235,20 +247,32 @@ impl Supervisor {
     // --- configurations
 
     /// Starts the load process; its end decides what happens next.
-    fn load(&mut self, requested: Instant) -> io::Result<()> {
+    fn load(&mut self, requested: Instant, purpose: Purpose) -> io::Result<()> {
         let file = memfd::create("keepwatch-config")?;
         let (mut channel, process) = self.spawn(Role::Load)?;
         let start =
             ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
         channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
-        let answers = self.records.asked;
-        self.loading = Some(Loading { file, _channel: channel, process, started: clock::now(), requested, answers });
+        let mut plan = None;
+        if let Some(config) = &self.config {
+            let plan_only = purpose != Purpose::Apply;
+            channel.send(&ToChild::Previous { plan_only }, Some(config.file.try_clone()?)).map_err(io::Error::other)?;
+            let empty = memfd::create("keepwatch-plan")?;
+            channel.send(&ToChild::PlanInto, Some(empty.try_clone()?)).map_err(io::Error::other)?;
+            plan = Some(empty);
+        }
+        let (answers, started) = (self.records.asked, clock::now());
+        self.loading = Some(Loading { file, _channel: channel, process, started, requested, answers, purpose, plan });
         Ok(())
     }
 
     fn loaded(&mut self, loading: Loading, status: i32) -> Option<i32> {
         let first = self.config.is_none();
         self.reading = None;
+        if let Purpose::Plan { number, keep } = loading.purpose {
+            self.planned(loading, status, number, keep);
+            return self.loading_done();
+        }
         if status != exit::OK {
             if first {
                 error!("the configuration cannot be used; not starting");
@@ -281,7 +305,7 @@ impl Supervisor {
             {
                 // Interfaces must be looked up where the daemon will run: read the file once more, over there.
                 return match self.enter_namespace(&name) {
-                    Ok(()) => self.load(loading.requested).err().map(|_| exit::FATAL),
+                    Ok(()) => self.load(loading.requested, Purpose::Apply).err().map(|_| exit::FATAL),
                     Err(status) => Some(status),
                 };
             }
@@ -289,15 +313,26 @@ impl Supervisor {
                 return Some(status);
             }
         }
+        self.accept(loading, sheet, first);
+        self.loading_done()
+    }
+
+    /// Goes over to what was read.
+    fn accept(&mut self, loading: Loading, sheet: Sheet, first: bool) {
         if !first {
             self.reloads += 1;
             self.save_state("pre", self.announced);
         }
         self.generation += 1;
+        let told = self.records.told();
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
         let released = self.release(&sheet);
         self.settle(&sheet);
-        self.config = Some(InForce { sheet, file: loading.file });
+        let before = self.config.replace(InForce { sheet, file: loading.file });
+        // What is on trial already was never in force everywhere: what it replaced is what is known to work.
+        if self.trial.is_none() {
+            self.trial = before.map(|before| Trial { before, told });
+        }
         match first {
             true => self.begin(clock::now()),
             false => self.apply(),
@@ -308,7 +343,6 @@ impl Supervisor {
         if first {
             daemonize::report_started();
         }
-        self.loading_done()
     }
 
     /// What a configuration says of this process itself, and of those that are started from now on.
@@ -329,6 +363,8 @@ impl Supervisor {
     fn loading_done(&mut self) -> Option<i32> {
         if let Some(requested) = self.reload_again.take() {
             self.reload(requested);
+        } else if let Some((number, keep)) = self.planning.again.take() {
+            self.plan(number, keep);
         }
         None
     }
@@ -342,7 +378,7 @@ impl Supervisor {
         info!("Reloading");
         self.systemd.reloading(clock::now());
         self.begin_reading();
-        if let Err(error) = self.load(requested) {
+        if let Err(error) = self.load(requested, Purpose::Apply) {
             self.reading = None;
             self.systemd.ready(REFUSED);
             error!("reload refused: cannot start the load process: {error}");
@@ -384,13 +420,21 @@ impl Supervisor {
             && !self.children.is_empty()
             && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
         {
-            info!("{}", if self.announced == 0 { "Startup complete" } else { "Reload complete" });
+            let taken_back = self.trial.take().is_none() && !self.records.successful();
+            info!(
+                "{}",
+                match (self.announced, taken_back) {
+                    (0, _) => "Startup complete",
+                    (_, false) => "Reload complete",
+                    (_, true) => "The configuration before is in force again",
+                }
+            );
             if self.announced != 0 {
                 self.save_state("post", self.generation);
             }
             self.announced = self.generation;
             self.records.in_force();
-            self.systemd.ready("Running");
+            self.systemd.ready(if taken_back { REFUSED } else { "Running" });
         }
     }
 

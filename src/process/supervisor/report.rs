@@ -41,6 +41,14 @@ pub(super) struct Records {
     due: Instant,
 }
 
+/// What is told of the configuration in force, for the case that it comes back.
+#[derive(Debug)]
+pub(super) struct Told {
+    accepted_at: WallTime,
+    hash: u64,
+    warnings: u32,
+}
+
 #[derive(Debug, Default)]
 struct Past {
     deaths: u64,
@@ -95,6 +103,33 @@ impl Records {
         (reloads.successful, reloads.tried_at) = (false, clock::wall());
         reloads.errors = errors;
         self.answered(loading);
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let ReloadReport { accepted_at, hash, warnings, .. } = self.reloads;
+        Told { accepted_at, hash, warnings }
+    }
+
+    /// Whether the last attempt led to what is in force.
+    pub(super) fn successful(&self) -> bool {
+        self.reloads.successful
+    }
+
+    #[cfg(test)]
+    pub(super) fn told_errors(&self) -> &str {
+        &self.reloads.errors
+    }
+
+    /// It was accepted, and is not in force after all.
+    pub(super) fn taken_back(&mut self, told: Told, errors: String) {
+        let reloads = &mut self.reloads;
+        reloads.rejected += 1;
+        reloads.successful = false;
+        (reloads.accepted_at, reloads.hash, reloads.warnings) = (told.accepted_at, told.hash, told.warnings);
+        reloads.errors = errors;
+        cut(&mut reloads.errors, ERRORS_MAX);
+        self.requested = None;
+        self.changed = true;
     }
 
     /// There was not even an attempt: whoever asks is told so.

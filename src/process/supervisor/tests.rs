@@ -120,7 +120,8 @@ fn ended(left: &[u8], answers: u64) -> Loading {
     let mut process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
     process.wait().unwrap();
     let channel = Channel::new(Seqpacket::pair().unwrap().0);
-    Loading { file, _channel: channel, process, started: clock::now(), requested: clock::now(), answers }
+    let (started, requested) = (clock::now(), clock::now());
+    Loading { file, _channel: channel, process, started, requested, answers, purpose: Purpose::Apply, plan: None }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -344,4 +345,124 @@ fn the_bridge_is_told_at_every_change_and_not_while_it_does_not_read() {
     });
     assert!(waited.count() < 10_000);
     assert!(lab.told().is_some(), "the last word comes when there is room");
+}
+
+/// A load process that has left this sheet, and a plan.
+fn read_for_plan(sheet: &Sheet, purpose: Purpose) -> Loading {
+    let mut loading = ended(&postcard::to_stdvec(sheet).unwrap(), 0);
+    memfd::seal(loading.file.as_fd()).unwrap();
+    loading.purpose = purpose;
+    loading.plan = Some(memfd::create("test").unwrap());
+    loading
+}
+
+#[test]
+fn what_was_read_for_a_plan_comes_into_force_when_it_is_asked_for_and_nothing_came_between() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    lab.told();
+    let sheet = Sheet { hash: 12, warnings: 3, ..Sheet::default() };
+    let mut read = |lab: &mut Lab, number, keep| {
+        let loading = read_for_plan(&sheet, Purpose::Plan { number, keep });
+        assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
+        let answer = lab.bridge.receive().unwrap();
+        assert!(
+            matches!(&answer, Some((ToChild::Planned { number: of, warnings: 3, error: None }, Some(_))) if *of == number),
+            "{answer:?}"
+        );
+    };
+    // Nobody wants it, or somebody wants another.
+    read(&mut lab, 1, false);
+    lab.tell(&ToSupervisor::Settle { number: 1, apply: true });
+    let daemon = lab.told().unwrap();
+    assert_eq!((daemon.reloads.rejected, daemon.reloads.answered), (1, 1));
+    read(&mut lab, 2, true);
+    lab.tell(&ToSupervisor::Settle { number: 2, apply: false });
+    assert_eq!(lab.supervisor.generation, 1);
+
+    read(&mut lab, 3, true);
+    lab.tell(&ToSupervisor::Settle { number: 3, apply: true });
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2 }, Some(_))))));
+    let daemon = lab.told().unwrap();
+    assert_eq!((daemon.reloads.accepted, daemon.reloads.answered, daemon.reloads.hash), (1, 2, 12));
+
+    // The plan is of what was in force when it was made.
+    read(&mut lab, 4, true);
+    lab.supervisor.generation += 1;
+    lab.tell(&ToSupervisor::Settle { number: 4, apply: true });
+    let daemon = lab.told().unwrap();
+    assert!(daemon.reloads.errors.contains("another configuration"), "{}", daemon.reloads.errors);
+}
+
+#[test]
+fn a_plan_of_a_file_with_mistakes_is_answered_with_them_and_counts_as_no_reload() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    lab.told();
+    let mut loading = ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), 0);
+    loading.purpose = Purpose::Plan { number: 1, keep: true };
+    assert_eq!(lab.supervisor.loaded(loading, exit::CONFIG), None);
+    let answer = lab.bridge.receive().unwrap();
+    let Some((ToChild::Planned { number: 1, error: Some(error), .. }, None)) = answer else { panic!("{answer:?}") };
+    assert_eq!(error, "error: no such thing\n");
+    lab.supervisor.records.changed = true;
+    assert_eq!(lab.told().unwrap().reloads.rejected, 0);
+}
+
+/// A new configuration is accepted, and the bridge is told of it.
+fn reloaded(lab: &mut Lab, sheet: &Sheet) {
+    let loading = ended(&postcard::to_stdvec(sheet).unwrap(), 0);
+    memfd::seal(loading.file.as_fd()).unwrap();
+    assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
+    let config = lab.supervisor.generation;
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: of }, Some(_)))) if of == config));
+}
+
+#[test]
+fn a_configuration_that_a_process_cannot_take_is_taken_back_from_all_and_the_reload_has_failed() {
+    let mut lab = Lab::new(|_| Sheet { hash: 11, ..Sheet::default() });
+    lab.supervisor.records.changed = true;
+    lab.told();
+    reloaded(&mut lab, &Sheet { hash: 12, warnings: 4, ..Sheet::default() });
+    assert_eq!(lab.told().unwrap().reloads.hash, 12);
+
+    // What is said of another configuration is of yesterday.
+    lab.tell(&ToSupervisor::CannotTake { config: 1, why: "x".to_owned() });
+    assert_eq!(lab.supervisor.generation, 2);
+    lab.tell(&ToSupervisor::CannotTake { config: 2, why: "the kernel refuses it".to_owned() });
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 3 }, Some(_))))));
+    assert_eq!(lab.supervisor.config.as_ref().unwrap().sheet.hash, 11);
+    let reloads = lab.told().unwrap().reloads;
+    assert!(!reloads.successful && reloads.errors.contains("the kernel refuses it"), "{reloads:?}");
+    assert_eq!((reloads.accepted, reloads.rejected, reloads.warnings), (1, 1, 0));
+
+    // There is nothing to go back to from here: what cannot be done is not done.
+    lab.tell(&ToSupervisor::CannotTake { config: 3, why: "nor this".to_owned() });
+    assert_eq!((lab.supervisor.generation, lab.supervisor.announced), (3, 3));
+    assert!(!lab.told().unwrap().reloads.successful);
+
+    // And the next one is accepted as ever.
+    reloaded(&mut lab, &Sheet { hash: 13, ..Sheet::default() });
+    lab.tell(&ToSupervisor::Ready { config: 4 });
+    lab.tell(&ToSupervisor::CannotTake { config: 4, why: "too late".to_owned() });
+    assert_eq!(lab.supervisor.generation, 4);
+    assert!(lab.told().unwrap().reloads.successful);
+}
+
+#[test]
+fn a_process_that_dies_of_a_new_configuration_gets_the_old_one_and_does_not_end_the_daemon() {
+    let mut lab = Lab::new(|_| Sheet { wants_vrrp: true, ..Sheet::default() });
+    let (ours, _theirs) = Seqpacket::pair().unwrap();
+    let process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+    let mut vrrp = Running::played(process, Channel::new(ours), BRIDGE + 1);
+    vrrp.process.wait().unwrap();
+    vrrp.ready = 1;
+    lab.supervisor.children.insert(Role::Vrrp, vrrp);
+    reloaded(&mut lab, &Sheet { wants_vrrp: true, hash: 12, ..Sheet::default() });
+    // Engines wait for the startup script: none is started from within a test.
+    lab.supervisor.starting = Some(clock::now() + Duration::from_secs(1000));
+    let status = std::os::unix::process::ExitStatusExt::from_raw(exit::CONFIG << 8);
+    lab.supervisor.died(Role::Vrrp, status);
+    assert!(lab.supervisor.stopping.is_none());
+    assert_eq!((lab.supervisor.generation, lab.supervisor.config.as_ref().unwrap().sheet.hash), (3, 0));
+    assert!(lab.supervisor.records.told_errors().contains("the vrrp process died of it"));
+    assert!(!lab.supervisor.children.contains_key(&Role::Vrrp));
 }

@@ -12,6 +12,7 @@ mod linkbeat;
 mod perform;
 mod sibling;
 mod sockets;
+mod taking;
 mod times;
 mod vmacs;
 
@@ -26,8 +27,9 @@ use self::errands::Errands;
 use self::linkbeat::Linkbeat;
 use self::perform::World;
 use self::sibling::Sibling;
+use self::taking::Taking;
 use self::times::{AllRows, Heart, Times};
-use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal};
+use super::lifecycle::{Channel, Heard, Sheet, ToChild, ToSupervisor, UserSignal, WHY_MAX};
 use super::options::Options;
 use super::role::{Role, exit};
 use super::scheduling::{self, Auto};
@@ -162,6 +164,7 @@ struct Driver {
     /// When to tell the bridge everything again, as it asked, and when that was done last.
     resync_at: Option<Instant>,
     resynced_at: Instant,
+    taking: Taking,
     /// Set once the engine was told to shut down: when to go at the latest.
     leaving: Option<Instant>,
 }
@@ -225,6 +228,7 @@ impl Driver {
         let mut linkbeat = Linkbeat::default();
         // There is nothing yet that drivers would have said otherwise.
         let _ = linkbeat.configure(&config, monitor.links());
+        let taking = Taking::of(&config);
         let mut driver = Driver {
             options,
             channel,
@@ -254,6 +258,7 @@ impl Driver {
             dump_at: None,
             resync_at: None,
             resynced_at: Instant::ZERO,
+            taking,
             leaving: None,
         };
         driver.perform(now);
@@ -308,6 +313,7 @@ impl Driver {
                 self.heart.beat(&mut self.times, &mut self.outbox, now);
             }
             self.perform(now);
+            self.judge(now);
             self.linkbeat.pump(LINKBEAT, &self.poller);
             if let Some(latest) = self.leaving
                 && (now >= latest || (self.world.idle() && self.outbox.is_empty() && self.errands.is_empty()))
@@ -323,7 +329,8 @@ impl Driver {
         let last_or_next = self.leaving.unwrap_or(self.heart.deadline());
         let own = [Some(last_or_next), self.dump_at, self.resync_at, self.rest_until];
         let others = [self.engine.deadline(), self.outbox.deadline(), self.world.deadline(), self.bfd.deadline()];
-        own.into_iter().chain(others).flatten().min()
+        let own = own.into_iter().chain([self.taking.deadline()]);
+        own.chain(others).flatten().min()
     }
 
     fn serve(&mut self, event: Ready) {
@@ -377,6 +384,21 @@ impl Driver {
         let _ = self.channel.send(&ToSupervisor::Ready { config }, None);
     }
 
+    fn cannot_take(&mut self, config: ConfigGeneration, why: &str) {
+        let end = (0..=WHY_MAX.min(why.len())).rev().find(|at| why.is_char_boundary(*at)).unwrap_or(0);
+        let why = why.get(..end).unwrap_or_default().to_owned();
+        let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
+    }
+
+    /// Says whether the last configuration is in force, when the kernel has done its part.
+    fn judge(&mut self, now: Instant) {
+        match self.taking.over(self.world.idle(), now) {
+            None => {}
+            Some((config, refused)) if refused.is_empty() => self.ready(config),
+            Some((config, refused)) => self.cannot_take(config, &refused.join("; ")),
+        }
+    }
+
     fn read_channel(&mut self) {
         let (messages, heard) = self.channel.hear();
         messages.into_iter().for_each(|(message, fd)| self.told(message, fd));
@@ -423,9 +445,9 @@ impl Driver {
                     for found in self.errands.configuration(config) {
                         self.engine.handle(found, now, &mut self.outputs);
                     }
-                    self.ready(config);
+                    self.taking.begin(config, &new, now);
                 }
-                Err(_) => error!("reload refused: the new configuration cannot be read; the old one stays in force"),
+                Err(_) => self.cannot_take(config, "it cannot be read"),
             },
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 let now = clock::now();
@@ -446,6 +468,9 @@ impl Driver {
                 | ToChild::StreamReleased { .. }
                 | ToChild::File { .. }
                 | ToChild::Textfile { .. }
+                | ToChild::Previous { .. }
+                | ToChild::PlanInto
+                | ToChild::Planned { .. }
                 | ToChild::Daemon(_),
                 _,
             ) => {}
@@ -638,6 +663,7 @@ impl Driver {
     fn read_answers(&mut self) {
         let now = clock::now();
         for answer in self.world.read_answers() {
+            self.taking.note(&answer);
             self.engine.handle(answer, now, &mut self.outputs);
         }
     }

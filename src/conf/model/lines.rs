@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::conf::model::{NextHop, Prefix, Route, Rule, RuleAction, TABLE_MAIN};
+use super::{NextHop, Prefix, Route, Rule, RuleAction, TABLE_MAIN};
 
 /// `10.9.0.0/24 via 10.0.0.9 dev eth0 table 100`, `blackhole 10.8.0.0/16`.
-pub(super) fn route(route: &Route) -> String {
+pub fn route(route: &Route) -> String {
     let mut text = match route.kind_name() {
         None => prefix(route.destination),
         Some(kind) => format!("{kind} {}", prefix(route.destination)),
@@ -45,7 +45,7 @@ fn next_hop(hop: &NextHop) -> String {
 }
 
 /// `500: from 10.1.0.0/16 iif eth0 lookup 100`.
-pub(super) fn rule(rule: &Rule) -> String {
+pub fn rule(rule: &Rule) -> String {
     let not = if rule.invert { " not" } else { "" };
     let from = rule.from.map_or_else(|| "all".to_owned(), prefix);
     let mut text = format!("{}:{not} from {from}", rule.preference);
