@@ -5,11 +5,13 @@
 mod bfd;
 mod check;
 mod differences;
+mod dump;
 mod language;
 mod mutations;
 mod notify;
 mod rfc;
 mod routes;
+mod samples;
 mod sync_groups;
 mod table;
 mod trackers;
