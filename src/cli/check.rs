@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::effective::Effective;
 use crate::conf::{self, Loaded, Severity};
 use crate::process::host::HostWithoutOurs;
 
@@ -29,6 +30,8 @@ pub struct Check {
     /// How to tell what is wrong
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    effective: Effective,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,6 +47,9 @@ enum Format {
 impl Check {
     pub fn run(self) -> ExitCode {
         let options = conf::Options { config_id: self.config_id, settings: self.settings, ..conf::Options::default() };
+        if let Some(status) = self.effective.run(&self.file, &options) {
+            return status;
+        }
         let loaded = if self.here {
             conf::load(&self.file, &options, &conf::Disk, &HostWithoutOurs::look().with_modules())
         } else {

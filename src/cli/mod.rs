@@ -11,6 +11,7 @@ mod checks;
 mod client;
 mod directive;
 mod doctor;
+mod effective;
 mod events;
 mod explain;
 mod failover;
@@ -23,6 +24,7 @@ mod nagios;
 mod outcome;
 mod progress;
 mod reload;
+mod schema;
 mod snmp;
 mod status;
 mod text;
@@ -205,6 +207,12 @@ mod tests {
             "vrrp VI_1 --json",
             "bfd",
             "bfd B1 --json",
+            "check k.conf --dump",
+            "check --dump=json --secrets k.conf",
+            "check --dump --defaults k.conf",
+            "check --explain k.conf",
+            "check --schema",
+            "man --conf",
             "explain B1 --kind bfd-session",
             "ipvs 192.0.2.10:80 --watch 0.5",
             "checks --failed",

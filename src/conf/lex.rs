@@ -200,15 +200,20 @@ impl Word {
 
     /// The word as the bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.text.len());
-        for c in self.text.chars() {
-            match u32::from(c).checked_sub(RAW_BYTE).and_then(|byte| u8::try_from(byte).ok()) {
-                Some(byte) if c != UNDEFINED => bytes.push(byte),
-                _ => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        bytes
+        encode(&self.text)
     }
+}
+
+/// Text as the bytes of the file that it came from; the inverse of [`decode`].
+pub fn encode(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c).checked_sub(RAW_BYTE).and_then(|byte| u8::try_from(byte).ok()) {
+            Some(byte) if c != UNDEFINED => bytes.push(byte),
+            _ => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
 }
 
 /// Bytes of a file as lines: no line ends, no byte order mark.
@@ -222,7 +227,8 @@ pub fn lines(bytes: &[u8]) -> Vec<String> {
     lines
 }
 
-fn decode(line: &[u8]) -> String {
+/// Bytes as text. Those that are not UTF-8 become private characters.
+pub fn decode(line: &[u8]) -> String {
     let mut out = String::with_capacity(line.len());
     for chunk in line.utf8_chunks() {
         // Private characters of ours that a file contains itself would be taken for marks.

@@ -3,13 +3,15 @@
 //! [`load`] is the way in. The steps, each with its module: [`files`] and [`lex`] read lines, `expand` resolves
 //! includes, conditions and parameters, `parse` checks lines against the table in [`keywords`], `build` makes the
 //! model. Every step goes on after a mistake, so one run shows them all. [`yaml`] reads what Keepalived has no words for.
-//! [`diff`] compares two models at reload, and [`plan`] says what the difference costs.
+//! [`diff`] compares two models at reload, and [`plan`] says what the difference costs; [`dump`] writes one as text again.
 
 mod build;
 pub mod diag;
 pub mod diff;
+pub mod dump;
 mod expand;
 mod expanded;
+pub mod explain;
 pub mod files;
 pub mod host;
 pub mod keywords;
@@ -72,6 +74,24 @@ impl Loaded {
 
 /// Reads a configuration. Never fails: what could not be read is told by the diagnostics.
 pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> Loaded {
+    read(path, options, files, host).0
+}
+
+/// As [`load`], with the origin of every value.
+pub fn explain(
+    path: &str,
+    options: &Options,
+    files: &dyn Files,
+    host: &dyn Host,
+    how: &dump::Options,
+) -> (Loaded, explain::Explanation) {
+    let (loaded, nodes) = read(path, options, files, host);
+    let dump = dump::dump(&loaded.config, &dump::Options { defaults: true, ..how.clone() });
+    let explanation = explain::explain(&dump, &nodes, &loaded.diagnostics, &loaded.sources, options);
+    (loaded, explanation)
+}
+
+fn read(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> (Loaded, Vec<parse::Node>) {
     let mut expanded = expand::Expander::new(files, host, options).run(path);
     let (nodes, complaints) = parse::parse(&expanded.items, &expanded.sources);
     let mut built = build::build(&nodes, &expanded.sources, options, files, host);
@@ -87,12 +107,13 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     let diagnostics = expanded::tell(diagnostics, &expanded.items, &expanded.sources);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;
     let missing = |diagnostic: &Diagnostic| matches!(diagnostic.class, Class::IncludeCheck | Class::MissingFile);
-    Loaded {
+    let loaded = Loaded {
         status: diag::status(&diagnostics),
         can_start: expanded.opened && !built.refused && !diagnostics.iter().any(refused),
         start_status: if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 },
         config: built.config,
         diagnostics,
         sources: expanded.sources,
-    }
+    };
+    (loaded, nodes)
 }

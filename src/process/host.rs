@@ -1,10 +1,14 @@
 //! The host as the configuration's checks should see it: without the addresses that this daemon itself put there.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
+use nix::unistd::{Gid, Group, Uid, User};
+
 use crate::conf::host::{Identity, Interface};
+use crate::conf::model::Config;
 use crate::conf::{Host, LocalHost};
 use crate::netlink::route::Monitor;
 
@@ -34,6 +38,16 @@ impl HostWithoutOurs {
     pub fn with_modules(self) -> HostWithoutOurs {
         HostWithoutOurs { modules: Some(Modules::look()), ..self }
     }
+}
+
+/// Names of the users and groups that a configuration runs scripts as, or gives FIFOs to.
+pub fn names(config: &Config) -> (BTreeMap<u32, String>, BTreeMap<u32, String>) {
+    let fifos = &config.global.fifos;
+    let owners = [&fifos.both, &fifos.vrrp, &fifos.checks].into_iter().flatten().filter_map(|fifo| fifo.owner);
+    let ids: Vec<(u32, u32)> = config.scripts.iter().map(|script| (script.uid, script.gid)).chain(owners).collect();
+    let user = |uid: u32| Some((uid, User::from_uid(Uid::from_raw(uid)).ok()??.name));
+    let group = |gid: u32| Some((gid, Group::from_gid(Gid::from_raw(gid)).ok()??.name));
+    (ids.iter().filter_map(|(uid, _)| user(*uid)).collect(), ids.iter().filter_map(|(_, gid)| group(*gid)).collect())
 }
 
 impl Host for HostWithoutOurs {

@@ -5,6 +5,7 @@
 mod bfd;
 mod check;
 mod differences;
+mod dump;
 mod expansion;
 mod golden;
 mod language;
@@ -12,6 +13,7 @@ mod mutations;
 mod notify;
 mod rfc;
 mod routes;
+mod samples;
 mod semantics;
 mod sync_groups;
 mod syntax;

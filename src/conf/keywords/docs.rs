@@ -46,7 +46,8 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
-fn shape(shape: Shape) -> String {
+/// What follows a keyword.
+pub(super) fn shape(shape: Shape) -> String {
     match shape {
         Shape::Flag => String::new(),
         Shape::Words(list) => args(list),

@@ -8,12 +8,14 @@ mod check;
 pub(in crate::conf) mod docs;
 mod entry;
 mod global;
+mod manual;
 mod vrrp;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub use docs::markdown;
+pub use manual::manual;
 
 /// One directive in one or several blocks.
 #[derive(Debug)]
