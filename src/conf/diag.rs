@@ -191,12 +191,16 @@ pub struct Diagnostic {
     pub span: Span,
     pub related: Vec<(Span, String)>,
     pub hint: Option<String>,
-    /// What to write in the place of the characters at `span`, when that is clear.
-    pub fix: Option<String>,
-    /// The line as it reads after parameters and repetitions, when that is not what is written.
-    pub reads: Option<String>,
     /// The daemon does not start with this mistake.
     pub refuses_start: bool,
+    beside: Option<Box<Beside>>,
+}
+
+/// What few diagnostics have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Beside {
+    fix: Option<String>,
+    reads: Option<String>,
 }
 
 impl Diagnostic {
@@ -222,9 +226,8 @@ impl Diagnostic {
             span,
             related: Vec::new(),
             hint: None,
-            fix: None,
-            reads: None,
             refuses_start: false,
+            beside: None,
         }
     }
 
@@ -242,8 +245,24 @@ impl Diagnostic {
     }
 
     /// The word that was most likely meant.
-    pub fn suggest(self, word: &str) -> Self {
-        Diagnostic { fix: Some(word.to_owned()), ..self.hint(format!("did you mean `{word}`?")) }
+    pub fn suggest(mut self, word: &str) -> Self {
+        self.beside.get_or_insert_default().fix = Some(word.to_owned());
+        self.hint(format!("did you mean `{word}`?"))
+    }
+
+    /// What to write in the place of the characters at `span`, when that is clear.
+    pub fn fix(&self) -> Option<&str> {
+        self.beside.as_ref()?.fix.as_deref()
+    }
+
+    /// Says how the line reads after parameters and repetitions.
+    pub fn reading(&mut self, line: String) {
+        self.beside.get_or_insert_default().reads = Some(line);
+    }
+
+    /// The line as it reads after parameters and repetitions, when that is not what is written.
+    pub fn reads(&self) -> Option<&str> {
+        self.beside.as_ref()?.reads.as_deref()
     }
 
     pub fn related(mut self, span: Span, what: impl Into<String>) -> Self {
@@ -260,7 +279,7 @@ impl Diagnostic {
         let mut out = String::new();
         let _ = writeln!(out, "{}: {}", self.severity.name(), printable(&self.message));
         place(&mut out, sources, self.span);
-        if let Some(line) = &self.reads {
+        if let Some(line) = self.reads() {
             let _ = writeln!(out, "note: the line reads `{}`", printable(line));
         }
         for (span, what) in &self.related {

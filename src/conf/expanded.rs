@@ -9,10 +9,15 @@ use super::expand::Item;
 /// Places of one way; a longer one is told by its first.
 const WAY_MAX: usize = 32;
 
+/// Mistakes of one kind at one place; what is beyond is a template that was repeated more often than is kept apart.
+const SAME_MAX: usize = 100;
+
 /// Completes diagnostics, which are sorted by place. A mistake of a template that many rounds repeat is told for the first.
 pub fn tell(diagnostics: Vec<Diagnostic>, items: &[Item], sources: &Sources) -> Vec<Diagnostic> {
     let mut told: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
-    let mut rounds: HashMap<((u32, u32, u32), &'static str), (usize, usize)> = HashMap::new();
+    // By place and code: which of those that are told is the first, and how many more there are.
+    let mut rounds: HashMap<_, (usize, usize)> = HashMap::new();
+    let mut counts = HashMap::new();
     for diagnostic in diagnostics {
         let same = |known: &&mut Diagnostic| {
             known.span.place() == diagnostic.span.place() && known.message == diagnostic.message
@@ -36,6 +41,12 @@ pub fn tell(diagnostics: Vec<Diagnostic>, items: &[Item], sources: &Sources) -> 
                 continue;
             }
             rounds.insert(key, (told.len(), 0));
+        } else {
+            let count = counts.entry(key).or_insert(0_usize);
+            *count += 1;
+            if *count > SAME_MAX {
+                continue;
+            }
         }
         told.push(diagnostic);
     }
@@ -68,7 +79,9 @@ pub fn tell(diagnostics: Vec<Diagnostic>, items: &[Item], sources: &Sources) -> 
     for diagnostic in told.iter_mut().filter(|diagnostic| diagnostic.span.made != 0) {
         let line = wanted.get(&key(diagnostic.span)).cloned().flatten();
         let written = sources.line(diagnostic.span).map(|line| line.trim_end_matches('\\').trim());
-        diagnostic.reads = line.filter(|line| Some(line.as_str()) != written);
+        if let Some(line) = line.filter(|line| Some(line.as_str()) != written) {
+            diagnostic.reading(line);
+        }
     }
     told
 }

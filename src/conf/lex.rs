@@ -101,12 +101,11 @@ impl Text {
             });
             let to = from + word.count();
             let Some(word) = spans.get_mut(from..to) else { return };
-            // An expansion is younger than the one that brought its use, so this ends.
-            while let (Some(oldest), Some(youngest)) =
-                (word.iter().map(|span| span.made).min(), word.iter().map(|span| span.made).max())
-                && oldest != youngest
+            // An expansion is younger than the one that brought its use: they meet no later than at the oldest of them.
+            while let Some(oldest) = word.iter().map(|span| span.made).min()
+                && word.iter().any(|span| span.made > oldest)
             {
-                for span in word.iter_mut().filter(|span| span.made == youngest) {
+                for span in word.iter_mut().filter(|span| span.made > oldest) {
                     *span = sources.expansion(*span).map_or(Span { made: oldest, ..*span }, |expansion| expansion.at);
                 }
             }

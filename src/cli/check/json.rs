@@ -40,10 +40,10 @@ fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Value {
         "code": diagnostic.code,
         "message": diagnostic.message,
         "place": place(diagnostic.span, sources),
-        "reads": diagnostic.reads,
+        "reads": diagnostic.reads(),
         "related": related.collect::<Vec<_>>(),
         "hint": diagnostic.hint,
-        "fix": diagnostic.fix,
+        "fix": diagnostic.fix(),
         "refuses_start": diagnostic.refuses_start,
     })
 }

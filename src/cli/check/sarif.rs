@@ -37,7 +37,7 @@ pub fn document(loaded: &Loaded) -> Value {
 
 fn result(diagnostic: &Diagnostic, rule: Option<usize>, sources: &Sources) -> Value {
     let mut text = diagnostic.message.clone();
-    if let Some(line) = &diagnostic.reads {
+    if let Some(line) = diagnostic.reads() {
         text.push_str(&format!("\nThe line reads `{line}`."));
     }
     if let Some(hint) = &diagnostic.hint {
@@ -59,7 +59,7 @@ fn result(diagnostic: &Diagnostic, rule: Option<usize>, sources: &Sources) -> Va
     if let Some(rule) = rule {
         result["ruleIndex"] = json!(rule);
     }
-    if let (Some(word), Some(_)) = (&diagnostic.fix, sources.line(diagnostic.span)) {
+    if let (Some(word), Some(_)) = (diagnostic.fix(), sources.line(diagnostic.span)) {
         result["fixes"] = json!([{
             "description": { "text": format!("write `{word}`") },
             "artifactChanges": [{

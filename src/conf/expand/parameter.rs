@@ -1,7 +1,7 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
 use super::{Definition, Expander, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
-use crate::conf::diag::{Diagnostic, Made, Span};
+use crate::conf::diag::{Diagnostic, Expansion, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
 impl Expander<'_> {
@@ -119,16 +119,16 @@ impl Expander<'_> {
 
     fn value(&mut self, reference: &Reference, span: Span) -> Value {
         let defined = self.definitions.get(&reference.name).filter(|_| reference.arguments.is_empty());
-        match defined.cloned() {
+        match defined {
             Some(Definition::Lines(lines)) => {
-                let brought = self.brought(Made::Used, span);
-                let here = |line: Text| match brought {
+                let brought = self.sources.expand(Expansion { how: Made::Used, at: span });
+                let here = |line: &Text| match brought {
                     Some(made) => line.made(made),
                     None => Text::of_use(span, &line.chars().iter().collect::<String>()),
                 };
-                return Value::Lines(lines.into_iter().map(here).collect());
+                return Value::Lines(lines.iter().map(here).collect());
             }
-            Some(Definition::Made(text)) => return Value::Lines(vec![Text::of_use(span, &text)]),
+            Some(Definition::Made(text)) => return Value::Lines(vec![Text::of_use(span, text)]),
             None => {}
         }
         let text = match reference.name.as_str() {

@@ -329,6 +329,9 @@ impl Parser<'_> {
             Meant::Unknown if text.starts_with('$') => {
                 unknown(format!("`{text}` is not a definition or a known parameter")).hint("write `$NAME=value`")
             }
+            Meant::Unknown if path == "vrrp_sync_group" => {
+                misspelt().hint("members stand in a block of their own: `group { ... }`")
+            }
             Meant::Unknown => misspelt().hint("docs/keywords.md lists what may stand where"),
         });
     }
