@@ -120,7 +120,7 @@ fn what_a_reload_does_not_change_goes_on_without_a_word_to_anybody() {
 fn a_reload_that_the_kernel_does_not_take_is_taken_back_everywhere() {
     let link = Link::new();
     let daemon = masters(&link);
-    link.nodes[0].sysctl("net.ipv6.conf.eth0.disable_ipv6", "1");
+    link.nodes[0].sysctl("net/ipv6/conf/eth0/disable_ipv6", "1");
     let more = "virtual_ipaddress_excluded {\n 10.0.0.109/24\n fd00:1::109/64\n }";
     write(&daemon, &configuration(120, ADDRESSES, more));
     let refused = daemon.tool(&["reload"]);

@@ -117,6 +117,29 @@ fn a_reload_with_one_other_weight_is_one_edit() {
 }
 
 #[test]
+fn the_verdict_on_a_reload_has_what_the_kernel_refuses_of_it_and_not_what_it_has_refused_before() {
+    let mut old = config(vec![service(1, pool(2)), service(2, pool(2))]);
+    old.services[0].scheduler = "nosuch".into();
+    let mut world = World::waiting(&old, EngineOptions::default());
+    world.kernel.unknown_scheduler = Some("nosuch".into());
+    world.begin();
+    while world.answer() {}
+    assert_eq!(world.engine.verdict(true), None, "nothing was reloaded");
+    let mut new = old.clone();
+    new.services[1].servers[0].weight = 9;
+    world.reload(&new);
+    while world.answer() {}
+    assert_eq!(world.engine.verdict(false), Some(vec![]));
+    assert_eq!(world.engine.verdict(true), None, "it is told once");
+
+    new.services[1].scheduler = "nosuch".into();
+    world.reload(&new);
+    while world.answer() {}
+    let verdict = world.engine.verdict(false).unwrap();
+    assert!(matches!(&verdict[..], [line] if line.contains("10.0.0.2:80/tcp")), "{verdict:?}");
+}
+
+#[test]
 fn a_reload_of_the_same_file_does_nothing_and_one_setting_is_one_edit() {
     let old = config(vec![service(1, pool(3)), service(2, pool(3))]);
     let mut world = World::new(&old);
