@@ -85,12 +85,13 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     diagnostics.dedup_by(|later, first| later.span == first.span && later.message == first.message);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;
     let missing = |diagnostic: &Diagnostic| matches!(diagnostic.class, Class::IncludeCheck | Class::MissingFile);
-    Loaded {
-        status: diag::status(&diagnostics),
-        can_start: expanded.opened && !built.refused && !diagnostics.iter().any(refused),
-        start_status: if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 },
-        config: built.config,
-        diagnostics,
-        sources: expanded.sources,
+    let status = diag::status(&diagnostics);
+    let can_start = expanded.opened && !built.refused && !diagnostics.iter().any(refused);
+    let start_status = if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 };
+    // Nobody reads more, and each is shown with its line.
+    if diagnostics.len() > expand::MISTAKES_MAX {
+        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        diagnostics.truncate(expand::MISTAKES_MAX);
     }
+    Loaded { status, can_start, start_status, config: built.config, diagnostics, sources: expanded.sources }
 }

@@ -250,13 +250,20 @@ pub fn block(path: &str) -> &'static [&'static Row] {
 
 /// The directive that `word` names in `path`, and how it names it.
 pub fn find(path: &str, word: &str) -> Option<(&'static Row, Option<Synonym>)> {
-    block(path).iter().find_map(|row| {
-        if row.keyword == word {
-            return Some((*row, None));
-        }
-        row.synonyms.iter().find(|synonym| synonym.word() == word).map(|synonym| (*row, Some(*synonym)))
-    })
+    static WORDS: OnceLock<HashMap<&'static str, Words>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let named = |rows: &Vec<&'static Row>| -> Words {
+            let keywords = rows.iter().map(|row| (row.keyword, (*row, None)));
+            let synonyms =
+                rows.iter().flat_map(|row| row.synonyms.iter().map(|synonym| (synonym.word(), (*row, Some(*synonym)))));
+            synonyms.chain(keywords).collect()
+        };
+        index().iter().map(|(path, rows)| (*path, named(rows))).collect()
+    });
+    words.get(path)?.get(word).copied()
 }
+
+type Words = HashMap<&'static str, (&'static Row, Option<Synonym>)>;
 
 /// Every block where `word` is a directive.
 pub fn homes(word: &str) -> Vec<&'static str> {
@@ -279,9 +286,12 @@ pub fn nearest(path: &str, word: &str) -> Option<&'static str> {
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let limit = (length / 3).clamp(1, 4);
+    // To compare takes time and memory by both lengths; a word of a megabyte is like none.
+    let near = |candidate: &&str| candidate.chars().count().abs_diff(length) <= limit;
     let shared = |candidate: &str| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
     candidates
         .into_iter()
+        .filter(near)
         .map(|candidate| (strsim::damerau_levenshtein(candidate, word), candidate))
         .filter(|(distance, _)| *distance <= limit && *distance < length)
         .min_by_key(|(distance, candidate)| (*distance, usize::MAX - shared(candidate)))
