@@ -39,6 +39,12 @@ impl Text {
         Text { chars: text.chars().collect(), origin: Origin::Use(span) }
     }
 
+    /// A piece of a line that [`is_simple`], from a column (from 1) on.
+    pub fn of_simple(file: u32, line: u32, column: u32, text: &str) -> Self {
+        let chars = text.bytes().map(char::from).collect();
+        Text { chars, origin: Origin::From(Span { file, line, column, length: 1, made: 0 }) }
+    }
+
     pub fn chars(&self) -> &[char] {
         &self.chars
     }
@@ -228,6 +234,12 @@ pub fn lines(bytes: &[u8]) -> Vec<String> {
 
 /// Bytes as text. Those that are not UTF-8 become private characters.
 pub fn decode(line: &[u8]) -> String {
+    // Nearly every line; only characters from U+C0000 on have such a first octet.
+    if let Ok(text) = std::str::from_utf8(line)
+        && !line.iter().any(|octet| *octet >= 0xF3)
+    {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(line.len());
     for chunk in line.utf8_chunks() {
         // Private characters of ours that a file contains itself would be taken for marks.
@@ -300,6 +312,22 @@ pub fn find_brace(text: &Text) -> Option<usize> {
         }
         !quoted && matches!(c, '{' | '}')
     })
+}
+
+/// Whether a line is nothing but words, blanks and braces: no quote, comment, parameter, condition, repetition or backslash,
+/// and no letter beyond ASCII.
+pub fn is_simple(line: &str) -> bool {
+    line.bytes().all(|octet| {
+        matches!(octet, b'\t' | b'\r' | b' '..=b'~')
+            && !matches!(octet, b'!' | b'"' | b'#' | b'$' | b'\'' | b'@' | b'\\' | b'~')
+    })
+}
+
+/// The first word of a line, when no quote is in it.
+pub fn keyword(text: &Text) -> Option<Word> {
+    let end = text.chars().iter().position(|c| is_blank(*c)).unwrap_or(text.len());
+    let quoted = text.chars().get(..end).is_none_or(|chars| chars.contains(&'"'));
+    (!quoted && end > 0).then(|| word(text, 0, end, false))
 }
 
 /// Words, and the quote that is not closed.

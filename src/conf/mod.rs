@@ -107,13 +107,16 @@ fn read(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> (L
     let diagnostics = expanded::tell(diagnostics, &expanded.items, &expanded.sources);
     let refused = |diagnostic: &Diagnostic| diagnostic.refuses_start;
     let missing = |diagnostic: &Diagnostic| matches!(diagnostic.class, Class::IncludeCheck | Class::MissingFile);
-    let loaded = Loaded {
-        status: diag::status(&diagnostics),
-        can_start: expanded.opened && !built.refused && !diagnostics.iter().any(refused),
-        start_status: if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 },
-        config: built.config,
-        diagnostics,
-        sources: expanded.sources,
-    };
+    let status = diag::status(&diagnostics);
+    let can_start = expanded.opened && !built.refused && !diagnostics.iter().any(refused);
+    let start_status = if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 };
+    // Nobody reads more, and each is shown with its line.
+    let mut diagnostics = diagnostics;
+    if diagnostics.len() > expand::MISTAKES_MAX {
+        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        diagnostics.truncate(expand::MISTAKES_MAX);
+    }
+    let loaded =
+        Loaded { status, can_start, start_status, config: built.config, diagnostics, sources: expanded.sources };
     (loaded, nodes)
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not test functions to clippy")]
 
 mod bfd;
+mod bounds;
 mod check;
 mod differences;
 mod dump;

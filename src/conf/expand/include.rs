@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ALL_CHECKS, Checks, DEPTH_MAX, Expander};
+use super::{ALL_CHECKS, Checks, DEPTH_MAX, Expander, FILES_MAX};
 use crate::conf::diag::{Class, Diagnostic, Source, Span};
 use crate::conf::files::FileKind;
 use crate::conf::lex::{self, Text};
@@ -73,6 +73,9 @@ impl Expander<'_> {
             );
         }
         for path in names {
+            if self.ended {
+                break;
+            }
             self.include_file(span, &path, checks);
         }
         true
@@ -97,10 +100,14 @@ impl Expander<'_> {
             );
             return;
         }
+        if self.sources.iter().count() >= FILES_MAX {
+            self.end(span, format!("{path} would be file {}, more than {FILES_MAX} in all", FILES_MAX + 1));
+            return;
+        }
         let stat = self.files.stat(path);
         let bytes = match stat.map(|stat| (stat.kind, stat.mode)) {
             Some((FileKind::Regular, mode)) if mode & 0o111 == 0 => {
-                self.files.read(path).map_err(|error| format!("cannot read {path}: {error}"))
+                self.read(path).map_err(|error| format!("cannot read {path}: {error}"))
             }
             Some((FileKind::Regular, mode)) => Err(format!("{path} is executable (mode {mode:04o}); it is skipped")),
             Some((FileKind::Directory, _)) => Err(format!("{path} is a directory; it is skipped")),

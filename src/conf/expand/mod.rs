@@ -10,7 +10,7 @@ mod repeat;
 use std::collections::HashMap;
 
 use super::Options;
-use super::diag::{Class, Diagnostic, Expansion, Made, Source, Sources, Span};
+use super::diag::{Class, Diagnostic, Expansion, Made, Severity, Source, Sources, Span};
 use super::files::{FileKind, Files};
 use super::host::Host;
 use super::lex::{self, Text, is_blank};
@@ -47,8 +47,13 @@ pub struct Expander<'a> {
     all_checks: bool,
     random: u64,
     conditions: Conditions,
-    /// Lines and characters made so far by repetition and replacement.
+    /// Characters made so far by repetition and replacement, and what their lines cost besides.
     made: usize,
+    /// Octets read so far.
+    read: usize,
+    /// Reading ended early: too many mistakes, files or octets.
+    ended: bool,
+    patience: Patience,
 }
 
 /// `include_check`: which include problems are errors.
@@ -93,12 +98,41 @@ struct OpenDefinition {
     keep: bool,
 }
 
-/// More than any real configuration makes of itself: 16 MiB of text, a million lines, 64 files inside each other.
+/// More than any real configuration makes of itself: 16 MiB of text, a quarter of a million lines, 64 files inside each other.
 const MADE_MAX: usize = 16 << 20;
-/// What one round of a repetition costs besides its text.
+/// What one round of a repetition, or one more line of a replacement, costs besides its text.
 const ROUND_COST: usize = 64;
-const LINES_MAX: usize = 1_000_000;
 const DEPTH_MAX: usize = 64;
+/// More than anybody writes: octets of one line, made or read, octets of all files, and files. Two files that include the next
+/// pair each would otherwise read a file for every grain of sand.
+const LINE_MAX: usize = 1 << 18;
+const READ_MAX: usize = 512 << 20;
+const FILES_MAX: usize = 10_000;
+/// Errors after which nobody reads on.
+pub const MISTAKES_MAX: usize = 10_000;
+
+/// Counts errors now and then.
+pub struct Patience {
+    ask_again: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { ask_again: MISTAKES_MAX }
+    }
+}
+
+impl Patience {
+    /// Whether there are so many errors that nobody needs the rest.
+    pub fn is_over(&mut self, diagnostics: &[Diagnostic]) -> bool {
+        if diagnostics.len() < self.ask_again {
+            return false;
+        }
+        let errors = diagnostics.iter().filter(|each| each.severity == Severity::Error).count();
+        self.ask_again = diagnostics.len() + MISTAKES_MAX.saturating_sub(errors);
+        errors >= MISTAKES_MAX
+    }
+}
 /// Parameters inside parameters.
 const NESTING_MAX: usize = 32;
 
@@ -123,6 +157,9 @@ impl<'a> Expander<'a> {
             random: options.random_seed,
             conditions: Conditions::default(),
             made: 0,
+            read: 0,
+            ended: false,
+            patience: Patience::default(),
         }
     }
 
@@ -178,10 +215,10 @@ impl<'a> Expander<'a> {
                 return false;
             }
         }
-        let bytes = match self.files.read(path) {
+        let bytes = match self.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.missing_top(path, &error.to_string());
+                self.missing_top(path, &error);
                 return false;
             }
         };
@@ -206,14 +243,52 @@ impl<'a> Expander<'a> {
         (self.directory, self.checks) = outer;
     }
 
+    /// A file, if there is room for it.
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        let left = READ_MAX.saturating_sub(self.read);
+        let bytes = self.files.read_some(path, left + 1).map_err(|error| error.to_string())?;
+        if bytes.len() > left {
+            return Err(format!("with it, the files have more than {} MiB", READ_MAX >> 20));
+        }
+        self.read += bytes.len();
+        Ok(bytes)
+    }
+
+    /// Nothing is read any more; why is told once.
+    fn end(&mut self, span: Span, message: String) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let hint = "the rest is not read; mend this first";
+            self.diagnostics.push(Diagnostic::error("too-much", span, message).hint(hint).refuses_start());
+        }
+    }
+
     fn lines(&mut self, file: u32) {
         let count = self.sources.get(file).map_or(0, |source| source.lines.len());
         let mut definition: Option<OpenDefinition> = None;
         let mut joined: Option<Text> = None;
         for index in 0..count {
-            let Some(line) = self.sources.get(file).and_then(|source| source.lines.get(index)).cloned() else { break };
+            if self.ended {
+                return;
+            }
+            let Some(line) = self.sources.get(file).and_then(|source| source.lines.get(index)) else { break };
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            let mut text = Text::of_line(file, number, &line).trim();
+            if line.len() > LINE_MAX {
+                let span = Span { file, line: number, column: 1, length: 1, made: 0 };
+                let message = format!("this line has {} octets, more than {LINE_MAX}; it is ignored", line.len());
+                let hint = "the file is perhaps not a configuration";
+                self.diagnostics.push(Diagnostic::error("long-line", span, message).hint(hint));
+                continue;
+            }
+            if definition.is_none() && joined.is_none() && lex::is_simple(line) && !is_special(line) {
+                simple(file, number, line, &mut self.items);
+                continue;
+            }
+            if self.patience.is_over(&self.diagnostics) {
+                let span = Span { file, line: number, column: 1, length: 1, made: 0 };
+                self.end(span, format!("more than {MISTAKES_MAX} mistakes"));
+                return;
+            }
+            let mut text = Text::of_line(file, number, line).trim();
             if let Some(at) = text.chars().iter().position(|c| *c == '\0') {
                 self.diagnostics.push(
                     Diagnostic::error("nul", text.at(at), "a NUL byte stands in this line; the line is ignored")
@@ -330,14 +405,9 @@ impl<'a> Expander<'a> {
             if text.is_empty() {
                 continue;
             }
-            if self.items.len() > LINES_MAX || self.made > MADE_MAX {
-                if !self.diagnostics.iter().any(|diagnostic| diagnostic.code == "too-much") {
-                    self.diagnostics.push(Diagnostic::error(
-                        "too-much",
-                        text.at(0),
-                        "parameters and repetitions make more than a million lines or 16 MiB of this file",
-                    ));
-                }
+            if self.made > MADE_MAX || self.ended {
+                let what = if text.starts_with("~") { "the repetition in this line makes" } else { "this line makes" };
+                self.end(text.at(0), format!("{what} the text longer than 16 MiB or a quarter of a million lines"));
                 return;
             }
             if text.get(0) == Some('@') {
@@ -374,7 +444,8 @@ impl<'a> Expander<'a> {
                 continue;
             }
             if let Some(replaced) = self.replace(&text) {
-                self.made += replaced.iter().map(Text::len).sum::<usize>() + 1;
+                self.made +=
+                    replaced.iter().map(Text::len).sum::<usize>() + replaced.len().saturating_sub(1) * ROUND_COST + 1;
                 let mut lines = replaced.into_iter().map(|line| Step::Line(lex::uncomment(&line).text, at_start));
                 let first = lines.next();
                 let rest: Vec<_> = lines.collect();
@@ -483,6 +554,34 @@ impl<'a> Expander<'a> {
             );
         }
     }
+}
+
+/// A line of words and braces as items.
+fn simple(file: u32, number: u32, line: &str, items: &mut Vec<Item>) {
+    let blank = |c: char| is_blank(c);
+    let column = |offset: usize| u32::try_from(offset + 1).unwrap_or(u32::MAX);
+    let mut from = 0;
+    for piece in line.split_inclusive(['{', '}']) {
+        let words = piece.strip_suffix(['{', '}']).unwrap_or(piece);
+        let start = words.len() - words.trim_start_matches(blank).len();
+        let trimmed = words.trim_matches(blank);
+        if !trimmed.is_empty() {
+            items.push(Item::Line(Text::of_simple(file, number, column(from + start), trimmed)));
+        }
+        let span = Span { file, line: number, column: column(from + words.len()), length: 1, made: 0 };
+        match piece.as_bytes().last() {
+            Some(b'{') => items.push(Item::Open(span)),
+            Some(b'}') => items.push(Item::Close(span)),
+            _ => {}
+        }
+        from += piece.len();
+    }
+}
+
+/// Whether a line changes how the rest is read.
+fn is_special(line: &str) -> bool {
+    // Braces may stand before the word.
+    line.contains("include") || line.contains("random_seed")
 }
 
 fn name_at(text: &Text, start: usize) -> Option<String> {

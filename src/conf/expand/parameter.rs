@@ -1,6 +1,6 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
-use super::{Definition, Expander, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
+use super::{Definition, Expander, LINE_MAX, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
 use crate::conf::diag::{Diagnostic, Expansion, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
@@ -56,15 +56,20 @@ impl Expander<'_> {
                             .hint("put the rest of the line on a line of its own"),
                         );
                         out.push(lex::UNDEFINED, span);
-                    } else if depth >= NESTING_MAX || self.made > MADE_MAX {
-                        self.diagnostics.push(
-                            Diagnostic::error(
-                                "parameter-loop",
-                                span,
-                                format!("`{}` is defined by itself", reference.name),
+                    } else if depth >= NESTING_MAX || self.made > MADE_MAX || out.len() > LINE_MAX {
+                        let name = &reference.name;
+                        let (code, message, hint) = if depth >= NESTING_MAX {
+                            let hint = "a value is replaced when it is used, not when it is defined";
+                            ("parameter-loop", format!("`{name}` is defined by itself"), hint)
+                        } else {
+                            let hint = "each use of a parameter copies its value; look for one that uses another twice";
+                            (
+                                "parameter-growth",
+                                format!("`{name}` makes this line longer than {LINE_MAX} characters"),
+                                hint,
                             )
-                            .hint("a value is replaced when it is used, not when it is defined"),
-                        );
+                        };
+                        self.diagnostics.push(Diagnostic::error(code, span, message).hint(hint));
                         // The loop is broken for good, so that it is told once.
                         self.definitions.insert(reference.name.clone(), Definition::Made(lex::UNDEFINED.to_string()));
                         out.push(lex::UNDEFINED, span);

@@ -260,13 +260,20 @@ pub fn block(path: &str) -> &'static [&'static Row] {
 
 /// The directive that `word` names in `path`, and how it names it.
 pub fn find(path: &str, word: &str) -> Option<(&'static Row, Option<Synonym>)> {
-    block(path).iter().find_map(|row| {
-        if row.keyword == word {
-            return Some((*row, None));
-        }
-        row.synonyms.iter().find(|synonym| synonym.word() == word).map(|synonym| (*row, Some(*synonym)))
-    })
+    static WORDS: OnceLock<HashMap<&'static str, Words>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let named = |rows: &Vec<&'static Row>| -> Words {
+            let keywords = rows.iter().map(|row| (row.keyword, (*row, None)));
+            let synonyms =
+                rows.iter().flat_map(|row| row.synonyms.iter().map(|synonym| (synonym.word(), (*row, Some(*synonym)))));
+            synonyms.chain(keywords).collect()
+        };
+        index().iter().map(|(path, rows)| (*path, named(rows))).collect()
+    });
+    words.get(path)?.get(word).copied()
 }
+
+type Words = HashMap<&'static str, (&'static Row, Option<Synonym>)>;
 
 /// Every block where `word` is a directive.
 pub fn homes(word: &str) -> Vec<&'static str> {

@@ -85,7 +85,7 @@ impl Parser<'_> {
                 None => {}
             },
             Shape::Words(args) => {
-                let (used, _) = self.positional(node.row, node.keyword.clone(), args, words, &mut node.values, broken);
+                let (used, _) = self.positional(node.row, &node.keyword, args, words, &mut node.values, broken);
                 if let Some(word) = words.get(used).filter(|_| !broken) {
                     self.extra_word(path, node, word);
                 }
@@ -93,7 +93,7 @@ impl Parser<'_> {
             }
             Shape::Options(head, options) => {
                 let head_words = if head.is_empty() { &[] } else { words.get(..1).unwrap_or_default() };
-                self.positional(node.row, node.keyword.clone(), head, head_words, &mut node.values, broken);
+                self.positional(node.row, &node.keyword, head, head_words, &mut node.values, broken);
                 let rest = words.get(head.len()..).unwrap_or_default();
                 if node.name() == "lvs_sync_daemon" {
                     self.sync_daemon(node, options, rest);
@@ -171,7 +171,7 @@ impl Parser<'_> {
     pub(super) fn positional(
         &mut self,
         row: &'static Row,
-        keyword: Word,
+        keyword: &Word,
         args: &'static [Arg],
         words: &[Word],
         found: &mut Vec<Val>,
@@ -179,12 +179,14 @@ impl Parser<'_> {
     ) -> (usize, bool) {
         let mut at = 0;
         let mut good = true;
+        // One value is the rule, and a vector that grows by itself has room for four.
+        found.reserve_exact(words.len().min(args.len()));
         for (index, arg) in args.iter().enumerate() {
             let word = words.get(at);
             match (arg.need, word) {
                 (Need::One | Need::Some, None) => {
                     if !broken {
-                        self.missing(row, &keyword, &docs::kind(arg.kind));
+                        self.missing(row, keyword, &docs::kind(arg.kind));
                     }
                     return (at, false);
                 }
@@ -254,14 +256,8 @@ impl Parser<'_> {
                 continue;
             };
             let mut values = Vec::new();
-            let (used, _) = self.positional(
-                row,
-                word.clone(),
-                option.args,
-                words.get(at..).unwrap_or_default(),
-                &mut values,
-                false,
-            );
+            let (used, _) =
+                self.positional(row, word, option.args, words.get(at..).unwrap_or_default(), &mut values, false);
             at += used;
             found.push(Named { name: option.word, word: word.clone(), values });
         }

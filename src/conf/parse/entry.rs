@@ -12,6 +12,9 @@ use crate::conf::values::{self, Value};
 impl Parser<'_> {
     pub(super) fn entries(&mut self, parent: &str, entry: Entry, open: Span, node: &mut Node) {
         while let Some(item) = self.items.get(self.at) {
+            if self.ended(item) {
+                return;
+            }
             match item {
                 Item::Close(span) => {
                     self.at += 1;
@@ -76,7 +79,7 @@ impl Parser<'_> {
                 return;
             }
             Entry::Line(args) => {
-                let (used, _) = self.positional(row, first.clone(), args, words, &mut line.values, false);
+                let (used, _) = self.positional(row, first, args, words, &mut line.values, false);
                 if let Some(extra) = words.get(used) {
                     self.extra_entry(row, extra);
                 }
@@ -266,7 +269,7 @@ impl Parser<'_> {
             self.diagnostics.push(diagnostic.hint("add the value, or delete the word"));
             return (0, values, false);
         }
-        let (used, good) = self.positional(row, keyword.clone(), args, rest, &mut values, false);
+        let (used, good) = self.positional(row, keyword, args, rest, &mut values, false);
         (used, values, good)
     }
 

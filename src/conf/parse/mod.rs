@@ -12,7 +12,7 @@ mod rule;
 pub use node::{Line, Named, Node, Val, not_built};
 
 use super::diag::{Class, Diagnostic, Sources, Span};
-use super::expand::Item;
+use super::expand::{Item, MISTAKES_MAX, Patience};
 use super::keywords::{self, Arg, Kind, Meant, Row, Shape, Synonym};
 use super::lex::{self, Split, Text, Word};
 use super::values;
@@ -31,6 +31,7 @@ pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) 
         depth: 0,
         last_close: None,
         to_top: false,
+        patience: Patience::default(),
     };
     let mut nodes = Vec::new();
     while parser.at < items.len() {
@@ -54,12 +55,16 @@ struct Parser<'a> {
     last_close: Option<Span>,
     /// A top-level block was found inside others: all of them end here.
     to_top: bool,
+    patience: Patience,
 }
 
 impl Parser<'_> {
     fn block(&mut self, path: &str, open: Option<Span>) -> Vec<Node> {
         let mut nodes = Vec::new();
         while let Some(item) = self.items.get(self.at) {
+            if self.ended(item) {
+                return nodes;
+            }
             match item {
                 Item::Close(span) => {
                     self.at += 1;
@@ -93,6 +98,24 @@ impl Parser<'_> {
             self.never_closed(open, None);
         }
         nodes
+    }
+
+    /// Whether there are so many mistakes that nobody needs the rest.
+    fn ended(&mut self, item: &Item) -> bool {
+        if !self.patience.is_over(&self.diagnostics) {
+            return false;
+        }
+        let span = match item {
+            Item::Line(text) => text.span(0, text.len()),
+            Item::Open(span) | Item::Close(span) => *span,
+        };
+        self.diagnostics.push(
+            Diagnostic::error("too-much", span, format!("more than {MISTAKES_MAX} mistakes"))
+                .hint("the rest is not read; mend these first")
+                .refuses_start(),
+        );
+        self.at = self.items.len();
+        true
     }
 
     fn extra_close(&mut self, span: Span) {
@@ -164,11 +187,14 @@ impl Parser<'_> {
     }
 
     fn directive(&mut self, path: &str, text: &Text) -> Option<Node> {
-        let keyword = lex::plain(&text.first_word()).words.into_iter().next().unwrap_or_else(|| Word {
-            text: text.first_word().to_string(),
-            span: text.span(0, text.first_word().len()),
-            quoted: true,
-        });
+        let quoted = || {
+            lex::plain(&text.first_word()).words.into_iter().next().unwrap_or_else(|| Word {
+                text: text.first_word().to_string(),
+                span: text.span(0, text.first_word().len()),
+                quoted: true,
+            })
+        };
+        let keyword = lex::keyword(text).unwrap_or_else(quoted);
         let Some((row, synonym)) = keywords::find(path, &keyword.text).filter(|(row, _)| !row.keyword.starts_with('<'))
         else {
             self.unknown(path, &keyword);
@@ -183,7 +209,6 @@ impl Parser<'_> {
         // What was meant by half a command nobody knows; half a line of plain words is used.
         let words = split.unwrap_or_else(|| if is_script(row) { Vec::new() } else { lex::plain(text).words });
         let words = words.get(1..).unwrap_or_default();
-        let inner = if path == "/" { row.keyword.to_owned() } else { format!("{path}/{}", row.keyword) };
         let mut node = Node {
             row,
             keyword,
@@ -233,6 +258,7 @@ impl Parser<'_> {
                     return Some(node);
                 }
                 self.depth += 1;
+                let inner = if path == "/" { row.keyword.to_owned() } else { format!("{path}/{}", row.keyword) };
                 match row.shape {
                     Shape::Entries(_, entry) => self.entries(path, entry, open, &mut node),
                     _ => node.children = self.block(&inner, Some(open)),
@@ -341,7 +367,7 @@ impl Parser<'_> {
         if node.name() == "virtual_server" {
             return self.virtual_server(node, words);
         }
-        let (used, good) = self.positional(node.row, node.keyword.clone(), head, words, &mut node.values, broken);
+        let (used, good) = self.positional(node.row, &node.keyword, head, words, &mut node.values, broken);
         let extra = words.get(used..).unwrap_or_default();
         let Some(first) = extra.first() else { return good };
         if !head.is_empty() && node.name() != "real_server" {

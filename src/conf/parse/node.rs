@@ -156,14 +156,15 @@ fn find<'a>(values: &'a [Val], name: &str) -> Option<&'a Value> {
 /// The directives that are understood but do nothing yet: each path once, with the place of its first use.
 pub fn not_built(nodes: &[Node]) -> Vec<(String, Span)> {
     let mut found: Vec<(String, Span)> = Vec::new();
+    let mut path = Vec::new();
     for node in nodes {
-        collect_not_built(node, "", &mut found);
+        collect_not_built(node, &mut path, &mut found);
     }
     found
 }
 
-fn collect_not_built(node: &Node, path: &str, found: &mut Vec<(String, Span)>) {
-    let path = if path.is_empty() { node.name().to_owned() } else { format!("{path}/{}", node.name()) };
+fn collect_not_built(node: &Node, path: &mut Vec<&'static str>, found: &mut Vec<(String, Span)>) {
+    path.push(node.name());
     let mut add = |path: String, span: Span| {
         if found.iter().all(|(known, _)| *known != path) {
             found.push((path, span));
@@ -171,17 +172,19 @@ fn collect_not_built(node: &Node, path: &str, found: &mut Vec<(String, Span)>) {
     };
     if node.row.effect == Effect::NotBuilt {
         // What stands inside has no effect either; one line says it for all.
-        add(path, node.keyword.span);
+        add(path.join("/"), node.keyword.span);
+        path.pop();
         return;
     }
     if matches!(node.row.shape, Shape::Entries(_, Entry::Addresses)) {
         for option in node.entries.iter().flat_map(|line| &line.options) {
             if keywords::find("<addr-entry>", option.name).is_some_and(|(row, _)| row.effect == Effect::NotBuilt) {
-                add(format!("{path}/{}", option.name), option.word.span);
+                add(format!("{}/{}", path.join("/"), option.name), option.word.span);
             }
         }
     }
     for child in &node.children {
-        collect_not_built(child, &path, found);
+        collect_not_built(child, path, found);
     }
+    path.pop();
 }

@@ -119,7 +119,8 @@ impl Draft<'_> {
 
     fn no_addresses(&self, builder: &mut Builder<'_>, none: bool) {
         // Lines that were refused have been reported; that nothing is left follows from them.
-        let written = self.node.children("virtual_ipaddress").next().is_some();
+        let written =
+            self.node.children("virtual_ipaddress").any(|block| block.refused > 0 || !block.entries.is_empty());
         if !none {
             return;
         }

@@ -87,7 +87,8 @@ impl Draft<'_> {
         if peers.is_empty() && !(fault && wants_unicast) {
             // Peers that were refused have been reported themselves.
             let refused = node.children("unicast_peer").any(|block| block.refused > 0 || !block.entries.is_empty());
-            let child = node.child("unicast_src_ip").or_else(|| node.child("unicast_peer"));
+            let words = ["unicast_src_ip", "unicast_peer", "check_unicast_src"];
+            let child = words.iter().find_map(|word| node.child(word));
             if let Some(child) = child.filter(|_| !refused) {
                 builder.report(
                     Diagnostic::warning("no-peer", child.keyword.span, "no unicast_peer: adverts are multicast")

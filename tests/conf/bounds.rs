@@ -1,0 +1,75 @@
+//! What a text may not do: grow without end, be long without a reason, or read otherwise when a comment stands in it.
+
+use super::*;
+
+fn told(text: &str, code: &str) -> String {
+    let loaded = load(text);
+    let found = loaded.diagnostics.iter().find(|each| each.code == code);
+    found.unwrap_or_else(|| panic!("no {code} in:\n{}", loaded.render())).message.clone()
+}
+
+#[test]
+fn lines_without_anything_special_are_read_as_those_with_a_comment_behind_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf");
+    let special = |c: char| !c.is_ascii() || c.is_ascii_control() || "!\"#$'@\\~".contains(c);
+    for directory in ["seeds", "diagnostics"] {
+        for entry in std::fs::read_dir(root.join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let commented: Vec<String> = text
+                .split('\n')
+                .map(|line| if line.contains(special) { line.to_owned() } else { format!("{line} # note") })
+                .collect();
+            let (first, second) = (load(&text), load(&commented.join("\n")));
+            assert_eq!(first.diagnostics, second.diagnostics, "{}", path.display());
+            assert_eq!(first.config, second.config, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn parameters_that_double_and_repetitions_inside_each_other_end_by_name() {
+    let doubling: String = (0..40).map(|n| format!("$A{}=${{A{n}}}${{A{n}}}\n", n + 1)).collect();
+    let text = format!("$A0=xxxxxxxxxx\n{doubling}global_defs {{\n router_id ${{A31}}\n}}\n");
+    assert!(told(&text, "parameter-growth").contains("makes this line longer than"));
+    let numbers = (0..1000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let text = format!("~LST(A, {numbers}) ~LST(B, {numbers}) ~LST(C, {numbers}) foo${{A}}${{B}}${{C}}\n");
+    assert!(told(&text, "too-much").contains("16 MiB"));
+    assert!(told("~SEQ(A, 1, 1000000000) foo\n", "repetition").contains("more than 100,000 values"));
+}
+
+#[test]
+fn a_line_of_a_megabyte_and_ten_thousand_errors_are_enough() {
+    assert!(told(&"x".repeat(1_000_000), "long-line").contains("1000000 octets"));
+    let loaded = load(&"}\n".repeat(50_000));
+    assert!(loaded.diagnostics.len() <= 10_000, "{}", loaded.diagnostics.len());
+    assert!(loaded.diagnostics.iter().any(|each| each.code == "too-much") || !loaded.can_start);
+    assert_eq!(loaded.status, 5);
+}
+
+#[test]
+fn any_number_of_remarks_refuses_nothing() {
+    let lines: String =
+        (0..11_000).map(|number| format!(" 10.1.{}.{} dev eth0\n", number / 250, number % 250 + 1)).collect();
+    let loaded = load(&format!("{GOOD}vrrp_track_process p {{\n process a\n}}\nstatic_ipaddress {{\n{lines}}}\n"));
+    assert!(loaded.can_start, "{:?}", codes(&loaded));
+    assert_eq!(loaded.config.static_addresses.len(), 11_000);
+}
+
+#[test]
+fn files_that_include_the_next_one_twice_end_at_ten_thousand() {
+    let mut memory = Memory::default().with("k.conf", "include n0\n").with("n40", "");
+    for number in 0..40 {
+        memory = memory.with(&format!("n{number}"), format!("include n{0}\ninclude n{0}\n", number + 1));
+    }
+    let loaded = conf::load("k.conf", &Options::default(), &memory, &TwoInterfaces);
+    assert!(loaded.render().contains("more than 10000 in all"), "{:?}", codes(&loaded));
+    assert!(!loaded.can_start);
+}
+
+#[test]
+fn an_empty_block_of_addresses_and_a_unicast_word_without_peers_are_told() {
+    let empty = "vrrp_instance V {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n }\n}\n";
+    assert!(told(empty, "no-address").contains("has no virtual_ipaddress"));
+    assert!(told(&instance("    check_unicast_src"), "no-peer").contains("adverts are multicast"));
+}
