@@ -326,7 +326,6 @@ fn files(web: &WebConfig) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::Diagnostic;
     use crate::sys::memfd;
 
     fn loaded(text: &str) -> Loaded {
@@ -341,7 +340,8 @@ mod tests {
         let short = complaints(&loaded("vrrp_instance a {\n  virtual_router_id 300\n}\n"));
         assert!(short.contains("keepalived.conf:2:21\n") && !short.ends_with("...\n"), "{short}");
         let mut long = loaded(&format!("vrrp_instance a {{\n{}}}\n", "  virtual_router_id 300\n".repeat(500)));
-        let warning = Diagnostic { severity: Severity::Warning, ..long.diagnostics.first().unwrap().clone() };
+        let mut warning = long.diagnostics.first().unwrap().clone();
+        warning.severity = Severity::Warning;
         long.diagnostics.splice(0..0, std::iter::repeat_n(warning, 500));
         let long = complaints(&long);
         assert!(
