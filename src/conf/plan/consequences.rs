@@ -70,10 +70,8 @@ pub(super) fn of(old: &Config, new: &Config, changes: &[Change]) -> Vec<Conseque
             (Object::Service(key), What::Removed { .. }) => {
                 out.push(Consequence::ServiceRemoved { service: key.clone() });
             }
-            (Object::Service(key), What::Changed(edits)) => {
-                if edits.iter().any(|edit| matches!(&*edit.keyword, "quorum" | "hysteresis")) && pools.insert(key) {
-                    known.pool(key, &mut out);
-                }
+            (Object::Service(key), What::Changed(edits)) if edits.iter().any(about_quorum) && pools.insert(key) => {
+                known.pool(key, &mut out);
             }
             (Object::Server(key), what) => {
                 let lowered = match what {
@@ -186,6 +184,10 @@ fn place(address: &Address) -> (IpAddr, &str) {
 
 fn shown(address: &Address) -> String {
     format!("{}/{} dev {}", address.address, address.prefix, address.interface)
+}
+
+fn about_quorum(edit: &Edit) -> bool {
+    matches!(&*edit.keyword, "quorum" | "hysteresis")
 }
 
 /// The new weight, if it is a smaller one.

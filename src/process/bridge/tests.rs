@@ -570,7 +570,7 @@ async fn a_safe_reload_is_done_when_its_plan_does_no_harm_and_one_is_asked_for_a
     };
     let mut lab = lab(both());
     told_supervisor(&mut lab);
-    let mut ask = |lab: &mut Lab, safe| {
+    let ask = |lab: &mut Lab, safe| {
         let (tell, told) = oneshot::channel();
         lab.bridge.want_plan(safe, tell);
         told

@@ -361,7 +361,7 @@ fn what_was_read_for_a_plan_comes_into_force_when_it_is_asked_for_and_nothing_ca
     let mut lab = Lab::new(|_| Sheet::default());
     lab.told();
     let sheet = Sheet { hash: 12, warnings: 3, ..Sheet::default() };
-    let mut read = |lab: &mut Lab, number, keep| {
+    let read = |lab: &mut Lab, number, keep| {
         let loading = read_for_plan(&sheet, Purpose::Plan { number, keep });
         assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
         let answer = lab.bridge.receive().unwrap();
