@@ -122,7 +122,19 @@ fn sentence(text: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-").replace('"', "\\(dq")
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\e"),
+            '-' => out.push_str("\\-"),
+            '"' => out.push_str("\\(dq"),
+            c if c.is_ascii() => out.push(c),
+            c => {
+                let _ = write!(out, "\\[u{:04X}]", u32::from(c));
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -135,6 +147,7 @@ mod tests {
         for row in rows() {
             assert!(page.contains(&format!("\\fB{}\\fR", escape(row.keyword))), "{}", row.keyword);
         }
+        assert!(page.is_ascii(), "formatters differ about other characters");
         let known = [".TH", ".SH", ".TP", ".PP", ".B", ".BR", ".BI", ".I"];
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
             let request = line.split(' ').next().unwrap_or_default();

@@ -1,0 +1,242 @@
+//! Effective values: the state file of keepwatchd says what Debian's keepalived says of the same configuration.
+//!
+//! Keepalived's own samples, the recorded configurations and what an Ansible role writes, one after the other, both daemons
+//! in the same namespace. What VRRP is made of is compared; virtual servers are held to keepalived's by the recordings of
+//! SNMP (`tests/oracle`), because keepalived's checkers do not run on a kernel without ip_vs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use agentx_tests::daemon::{Daemon, Options, Program};
+use agentx_tests::net::{Lab, Nic, Node};
+use agentx_tests::wait;
+use nix::sys::signal::Signal;
+
+const SAMPLES: &str = "/usr/share/doc/keepalived/samples";
+const SOON: Duration = Duration::from_secs(20);
+
+/// Lines of keepalived's state file that ours need not have, by their beginnings, and why.
+const EXCUSED: &[(&str, &str)] = &[
+    ("State", "found out: the daemons ran at different times"),
+    ("Wantstate", "found out: what it is about to become"),
+    ("Master router", "found out"),
+    ("Master priority", "found out"),
+    ("Master down timer", "found out: the skew follows from who was master"),
+    ("Master advert int", "found out: what the master says"),
+    ("Num", "counted: members and checks in fault"),
+    ("Last transition", "a time"),
+    ("Read timeout", "a time"),
+    ("Effective priority", "found out: what scripts have come to; the configured priority is compared"),
+    ("Status", "found out: the script's last result"),
+    ("Total priority", "a sum that only keepalived keeps"),
+    ("fd_in", "a descriptor"),
+    ("Using src_ip", "found out: the address that the interface has"),
+    ("Flags", "keepalived's own words for what other lines show"),
+    ("Use VMAC", "whether it is up was found out; that it is there is in the lines of addresses"),
+    (
+        "Unicast checksum compatibility",
+        "found out from the peer's adverts: keepalived begins with `no`, we with `auto`",
+    ),
+    ("Password", "ours writes no pass phrases"),
+    ("Result", "found out: the script's last status"),
+    ("Insecure", "told when the file is read, and not started at all"),
+    ("Init state", "found out"),
+    ("Script uid:gid", "not shown by ours: who runs a script is in `keepwatch check --dump`"),
+    ("VRRP instances", "the instances themselves list what they track"),
+    ("Notify priority changes", "not shown by ours; seen through the FIFOs (tests/notify.rs)"),
+    ("add blackhole", "keepalived adds a blackhole route where we put it before others: there is one of that metric"),
+];
+
+/// Single lines that differ: the file, what keepalived's begins with, and why.
+const EXCUSED_IN: &[(&str, &str, &str)] = &[
+    (
+        "keepalived.conf.vrrp",
+        "Virtual IP (4):",
+        "one address stands there twice, and the second has no place in the kernel",
+    ),
+    ("keepalived.conf.vrrp", "192.168.200.18 dev eth0 scope global label", "the second of two lines for one address"),
+    ("04-routes-rules.conf", "prepend 192.168.115.0/24", "keepalived leaves out the realm of the source"),
+    ("04-routes-rules.conf", "prepend 192.168.116.0/24", "keepalived writes the label in hex before the label"),
+    ("04-routes-rules.conf", "prepend 192.168.117.0/24", "keepalived writes 32 bits of the id"),
+    ("04-routes-rules.conf", "prepend 192.168.119.0/24", "keepalived writes the label in hex before the label"),
+    ("04-routes-rules.conf", "prepend 2001:db8:97::/64", "keepalived writes the locator as a number in network order"),
+];
+
+/// Files that keepalived cannot run on this kernel, or cannot write the state of.
+const NOT_HERE: &[(&str, &str)] = &[
+    ("keepalived.conf.vrrp.lvs_syncd", "its sync daemon needs ip_vs"),
+    ("06-fwmark-quorum.conf", "its sync daemon needs ip_vs"),
+    ("03-sync-tracking.conf", "keepalived 2.2.7 dies of SIGSEGV when it writes the state of it"),
+];
+
+/// The host that all of these files fit.
+fn host(lab: &Lab) -> Node {
+    let switch = lab.switch();
+    let node = lab.node("R1");
+    for (name, addresses) in [
+        ("eth0", &["192.168.0.1/24", "10.0.0.1/24"][..]),
+        ("eth1", &["192.168.100.2/24"]),
+        ("eth2", &["192.168.99.2/24"]),
+        ("eth3", &[]),
+        ("eth0.1", &[]),
+    ] {
+        lab.connect(&node, &switch, Nic { name, addresses, ..Nic::default() });
+    }
+    node
+}
+
+/// What a daemon writes at SIGUSR1; `None` if it does not start with this configuration.
+fn state(node: &Node, program: Program, text: &str) -> Option<String> {
+    // Without -P keepalived ends where there is no ip_vs.
+    let mut daemon = Daemon::start(node, program, text, Options { more: &["-P"], ..Options::default() });
+    let started = wait::within(SOON, || {
+        let ended = daemon.process.exited().is_some();
+        (ended || daemon.log().contains("Startup complete")).then_some(!ended)
+    });
+    if started != Some(true) {
+        assert!(started.is_some(), "{} neither starts nor ends; it said:\n{}", program.name(), daemon.log());
+        return None;
+    }
+    let file = daemon.directory().join("keepalived.data");
+    // keepalived's parent may be faster than its child, which then hears nothing of the signal.
+    let mut asked: Option<Instant> = None;
+    let whole = wait::within(SOON, || {
+        if asked.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+            daemon.process.signal(Signal::SIGUSR1);
+            asked = Some(Instant::now());
+        }
+        let text = std::fs::read(&file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?;
+        text.contains("------< Interfaces >------").then_some(text)
+    });
+    let said = daemon.log();
+    daemon.stop();
+    let _ = std::fs::remove_file(&file);
+    Some(whole.unwrap_or_else(|| panic!("no {}; {} said:\n{said}", file.display(), program.name())))
+}
+
+/// The lines of each virtual router, and of what is tracked, by the name that their block begins with.
+fn blocks(text: &str) -> BTreeMap<String, Vec<String>> {
+    const SECTIONS: [&str; 5] =
+        ["VRRP Topology", "VRRP Sync groups", "VRRP Scripts", "VRRP Track files", "Static Addresses"];
+    let mut blocks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut section, mut name) = (None, String::new());
+    for line in text.lines() {
+        if let Some(title) = line.trim().strip_prefix("------< ").and_then(|rest| rest.strip_suffix(" >------")) {
+            section = SECTIONS.iter().find(|section| section.eq_ignore_ascii_case(title));
+            name = title.to_owned();
+        } else if section.is_some() && !line.trim().is_empty() {
+            let depth = line.len() - line.trim_start().len();
+            if depth <= 1 {
+                // The state of a group stands behind its name.
+                let title = line.trim().split(',').next().unwrap_or_default();
+                name = format!("{} / {title}", section.unwrap_or(&""));
+                blocks.entry(name.clone()).or_default();
+            } else {
+                blocks.entry(name.clone()).or_default().push(line.trim().to_owned());
+            }
+        }
+    }
+    blocks
+}
+
+fn excused(file: &str, line: &str) -> bool {
+    EXCUSED.iter().any(|(start, _)| line.starts_with(start))
+        || EXCUSED_IN.iter().any(|(name, start, _)| *name == file && line.starts_with(start))
+}
+
+/// A line as far as both write it in one way: without whether an address is there, on what a VMAC stands, the number of an
+/// interface, and who runs a script.
+fn bare(line: &str) -> String {
+    let line = line.split(", uid:gid").next().unwrap_or(line);
+    let line = line.split(", vmac on").next().unwrap_or(line);
+    let line = line.split(", ifindex").next().unwrap_or(line).trim_end_matches(" set").trim_end_matches(" [installed]");
+    let words = line.split(' ').map(|word| word.split('@').next().unwrap_or(word).trim_end_matches(','));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What keepalived says and we do not.
+fn differences(file: &str, theirs: &str, ours: &str) -> Vec<String> {
+    let ours = blocks(ours);
+    let mut missing = Vec::new();
+    for (name, lines) in blocks(theirs) {
+        let Some(own) = ours.get(&name) else {
+            missing.push(format!("{name} is not there; ours: {:?}", ours.keys().collect::<Vec<_>>()));
+            continue;
+        };
+        for line in lines.iter().filter(|line| !excused(file, line)) {
+            // The interface that an instance has made is shown beside the one below.
+            let made = line.starts_with("Interface = ") && line.contains("vmac on");
+            if !made && !own.iter().any(|have| bare(have) == bare(line)) {
+                let key = line.split(" = ").next().unwrap_or(line);
+                let near: Vec<_> = own.iter().filter(|have| have.starts_with(key)).collect();
+                missing.push(format!("{name}: `{line}`; ours: {near:?}"));
+            }
+        }
+    }
+    missing
+}
+
+fn compare(files: &[std::path::PathBuf]) {
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for path in files {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if NOT_HERE.iter().any(|(name, _)| *name == file)
+            || !text.lines().any(|line| line.trim_start().starts_with("vrrp_instance"))
+        {
+            continue;
+        }
+        // Logs are appended to, so each file has a host of its own.
+        let lab = Lab::new();
+        let node = host(&lab);
+        match (state(&node, Program::Keepalived, &text), state(&node, Program::Keepwatch, &text)) {
+            (Some(theirs), Some(ours)) => {
+                assert!(theirs.contains(" VRRP Instance = "), "{name}: keepalived has no instance:\n{theirs}");
+                wrong.extend(differences(file, &theirs, &ours).into_iter().map(|what| format!("{name}: {what}")));
+                compared += 1;
+            }
+            (None, None) => {}
+            (theirs, _) => {
+                let who = if theirs.is_some() { "keepwatchd" } else { "keepalived" };
+                wrong.push(format!("{name}: only {who} does not start"));
+            }
+        }
+    }
+    assert!(compared > 0, "nothing was compared");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn files_of(directory: &Path, start: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(start)))
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files
+}
+
+fn of_the_tree(directory: &str) -> Vec<std::path::PathBuf> {
+    files_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory), "")
+}
+
+#[test]
+fn keepalived_s_samples_mean_what_keepalived_says_they_mean() {
+    let files = files_of(Path::new(SAMPLES), "keepalived.conf.");
+    assert!(files.len() >= 20, "only {} samples in {SAMPLES}", files.len());
+    compare(&files);
+}
+
+#[test]
+fn recorded_configurations_mean_what_keepalived_says_they_mean() {
+    compare(&of_the_tree("tests/conf/seeds"));
+}
+
+#[test]
+fn what_the_ansible_role_writes_means_what_keepalived_says_it_means() {
+    compare(&of_the_tree("tests/conf/ansible"));
+}
