@@ -90,7 +90,8 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     let start_status = if diagnostics.iter().any(|each| refused(each) && missing(each)) { 6 } else { 2 };
     // Nobody reads more, and each is shown with its line.
     if diagnostics.len() > expand::MISTAKES_MAX {
-        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        // That reading ended is the first thing to know.
+        diagnostics.sort_by_key(|diagnostic| (std::cmp::Reverse(diagnostic.severity), diagnostic.code != "too-much"));
         diagnostics.truncate(expand::MISTAKES_MAX);
     }
     Loaded { status, can_start, start_status, config: built.config, diagnostics, sources: expanded.sources }
