@@ -113,7 +113,8 @@ fn read(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> (L
     // Nobody reads more, and each is shown with its line.
     let mut diagnostics = diagnostics;
     if diagnostics.len() > expand::MISTAKES_MAX {
-        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        // That reading ended is the first thing to know.
+        diagnostics.sort_by_key(|diagnostic| (std::cmp::Reverse(diagnostic.severity), diagnostic.code != "too-much"));
         diagnostics.truncate(expand::MISTAKES_MAX);
     }
     let loaded =

@@ -43,6 +43,10 @@ impl Host for Numbered<'_> {
     fn resolve(&self, name: &str) -> Option<IpAddr> {
         self.0.resolve(name)
     }
+
+    fn reaches(&self, address: IpAddr) -> bool {
+        self.0.reaches(address)
+    }
 }
 
 const SECRETS: dump::Options =

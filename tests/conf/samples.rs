@@ -47,6 +47,10 @@ impl Host for Lab {
     fn resolve(&self, _: &str) -> Option<IpAddr> {
         None
     }
+
+    fn reaches(&self, _: IpAddr) -> bool {
+        true
+    }
 }
 
 /// What is really wrong with Keepalived's samples: the file, the kinds of mistake, and why each is one.

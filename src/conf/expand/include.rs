@@ -94,8 +94,13 @@ impl Expander<'_> {
         let canonical = self.files.canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.open_files.contains(&canonical) || self.open_files.len() >= DEPTH_MAX {
             let chain: Vec<_> = self.open_files.iter().map(String::as_str).chain([canonical.as_str()]).collect();
+            let message = if self.open_files.contains(&canonical) {
+                format!("{path} includes itself")
+            } else {
+                format!("{path} would be inside of {DEPTH_MAX} files")
+            };
             self.diagnostics.push(
-                Diagnostic::error("include-cycle", span, format!("{path} includes itself"))
+                Diagnostic::error("include-cycle", span, message)
                     .hint(format!("the chain of files: {}", chain.join(" -> "))),
             );
             return;

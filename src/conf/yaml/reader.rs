@@ -317,6 +317,16 @@ impl<'t> Reader<'t> {
 
     fn span_of(&self, place: Option<(u32, u32)>) -> Span {
         let Some((line, column)) = place else { return Span { file: self.file, ..Span::default() } };
+        // What is missing at the end is missing behind the last line, and a reader's columns may be those of a line after it.
+        let Some(end) = self.lines.last().map(|text| text.chars().count()) else {
+            return Span { file: self.file, ..Span::default() };
+        };
+        let last = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
+        let (line, column) =
+            if line > last { (last, u32::try_from(end + 1).unwrap_or(u32::MAX)) } else { (line, column) };
+        let length =
+            usize::try_from(line).ok().and_then(|line| Some(self.lines.get(line.checked_sub(1)?)?.chars().count()));
+        let column = column.min(u32::try_from(length.unwrap_or_default() + 1).unwrap_or(u32::MAX));
         let before = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
         let at = usize::try_from(line).ok().and_then(|line| self.lines.get(line.checked_sub(1)?));
         let rest: Vec<char> = at.map(|text| text.chars().skip(before).collect()).unwrap_or_default();

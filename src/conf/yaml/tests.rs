@@ -189,6 +189,8 @@ fn what_is_not_yaml_is_told_with_its_place() {
     assert!(said.starts_with("error: this is not YAML: "), "{said}");
     assert!(said.contains("  --> k.yaml:3:"), "{said}");
     assert!(bad("snmp: {}\n---\nsnmp: {}\n").contains("only one document"));
+    // What is missing at the end is behind the last line, which exists.
+    assert!(bad("snmp: [a").contains("  --> k.yaml:1:"));
     assert!(bad("snmp: !secret x\n").contains("k.yaml:1:"));
 }
 

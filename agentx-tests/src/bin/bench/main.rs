@@ -1,19 +1,22 @@
 //! `make bench`: keepwatchd beside Debian's keepalived, in one run.
 //!
-//! `bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] [--seconds N]
+//! `bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [parse] [reload] [promise] [ipvs] [--kills N] [--seconds N]
 //! [--services N] [--minutes N]`; without words all of them. Takeover: how late the backup's first advert is over the RFC's master down
 //! interval, counted from the killed master's last advert, by the kernel's time stamps on the wire. Vmac: the same for 510
 //! virtual routers with virtual MACs at once. Memory: all
 //! processes under the seed's configuration with snmpd. CPU: 250 instances at 0.1 s, the host where all are master and
 //! the one where all are backup. Lookup: what one GETNEXT costs in small and large tables, without a network. SNMP: walks
 //! through the same snmpd, and those of a subagent that answers at once, which is what snmpd itself takes. Responder: the embedded agent alone. Scrape: 42,000
-//! series ten times a second, and what that does to adverts. RRD: updates of 2,202 files. Promise: the
+//! series ten times a second, and what that does to adverts. RRD: updates of 2,202 files. Parse: `-t` of files of up to 50 MB. Reload: one change in 1,000 virtual servers, and in 255 virtual
+//! routers. Promise: the
 //! longest gap between adverts at 0.1 s while the AgentX master misbehaves in every way, from `$KEEPWATCH_SEED` or a new
 //! seed. IPVS: many virtual servers with checks, in a virtual machine where this kernel has no IPVS.
 
 mod crowd;
 mod ipvs;
 mod lookup;
+mod parse;
+mod reload;
 mod responder;
 mod rrd;
 mod scrape;
@@ -48,7 +51,7 @@ struct Wish {
     minutes: u64,
 }
 
-const USAGE: &str = "bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [promise] [ipvs] [--kills N] \
+const USAGE: &str = "bench [takeover] [vmac] [memory] [cpu] [lookup] [snmp] [responder] [scrape] [rrd] [parse] [reload] [promise] [ipvs] [--kills N] \
                      [--seconds N] [--services N] [--minutes N]";
 
 fn main() -> ExitCode {
@@ -91,6 +94,12 @@ fn main() -> ExitCode {
     if wanted("rrd") {
         rrd::bench();
     }
+    if wanted("parse") {
+        parse::bench();
+    }
+    if wanted("reload") {
+        reload::bench();
+    }
     if wanted("promise") && !promise(Duration::from_secs(60 * wish.minutes)) {
         return ExitCode::FAILURE;
     }
@@ -123,8 +132,8 @@ fn wish() -> Result<Wish, String> {
             "--seconds" => wish.seconds = number()?,
             "--services" => wish.services = number()? as usize,
             "--minutes" => wish.minutes = number()?,
-            "takeover" | "vmac" | "memory" | "cpu" | "lookup" | "snmp" | "responder" | "scrape" | "rrd" | "promise"
-            | "ipvs" => {
+            "takeover" | "vmac" | "memory" | "cpu" | "lookup" | "snmp" | "responder" | "scrape" | "rrd" | "parse"
+            | "reload" | "promise" | "ipvs" => {
                 wish.sections.push(argument);
             }
             other => return Err(format!("`{other}` means nothing here")),
