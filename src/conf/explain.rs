@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::Options;
-use super::diag::{Diagnostic, Severity, Sources, Span};
+use super::diag::{Diagnostic, Made, Severity, Sources, Span};
 use super::dump::{Directive, Dump};
 use super::keywords::{Arg, Kind, Shape};
 use super::lex;
@@ -305,11 +305,20 @@ impl<'a> Tracer<'a> {
     }
 
     fn written(&self, span: Span) -> Origin {
-        Origin::Written { location: self.location(span), through: self.through(span) }
+        // The line of a block that says it, and on the way there the first parameter whose definition holds it.
+        let (mut at, mut through) = (span, None);
+        while let Some(expansion) = self.sources.expansion(at).filter(|expansion| expansion.at.made < at.made) {
+            if expansion.how == Made::Used && through.is_none() {
+                let defined = Some(self.location(at));
+                through = self.parameter(expansion.at).map(|name| Through { name, defined });
+            }
+            at = expansion.at;
+        }
+        Origin::Written { location: self.location(at), through: through.or_else(|| self.through(at)) }
     }
 
-    /// A span of what a parameter brought is that of the parameter.
-    fn through(&self, span: Span) -> Option<Through> {
+    /// The parameter that is used here.
+    fn parameter(&self, span: Span) -> Option<String> {
         let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let line = self.sources.line(span)?;
         let from = number(span.column).checked_sub(1)?;
@@ -317,9 +326,12 @@ impl<'a> Tracer<'a> {
         let rest = text.split_once('$')?.1;
         let rest = rest.strip_prefix('{').unwrap_or(rest);
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        if name.is_empty() {
-            return None;
-        }
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// A word that several pieces make stands where its parameters do.
+    fn through(&self, span: Span) -> Option<Through> {
+        let name = self.parameter(span)?;
         let defined = self.sources.iter().find_map(|source| {
             let line = source.lines.iter().position(|line| {
                 let rest = line.trim_start().strip_prefix('$').and_then(|rest| rest.strip_prefix(name.as_str()));

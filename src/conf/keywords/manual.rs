@@ -148,7 +148,7 @@ mod tests {
             assert!(page.contains(&format!("\\fB{}\\fR", escape(row.keyword))), "{}", row.keyword);
         }
         assert!(page.is_ascii(), "formatters differ about other characters");
-        let known = [".TH", ".SH", ".TP", ".PP", ".B", ".BR", ".BI", ".I"];
+        let known = [".TH", ".SH", ".TP", ".PP", ".B", ".BR", ".BI", ".I", ".IR"];
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
             let request = line.split(' ').next().unwrap_or_default();
             assert!(known.contains(&request), "{line}");
