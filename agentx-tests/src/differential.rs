@@ -198,7 +198,7 @@ fn follows(line: &str, lines: &[&str]) -> bool {
         || line.contains("outside range")
         || line.contains("must be between")
         || line.contains("missing '}'s");
-    dependent && lines.iter().any(|other| followed(other))
+    dependent && lines.iter().any(followed)
 }
 
 /// Whether two refusals have the same exit status, or a documented reason for another one.

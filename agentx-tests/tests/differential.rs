@@ -95,7 +95,7 @@ fn every_disagreement_with_keepalived_about_two_thousand_files_has_a_listed_reas
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                setns(&File::open(&namespace).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+                setns(File::open(&namespace).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
                 let mut found = Tally::default();
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     found.add(file, &program);

@@ -33,8 +33,11 @@ fn only(loaded: &Loaded) -> &Diagnostic {
     &loaded.diagnostics[0]
 }
 
+/// Line and column.
+type Place = (u32, u32);
+
 /// Severity, code, line and column, and line and column of the first related place.
-fn told(loaded: &Loaded) -> (Severity, &str, (u32, u32), Option<(u32, u32)>) {
+fn told(loaded: &Loaded) -> (Severity, &str, Place, Option<Place>) {
     let it = only(loaded);
     assert!(it.hint.is_some(), "{it:?}");
     assert_eq!(loaded.status, 0, "Keepalived says nothing: {it:?}");
