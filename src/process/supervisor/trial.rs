@@ -34,8 +34,9 @@ impl Supervisor {
     /// Whether this process has died before it had in force what is on trial; then that is not on trial any more, and whoever is
     /// missing was started again.
     pub(super) fn died_of_trial(&mut self, role: Role, ready: ConfigGeneration, how: &dyn std::fmt::Display) -> bool {
-        // History can wait: rrd does not count.
-        if self.trial.is_none() || ready == self.generation || role == Role::Rrd || self.options.dont_respawn {
+        // What happens to monitoring, by whomever, is no reason to refuse VRRP its configuration.
+        let watches = matches!(role, Role::Bridge | Role::Rrd);
+        if self.trial.is_none() || ready == self.generation || watches || self.options.dont_respawn {
             return false;
         }
         self.take_back(&format!("the {} process died of it ({how})", role.name()));
