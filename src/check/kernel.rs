@@ -161,6 +161,11 @@ impl Kernel {
         self.flights.is_empty()
     }
 
+    /// The number of the last batch.
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
     /// Everything that is wanted was asked for and answered, or nobody can be asked.
     pub fn at_rest(&self) -> bool {
         self.available != Some(true) || (self.flights.is_empty() && self.dirty.is_empty())

@@ -11,6 +11,7 @@ use super::io::{Level, Output};
 use super::kernel::Slot;
 use super::service::{CheckerId, Probe, Server, ids, server_name, service_name};
 use crate::bus::rows::RowKey;
+use crate::check::plan::errno;
 use crate::clock::Instant;
 use crate::conf::model::{
     Check, Checker, CheckerKey, Config, Location, RealServer, Script, ScriptId, ServiceKey, VirtualServer,
@@ -20,6 +21,7 @@ use crate::conf::model::{
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     open: bool,
+    after: u64,
     /// In words, not more than anybody reads.
     refusals: Vec<String>,
 }
@@ -27,13 +29,16 @@ pub(super) struct Verdict {
 impl Verdict {
     const REFUSALS_MAX: usize = 8;
 
-    fn begin(&mut self) {
-        *self = Verdict { open: true, refusals: Vec::new() };
+    /// What is asked of the kernel after this batch is its matter.
+    fn begin(&mut self, after: u64) {
+        *self = Verdict { open: true, after, refusals: Vec::new() };
     }
 
-    /// The kernel has refused something that it has not refused before.
-    pub(super) fn refused(&mut self, line: &str) {
-        if self.open && self.refusals.len() < Self::REFUSALS_MAX {
+    /// The kernel has refused something that it has not refused before. Where it had no room, or its answer got lost, it will be
+    /// asked again.
+    pub(super) fn refused(&mut self, batch: u64, errno: i32, line: &str) {
+        let passes = matches!(errno, errno::ENOBUFS | errno::ENOMEM | errno::EIO | errno::ETIMEDOUT);
+        if self.open && batch > self.after && !passes && self.refusals.len() < Self::REFUSALS_MAX {
             self.refusals.push(line.to_owned());
         }
     }
@@ -57,7 +62,7 @@ impl Engine {
         if matches!(self.phase, Phase::Stopping | Phase::Stopped) {
             return;
         }
-        self.verdict.begin();
+        self.verdict.begin(self.kernel.batches());
         self.audit_soon(now);
         let mut keys: BTreeSet<RowKey> = self.keys().into_iter().collect();
         let timeouts = self.timeouts();

@@ -169,6 +169,16 @@ impl Live<'_> {
                 };
                 of("address", address.clone(), refuses, format!("address {address} of {instance} {text}"))
             }
+            Consequence::AddressMoves { from, to, address } => {
+                let text = match (self.state(from), self.state(to)) {
+                    (None, _) => format!("leaves this host if {from} is MASTER and {to} is not"),
+                    (Some(State::Master), Some(State::Master)) => return None,
+                    (Some(State::Master), Some(other)) => format!("leaves this host, as {to} is {}", named(other)),
+                    (Some(State::Master), None) => format!("leaves this host unless {to} becomes MASTER"),
+                    (Some(_), _) => return None,
+                };
+                of("address", address.clone(), true, format!("address {address} goes from {from} to {to}: it {text}"))
+            }
             Consequence::ServiceRemoved { service } => {
                 let open = self.service(service).map(|row| {
                     let open: u64 = self.servers(row).map(|row| u64::from(row.load.active)).sum();
@@ -183,7 +193,11 @@ impl Live<'_> {
                 of("virtual-server", service.to_string(), true, text)
             }
             Consequence::PoolShrinks { service, quorum, pool } => {
-                let row = self.service(service)?;
+                let Some(row) = self.service(service) else {
+                    let text =
+                        format!("{} may lose its quorum of {quorum}: nobody knows how it is now", words(service));
+                    return of("virtual-server", service.to_string(), true, text);
+                };
                 let (weight, text) = self.left(row, pool);
                 let lost = (row.quorum_met && weight < u64::from(*quorum)) || weight == 0;
                 if !lost {

@@ -273,6 +273,11 @@ impl Engine {
         }
     }
 
+    /// How many times the kernel was asked about an address or a line so far.
+    pub fn questions(&self) -> u64 {
+        self.asked.questions
+    }
+
     /// What scripts have come to, for a runner that does not know it.
     pub fn scripts_found(&self) -> impl Iterator<Item = (&str, bool)> {
         self.found.of.get(&TrackerKind::Script).into_iter().flatten().filter_map(|(name, found)| match found.finding {

@@ -143,8 +143,14 @@ fn an_address_that_another_instance_takes_over_does_not_leave() {
     };
     let old = more("A", "192.0.2.1/24\n192.0.2.2/24\n192.0.2.3/24\n") + &more("B", "192.0.2.9/24\n");
     let new = more("A", "192.0.2.1/24\n") + &more("B", "192.0.2.9/24\n192.0.2.2/24\n");
-    let address = "192.0.2.3/24 dev eth0".to_owned();
-    assert_eq!(planned(&old, &new).consequences, [Consequence::AddressRemoved { instance: Some("A".into()), address }]);
+    let address = |last: u8| format!("192.0.2.{last}/24 dev eth0");
+    assert_eq!(
+        planned(&old, &new).consequences,
+        [
+            Consequence::AddressMoves { from: "A".into(), to: "B".into(), address: address(2) },
+            Consequence::AddressRemoved { instance: Some("A".into()), address: address(3) }
+        ]
+    );
 }
 
 #[test]

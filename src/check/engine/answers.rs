@@ -168,6 +168,7 @@ impl Engine {
         match &answer.op {
             Op::StartDaemon(_) | Op::StopDaemon { .. } => {
                 if let Some(errno) = self.daemons.answer(&answer.op, error, now) {
+                    // Its interface may be one that vrrp makes in this moment; it is tried again.
                     self.plain_refused(&answer.op, errno, out);
                 }
                 self.ipvs.daemons = self.daemons.running();
@@ -175,7 +176,8 @@ impl Engine {
             }
             Op::Flush | Op::Timeouts { .. } => {
                 if let Some(errno) = error {
-                    self.plain_refused(&answer.op, errno, out);
+                    let text = self.plain_refused(&answer.op, errno, out);
+                    self.verdict.refused(batch, errno, &text);
                 }
             }
             _ => {}
@@ -196,7 +198,7 @@ impl Engine {
                         let text = refusal::explain(&answer.op, errno);
                         let (place, what) = (self.locate(&answer), self.describe(&answer.op));
                         let line = format!("{place}IPVS refused to {what}: {text}");
-                        self.verdict.refused(&line);
+                        self.verdict.refused(batch, errno, &line);
                         out.push(log(Level::Error, line));
                     }
                 }
@@ -212,16 +214,16 @@ impl Engine {
         }
     }
 
-    pub(super) fn plain_refused(&mut self, op: &Op, errno: i32, out: &mut Vec<Output>) {
+    fn plain_refused(&mut self, op: &Op, errno: i32, out: &mut Vec<Output>) -> String {
         self.ipvs.operations_failed += 1;
         let place = match (op, self.daemons.config()) {
             (Op::StartDaemon(_) | Op::StopDaemon { .. }, Some(config)) => format!("{}: ", config.location),
             _ => String::new(),
         };
         let text = format!("{place}IPVS refused to {}: {}", self.describe(op), refusal::explain(op, errno));
-        self.verdict.refused(&text);
-        out.push(log(Level::Error, text));
+        out.push(log(Level::Error, text.clone()));
         out.push(Output::Counted(RowKey::Ipvs));
+        text
     }
 
     /// File and line of the directive that an operation is about.

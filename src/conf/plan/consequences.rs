@@ -102,27 +102,40 @@ struct Known<'a> {
     new_instances: HashMap<&'a InstanceName, &'a Instance>,
     old_services: HashMap<&'a ServiceKey, &'a VirtualServer>,
     new_services: HashMap<&'a ServiceKey, &'a VirtualServer>,
-    /// Addresses that the new configuration has, whoever holds them.
-    new_addresses: HashSet<(IpAddr, &'a str)>,
+    /// Addresses that the new configuration has, and who holds them; `None`: they are static.
+    new_addresses: HashMap<(IpAddr, &'a str), Option<&'a InstanceName>>,
 }
 
 impl<'a> Known<'a> {
     fn new(old: &'a Config, new: &'a Config) -> Known<'a> {
         let instances = |of: &'a Config| of.instances.iter().map(|it| (&it.name, it)).collect();
         let services = |of: &'a Config| of.services.iter().map(|it| (&it.key, it)).collect();
-        let all = new.static_addresses.iter().chain(new.instances.iter().flat_map(held));
+        let moving = new.instances.iter().flat_map(|it| held(it).map(move |address| (place(address), Some(&it.name))));
+        let all = moving.chain(new.static_addresses.iter().map(|address| (place(address), None)));
         Known {
             old_instances: instances(old),
             new_instances: instances(new),
             old_services: services(old),
             new_services: services(new),
-            new_addresses: all.map(place).collect(),
+            new_addresses: all.collect(),
         }
     }
 
-    /// Whether an address is on the host afterwards as well, if whoever holds it then is MASTER.
+    /// Whether a static address is on the host afterwards as well, if whoever holds it then is MASTER.
     fn stays(&self, address: &Address) -> bool {
-        self.new_addresses.contains(&place(address))
+        self.new_addresses.contains_key(&place(address))
+    }
+
+    /// What becomes of an instance's address.
+    fn address(&self, instance: &InstanceName, address: &Address) -> Option<Consequence> {
+        let from = instance.clone();
+        match self.new_addresses.get(&place(address)) {
+            None => Some(Consequence::AddressRemoved { instance: Some(from), address: shown(address) }),
+            Some(Some(to)) if *to != instance => {
+                Some(Consequence::AddressMoves { from, to: (*to).clone(), address: shown(address) })
+            }
+            Some(_) => None,
+        }
     }
 
     fn instance(&self, name: &InstanceName, edits: &[Edit], out: &mut Vec<Consequence>) {
@@ -147,8 +160,7 @@ impl<'a> Known<'a> {
             let (old, new) = (old.priority.get(), new.priority.get());
             out.push(Consequence::PriorityLowered { instance: instance(), old, new });
         }
-        let gone = held(old).filter(|it| !self.stays(it));
-        out.extend(gone.map(|it| Consequence::AddressRemoved { instance: Some(instance()), address: shown(it) }));
+        out.extend(held(old).filter_map(|it| self.address(name, it)));
     }
 
     fn pool(&self, key: &ServiceKey, out: &mut Vec<Consequence>) {

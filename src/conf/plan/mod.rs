@@ -32,6 +32,8 @@ pub enum Consequence {
     PriorityLowered { instance: InstanceName, old: u8, new: u8 },
     /// An address that no longer is on the host. `instance` is `None` for a static one.
     AddressRemoved { instance: Option<InstanceName>, address: String },
+    /// An address that another instance holds from now on, here if that one is MASTER here.
+    AddressMoves { from: InstanceName, to: InstanceName, address: String },
     /// Clients are refused from now on.
     ServiceRemoved { service: ServiceKey },
     /// No server that stays has a weight above zero. `sorry`: there is a sorry server.

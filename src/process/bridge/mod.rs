@@ -343,6 +343,10 @@ impl Bridge {
         self.leaving = Some(clock::now());
     }
 
+    fn cannot_take(&mut self, config: ConfigGeneration, why: &str) {
+        let _ = self.channel.send(&ToSupervisor::CannotTake { config, why: why.to_owned() }, None);
+    }
+
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
@@ -353,11 +357,9 @@ impl Bridge {
                     self.tell_bus_that("VrrpReloaded");
                     self.ready(config);
                 }
-                Err(_) => {
-                    let why = "it cannot be read".to_owned();
-                    let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
-                }
+                Err(_) => self.cannot_take(config, "it cannot be read"),
             },
+            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
             (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
@@ -397,7 +399,6 @@ impl Bridge {
             (
                 ToChild::Start { .. }
                 | ToChild::Peer(_)
-                | ToChild::Reload { .. }
                 | ToChild::Control
                 | ToChild::Previous { .. }
                 | ToChild::PlanInto

@@ -426,8 +426,12 @@ impl Driver {
     /// Says whether the last configuration is in force, when the kernel has done its part.
     fn judge(&mut self, now: Instant) {
         let Some((config, until)) = self.taking else { return };
-        // An engine that does not decide any more has nothing to ask the kernel.
-        let refused = self.engine.verdict(now >= until || self.leaving.is_some());
+        // An engine that does not decide any more has no opinion.
+        if self.leaving.is_some() {
+            self.taking = None;
+            return;
+        }
+        let refused = self.engine.verdict(now >= until);
         let refused = match refused {
             None if now < until => return,
             None => Vec::new(),
@@ -484,6 +488,7 @@ impl Driver {
                 }
                 Err(_) => self.cannot_take(config, "it cannot be read".to_owned()),
             },
+            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive".to_owned()),
             (ToChild::Peer(Role::Bridge), Some(fd)) => {
                 if self.bridge.meet(fd) {
                     self.outbox.connected();

@@ -369,6 +369,10 @@ impl Runner {
         self.leaving = Some(Leaving { until: clock::now(), let_go: false });
     }
 
+    fn cannot_take(&mut self, config: ConfigGeneration, why: &str) {
+        let _ = self.channel.send(&ToSupervisor::CannotTake { config, why: why.to_owned() }, None);
+    }
+
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
@@ -377,11 +381,9 @@ impl Runner {
                     naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
                     self.configure(config, &new);
                 }
-                Err(_) => {
-                    let why = "it cannot be read".to_owned();
-                    let _ = self.channel.send(&ToSupervisor::CannotTake { config, why }, None);
-                }
+                Err(_) => self.cannot_take(config, "it cannot be read"),
             },
+            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),
             (ToChild::Occasion(Occasion::Startup), _) => self.occasion(Occasion::Startup),

@@ -138,7 +138,7 @@ impl Supervisor {
         if role == Role::Bridge {
             self.records.bridge_started();
             self.dumps.bridge_started();
-            self.planning.forget();
+            self.forget_plans();
         }
         if role == Role::Bridge
             && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
@@ -293,7 +293,7 @@ impl Supervisor {
             info!("The {} process has stopped: nothing is configured for it", role.name());
             return;
         }
-        if self.died_of_trial(role, child.ready, &status) {
+        if self.died_of_trial(role, child.ready, status) {
             return;
         }
         // Nothing that happens to another process may end VRRP.

@@ -110,6 +110,8 @@ struct Supervisor {
     planning: Planning,
     /// The configuration in force is a new one, and not every process has it yet.
     trial: Option<Trial>,
+    /// What is in force is what was in force before an attempt that failed.
+    taken_back: bool,
     stopping: Option<Stopping>,
     /// Until when the startup script is waited for.
     starting: Option<Instant>,
@@ -150,6 +152,8 @@ struct Loading {
     requested: Instant,
     /// How many requests of the bridge it answers.
     answers: u64,
+    /// What was in force when it began, with which it compares.
+    against: ConfigGeneration,
     purpose: Purpose,
     /// Where it leaves the plan, when there is a configuration to change.
     plan: Option<OwnedFd>,
@@ -184,6 +188,7 @@ impl Supervisor {
             reload_again: None,
             planning: Planning::default(),
             trial: None,
+            taken_back: false,
             stopping: None,
             starting: None,
             pid_file: None,
@@ -249,20 +254,37 @@ impl Supervisor {
     /// Starts the load process; its end decides what happens next.
     fn load(&mut self, requested: Instant, purpose: Purpose) -> io::Result<()> {
         let file = memfd::create("keepwatch-config")?;
-        let (mut channel, process) = self.spawn(Role::Load)?;
+        let plan = self.config.is_some().then(|| memfd::create("keepwatch-plan")).transpose()?;
+        let (mut channel, mut process) = self.spawn(Role::Load)?;
+        if let Err(error) = self.brief(&mut channel, &file, plan.as_ref(), purpose) {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err(error);
+        }
+        self.loading = Some(Loading {
+            file,
+            _channel: channel,
+            process,
+            started: clock::now(),
+            requested,
+            answers: self.records.asked,
+            against: self.generation,
+            purpose,
+            plan,
+        });
+        Ok(())
+    }
+
+    /// Tells the load process what it needs to know.
+    fn brief(&self, channel: &mut Channel, file: &OwnedFd, plan: Option<&OwnedFd>, purpose: Purpose) -> io::Result<()> {
         let start =
             ToChild::Start { options: Box::new(self.options.clone()), config: self.generation + 1, restarted: false };
         channel.send(&start, Some(file.try_clone()?)).map_err(io::Error::other)?;
-        let mut plan = None;
-        if let Some(config) = &self.config {
+        if let (Some(config), Some(plan)) = (&self.config, plan) {
             let plan_only = purpose != Purpose::Apply;
             channel.send(&ToChild::Previous { plan_only }, Some(config.file.try_clone()?)).map_err(io::Error::other)?;
-            let empty = memfd::create("keepwatch-plan")?;
-            channel.send(&ToChild::PlanInto, Some(empty.try_clone()?)).map_err(io::Error::other)?;
-            plan = Some(empty);
+            channel.send(&ToChild::PlanInto, Some(plan.try_clone()?)).map_err(io::Error::other)?;
         }
-        let (answers, started) = (self.records.asked, clock::now());
-        self.loading = Some(Loading { file, _channel: channel, process, started, requested, answers, purpose, plan });
         Ok(())
     }
 
@@ -324,6 +346,7 @@ impl Supervisor {
             self.save_state("pre", self.announced);
         }
         self.generation += 1;
+        self.taken_back = false;
         let told = self.records.told();
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
         let released = self.release(&sheet);
@@ -363,7 +386,10 @@ impl Supervisor {
     fn loading_done(&mut self) -> Option<i32> {
         if let Some(requested) = self.reload_again.take() {
             self.reload(requested);
-        } else if let Some((number, keep)) = self.planning.again.take() {
+        }
+        if self.loading.is_none()
+            && let Some((number, keep)) = self.planning.again.take()
+        {
             self.plan(number, keep);
         }
         None
@@ -414,13 +440,14 @@ impl Supervisor {
     }
 
     fn announce(&mut self) {
+        self.end_trial();
         if self.announced != self.generation
             && self.stopping.is_none()
             && self.starting.is_none()
             && !self.children.is_empty()
             && self.children.iter().all(|(role, child)| child.ready == self.generation || *role == Role::Rrd)
         {
-            let taken_back = self.trial.take().is_none() && !self.records.successful();
+            let taken_back = self.taken_back;
             info!(
                 "{}",
                 match (self.announced, taken_back) {

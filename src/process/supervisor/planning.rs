@@ -35,14 +35,15 @@ struct Candidate {
     loading: Loading,
 }
 
-impl Planning {
-    /// A bridge that is gone asks for nothing.
-    pub(super) fn forget(&mut self) {
-        *self = Planning::default();
-    }
-}
-
 impl Supervisor {
+    /// A bridge that is gone asks for nothing, and the next one counts its questions from the beginning.
+    pub(super) fn forget_plans(&mut self) {
+        self.planning = Planning::default();
+        if let Some(Loading { purpose: Purpose::Plan { number, keep }, .. }) = &mut self.loading {
+            (*number, *keep) = (0, false);
+        }
+    }
+
     pub(super) fn plan(&mut self, number: u64, keep: bool) {
         self.planning.candidate = None;
         if self.loading.is_some() {
@@ -77,7 +78,7 @@ impl Supervisor {
         };
         let warnings = sheet.warnings;
         if keep {
-            self.planning.candidate = Some(Candidate { number, generation: self.generation, sheet, loading });
+            self.planning.candidate = Some(Candidate { number, generation: loading.against, sheet, loading });
         }
         self.answer_plan(number, warnings, Ok(plan));
     }
@@ -89,6 +90,11 @@ impl Supervisor {
             return;
         }
         self.records.asked += 1;
+        if let Some(reading) = self.loading.as_mut().filter(|loading| loading.purpose == Purpose::Apply) {
+            // Somebody has asked for a reload meanwhile: what that reads is newer, and is the answer to both.
+            reading.answers = self.records.asked;
+            return;
+        }
         let Some(mut candidate) = candidate.filter(|candidate| candidate.generation == self.generation) else {
             let why = "error: another configuration is in force since the plan was made\n".to_owned();
             return self.records.not_tried(why);

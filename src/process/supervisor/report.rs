@@ -110,11 +110,6 @@ impl Records {
         Told { accepted_at, hash, warnings }
     }
 
-    /// Whether the last attempt led to what is in force.
-    pub(super) fn successful(&self) -> bool {
-        self.reloads.successful
-    }
-
     #[cfg(test)]
     pub(super) fn told_errors(&self) -> &str {
         &self.reloads.errors

@@ -121,7 +121,17 @@ fn ended(left: &[u8], answers: u64) -> Loading {
     process.wait().unwrap();
     let channel = Channel::new(Seqpacket::pair().unwrap().0);
     let (started, requested) = (clock::now(), clock::now());
-    Loading { file, _channel: channel, process, started, requested, answers, purpose: Purpose::Apply, plan: None }
+    Loading {
+        file,
+        _channel: channel,
+        process,
+        started,
+        requested,
+        answers,
+        against: 1,
+        purpose: Purpose::Apply,
+        plan: None,
+    }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -425,9 +435,9 @@ fn a_configuration_that_a_process_cannot_take_is_taken_back_from_all_and_the_rel
     assert_eq!(lab.told().unwrap().reloads.hash, 12);
 
     // What is said of another configuration is of yesterday.
-    lab.tell(&ToSupervisor::CannotTake { config: 1, why: "x".to_owned() });
+    lab.supervisor.cannot_take(Role::Vrrp, 1, "x");
     assert_eq!(lab.supervisor.generation, 2);
-    lab.tell(&ToSupervisor::CannotTake { config: 2, why: "the kernel refuses it".to_owned() });
+    lab.supervisor.cannot_take(Role::Vrrp, 2, "the kernel refuses it");
     assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 3 }, Some(_))))));
     assert_eq!(lab.supervisor.config.as_ref().unwrap().sheet.hash, 11);
     let reloads = lab.told().unwrap().reloads;
@@ -435,14 +445,15 @@ fn a_configuration_that_a_process_cannot_take_is_taken_back_from_all_and_the_rel
     assert_eq!((reloads.accepted, reloads.rejected, reloads.warnings), (1, 1, 0));
 
     // There is nothing to go back to from here: what cannot be done is not done.
-    lab.tell(&ToSupervisor::CannotTake { config: 3, why: "nor this".to_owned() });
+    lab.supervisor.cannot_take(Role::Vrrp, 3, "nor this");
+    lab.tell(&ToSupervisor::Ready { config: 3 });
     assert_eq!((lab.supervisor.generation, lab.supervisor.announced), (3, 3));
     assert!(!lab.told().unwrap().reloads.successful);
 
     // And the next one is accepted as ever.
     reloaded(&mut lab, &Sheet { hash: 13, ..Sheet::default() });
     lab.tell(&ToSupervisor::Ready { config: 4 });
-    lab.tell(&ToSupervisor::CannotTake { config: 4, why: "too late".to_owned() });
+    lab.supervisor.cannot_take(Role::Vrrp, 4, "too late");
     assert_eq!(lab.supervisor.generation, 4);
     assert!(lab.told().unwrap().reloads.successful);
 }
@@ -451,7 +462,7 @@ fn a_configuration_that_a_process_cannot_take_is_taken_back_from_all_and_the_rel
 fn a_process_that_dies_of_a_new_configuration_gets_the_old_one_and_does_not_end_the_daemon() {
     let mut lab = Lab::new(|_| Sheet { wants_vrrp: true, ..Sheet::default() });
     let (ours, _theirs) = Seqpacket::pair().unwrap();
-    let process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+    let process = Command::new("false").stdin(Stdio::null()).spawn().unwrap();
     let mut vrrp = Running::played(process, Channel::new(ours), BRIDGE + 1);
     vrrp.process.wait().unwrap();
     vrrp.ready = 1;
@@ -465,4 +476,40 @@ fn a_process_that_dies_of_a_new_configuration_gets_the_old_one_and_does_not_end_
     assert_eq!((lab.supervisor.generation, lab.supervisor.config.as_ref().unwrap().sheet.hash), (3, 0));
     assert!(lab.supervisor.records.told_errors().contains("the vrrp process died of it"));
     assert!(!lab.supervisor.children.contains_key(&Role::Vrrp));
+}
+
+#[test]
+fn nobody_goes_back_while_the_daemon_stops_nor_for_the_sake_of_one_who_only_watches() {
+    let mut lab = Lab::new(|_| Sheet::default());
+    reloaded(&mut lab, &Sheet { hash: 12, ..Sheet::default() });
+    lab.tell(&ToSupervisor::CannotTake { config: 2, why: "the bridge has no room".to_owned() });
+    assert_eq!(lab.supervisor.generation, 2, "it only watches");
+
+    reloaded(&mut lab, &Sheet { hash: 13, ..Sheet::default() });
+    assert!(lab.supervisor.trial.is_some());
+    lab.supervisor.stop(exit::OK);
+    lab.supervisor.cannot_take(Role::Vrrp, 3, "it is leaving");
+    assert_eq!(lab.supervisor.generation, 3);
+}
+
+#[test]
+fn who_was_not_well_before_or_ended_well_has_not_died_of_a_configuration_and_who_has_goes_on_where_it_was() {
+    use std::os::unix::process::ExitStatusExt;
+    let killed = std::process::ExitStatus::from_raw(9);
+    let well = std::process::ExitStatus::from_raw(0);
+    let mut lab = Lab::new(|_| Sheet::default());
+    reloaded(&mut lab, &Sheet { hash: 12, ..Sheet::default() });
+    let before = roles(&lab.supervisor.trial.as_ref().unwrap().before.sheet);
+    assert!(before.contains(&Role::Bridge));
+    assert!(!lab.supervisor.died_of_trial(Role::Bridge, 1, killed));
+    assert!(!lab.supervisor.died_of_trial(Role::Runner, 1, well));
+    assert!(!lab.supervisor.died_of_trial(Role::Runner, 2, killed), "it had it in force");
+    for role in before {
+        assert!(!lab.supervisor.died_of_trial(role, 0, killed), "{role:?} was not there before");
+    }
+    assert_eq!(lab.supervisor.generation, 2);
+    lab.supervisor.options.dont_respawn = false;
+    assert!(lab.supervisor.died_of_trial(Role::Runner, 1, killed));
+    assert_eq!(lab.supervisor.generation, 3);
+    assert!(!lab.supervisor.died_of_trial(Role::Runner, 1, killed), "there is no way back from here");
 }

@@ -435,6 +435,7 @@ impl Driver {
                     let now = clock::now();
                     naming::apply(Some(Role::Vrrp), &self.options.program, &new.global.process.names);
                     self.world.tell_what_waits_for_a_restart(&new.global);
+                    let asked = self.engine.questions();
                     self.engine.apply(&new, now, &mut self.outputs);
                     self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
@@ -445,10 +446,11 @@ impl Driver {
                     for found in self.errands.configuration(config) {
                         self.engine.handle(found, now, &mut self.outputs);
                     }
-                    self.taking.begin(config, &new, now);
+                    self.taking.begin(config, &new, asked, now);
                 }
                 Err(_) => self.cannot_take(config, "it cannot be read"),
             },
+            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 let now = clock::now();
                 self.engine.handle(Input::ClearCounters, now, &mut self.outputs);
@@ -474,7 +476,7 @@ impl Driver {
                 | ToChild::Daemon(_),
                 _,
             ) => {}
-            (message @ (ToChild::Start { .. } | ToChild::Reload { .. }), _) => {
+            (message @ ToChild::Start { .. }, _) => {
                 error!("the supervisor said {message:?} at the wrong time");
             }
         }

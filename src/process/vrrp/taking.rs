@@ -29,6 +29,8 @@ pub(super) struct Taking {
 struct Open {
     config: ConfigGeneration,
     until: Instant,
+    /// Questions up to this one are of the configuration before: positions change hands.
+    asked: u64,
     /// Those that were not in the configuration before, by their owner and their position there.
     new: HashMap<(Option<InstanceName>, u32), String>,
     refusals: Vec<String>,
@@ -39,12 +41,12 @@ impl Taking {
         Taking { held: addresses(config).map(|(_, address)| place(address)).collect(), open: None }
     }
 
-    /// This configuration was applied.
-    pub(super) fn begin(&mut self, config: ConfigGeneration, new: &Config, now: Instant) {
+    /// This configuration was applied, when the kernel had been asked so many questions.
+    pub(super) fn begin(&mut self, config: ConfigGeneration, new: &Config, asked: u64, now: Instant) {
         let added = addresses(new).filter(|(_, address)| !self.held.contains(&place(address)));
         let added = added
             .map(|(at, address)| (at, format!("{}/{} dev {}", address.address, address.prefix, address.interface)));
-        self.open = Some(Open { config, until: now + PATIENCE, new: added.collect(), refusals: Vec::new() });
+        self.open = Some(Open { config, until: now + PATIENCE, asked, new: added.collect(), refusals: Vec::new() });
         self.held = Taking::of(new).held;
     }
 
@@ -56,7 +58,9 @@ impl Taking {
     pub(super) fn note(&mut self, answer: &Input<'_>) {
         let Some(open) = &mut self.open else { return };
         let Input::AddressAnswer { key, install: true, error: Some(errno) } = answer else { return };
-        if matches!(*errno, libc::ENODEV | libc::ENETDOWN) || open.refusals.len() >= REFUSALS_MAX {
+        // Nor does a kernel that has no room just now.
+        let passes = matches!(*errno, libc::ENODEV | libc::ENETDOWN | libc::ENOMEM | libc::ENOBUFS);
+        if passes || key.question <= open.asked || open.refusals.len() >= REFUSALS_MAX {
             return;
         }
         if let Some(address) = open.new.get(&(key.owner.clone(), key.position)) {
@@ -119,9 +123,14 @@ mod tests {
     fn a_refused_address_counts_if_it_is_new() {
         let now = Instant::ZERO;
         let mut taking = Taking::of(&with(&["192.0.2.1"]));
-        taking.begin(2, &with(&["192.0.2.1", "192.0.2.2"]), now);
+        taking.begin(2, &with(&["192.0.2.1", "192.0.2.2"]), 0, now);
         taking.note(&refused(1));
         assert_eq!(taking.over(false, now), None, "the kernel has not answered yet");
+        taking.begin(2, &with(&["192.0.2.1", "192.0.2.3"]), 1, now);
+        taking.note(&refused(2));
+        assert_eq!(taking.over(true, now), Some((2, vec![])), "that was the answer about another address");
+        let mut taking = Taking::of(&with(&["192.0.2.1"]));
+        taking.begin(2, &with(&["192.0.2.1", "192.0.2.2"]), 0, now);
         taking.note(&refused(2));
         let (config, refusals) = taking.over(true, now).unwrap();
         assert_eq!((config, refusals.len()), (2, 1));
@@ -133,9 +142,9 @@ mod tests {
     fn without_new_addresses_and_after_its_time_nothing_is_waited_for() {
         let now = Instant::ZERO;
         let mut taking = Taking::of(&with(&["192.0.2.1"]));
-        taking.begin(2, &with(&["192.0.2.1"]), now);
+        taking.begin(2, &with(&["192.0.2.1"]), 0, now);
         assert_eq!(taking.over(false, now), Some((2, vec![])));
-        taking.begin(3, &with(&["192.0.2.9"]), now);
+        taking.begin(3, &with(&["192.0.2.9"]), 0, now);
         assert_eq!(taking.deadline(), Some(now + PATIENCE));
         assert_eq!(taking.over(false, now + PATIENCE), Some((3, vec![])));
     }
