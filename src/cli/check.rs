@@ -56,9 +56,9 @@ impl Check {
             conf::load(&self.file, &options, &conf::Disk, &conf::AnyHost)
         };
         match self.format {
-            Format::Text => print!("{}", text(&loaded)),
-            Format::Json => println!("{:#}", json::document(&loaded, &self.file, self.here)),
-            Format::Sarif => println!("{:#}", sarif::document(&loaded)),
+            Format::Text => super::outcome::print(&text(&loaded)),
+            Format::Json => super::outcome::print(&format!("{:#}\n", json::document(&loaded, &self.file, self.here))),
+            Format::Sarif => super::outcome::print(&format!("{:#}\n", sarif::document(&loaded))),
         }
         ExitCode::from(loaded.status)
     }

@@ -68,7 +68,13 @@ impl Effective {
             Some(Form::Text) => dump::dump(&loaded.config, &how).text(),
             Some(Form::Json) => format!("{:#}\n", document(&loaded.config, self.secrets)).into_bytes(),
         };
-        eprint!("{}", loaded.render());
+        if self.secrets {
+            eprint!("{}", loaded.render());
+        } else {
+            for diagnostic in &loaded.diagnostics {
+                eprint!("{}", diagnostic.render_discreetly(&loaded.sources));
+            }
+        }
         // A reader that went away has what it wanted.
         let _ = std::io::stdout().write_all(&text);
         Some(status(&loaded))

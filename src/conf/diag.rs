@@ -106,6 +106,12 @@ impl Sources {
         self.files.iter()
     }
 
+    /// A line for those who may not read the file: one that may hold a secret is not for them, nor is one that is too long to look at.
+    pub fn open_line(&self, span: Span) -> Option<String> {
+        let line = self.line(span).filter(|line| line.len() <= LINE_SHOWN)?;
+        (!self.is_secret(span)).then(|| printable(line))
+    }
+
     /// Whether a line may hold a secret: it has the keyword of one, or stands below such a keyword, indented or not.
     fn is_secret(&self, span: Span) -> bool {
         let Some(line) = self.line(span) else { return false };
@@ -295,8 +301,7 @@ impl Diagnostic {
     /// The same for those who may not read the files: no line of them, and not a word of one that may hold a secret.
     pub fn render_discreetly(&self, sources: &Sources) -> String {
         let mut out = String::new();
-        let hidden = self.is_about_a_secret(sources);
-        let told = |text: &str| printable(&if hidden { masked(text) } else { text.to_owned() });
+        let told = |text: &str| self.discreet(text, sources);
         let _ = writeln!(out, "{}: {}", self.severity.name(), told(&self.message));
         place_only(&mut out, sources, self.span);
         for (span, what) in &self.related {
@@ -318,7 +323,12 @@ impl Diagnostic {
         format!("{}:{line}:{column}: {}{hint}", sources.name(file), told(&self.message))
     }
 
-    fn is_about_a_secret(&self, sources: &Sources) -> bool {
+    /// What this says, for those who may not read the files.
+    pub fn discreet(&self, text: &str, sources: &Sources) -> String {
+        printable(&if self.is_about_a_secret(sources) { masked(text) } else { text.to_owned() })
+    }
+
+    pub fn is_about_a_secret(&self, sources: &Sources) -> bool {
         // A parser may stop some lines after what it quotes.
         self.message.starts_with("this is not YAML")
             || [self.span].iter().chain(self.related.iter().map(|(span, _)| span)).any(|span| sources.is_secret(*span))
@@ -346,7 +356,13 @@ const SECRETS: [&str; 15] = [
 
 fn names_a_secret(line: &str) -> bool {
     let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.any(|word| SECRETS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+    // What operators call their parameters, and how they misspell a keyword.
+    let hints = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        ["auth_pas", "passw", "secret"].iter().any(|part| word.contains(part))
+            || (line.contains('$') && ["pass", "key", "pw"].iter().any(|part| word.contains(part)))
+    };
+    words.any(|word| SECRETS.iter().any(|secret| word.eq_ignore_ascii_case(secret)) || hints(word))
 }
 
 /// Without what stands in quotes of any kind; from the first to the last, as a secret may have quotes in it.
@@ -384,6 +400,8 @@ fn place(out: &mut String, sources: &Sources, span: Span) {
     let Some(line) = sources.line(span) else { return };
     let number = span.line.to_string();
     let before = usize::try_from(span.column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let (line, before) = &window(line, before);
+    let (line, before) = (line.as_ref(), *before);
     let length = usize::try_from(span.length.max(1)).unwrap_or(usize::MAX);
     // Whatever stands before the word is repeated as blanks of the same width, so that tabs and wide characters agree.
     let mut marks = String::new();
@@ -397,6 +415,25 @@ fn place(out: &mut String, sources: &Sources, span: Span) {
     marks.extend(std::iter::repeat_n('^', carets.max(1)));
     let _ = writeln!(out, "{number} | {}", printable(line));
     let _ = writeln!(out, "{:indent$} | {marks}", "", indent = number.len());
+}
+
+/// Longer lines, in octets, are shown in part.
+const LINE_SHOWN: usize = 400;
+
+/// A line as it is shown, and how many characters stand before the word: of a long one what is around it.
+fn window(line: &str, before: usize) -> (std::borrow::Cow<'_, str>, usize) {
+    const AROUND: usize = 100;
+    if line.len() <= LINE_SHOWN {
+        return (line.into(), before);
+    }
+    let from = before.saturating_sub(AROUND);
+    let mut rest = line.chars().skip(from);
+    let mut shown: String = if from > 0 { "…".to_owned() } else { String::new() };
+    shown.extend(rest.by_ref().take(2 * AROUND));
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    (shown.into(), before - from + usize::from(from > 0))
 }
 
 /// Text without anything that would move the cursor.

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::Options;
 use super::diag::{Diagnostic, Made, Severity, Sources, Span};
-use super::dump::{Directive, Dump};
+use super::dump::{Directive, Dump, HIDDEN};
 use super::keywords::{Arg, Kind, Shape};
 use super::lex;
 use super::model::Location;
@@ -255,7 +255,8 @@ impl<'a> Tracer<'a> {
     }
 
     fn found(&self, directive: &Directive, node: &Node) -> Origin {
-        if says(directive, node) {
+        // Of what is hidden nobody can say whether it is what was written.
+        if says(directive, node) || directive.words.iter().any(|word| unquoted(word) == HIDDEN) {
             return self.written(node.span());
         }
         self.corrected(node.span()).unwrap_or_else(|| self.written(node.span()))
@@ -268,7 +269,7 @@ impl<'a> Tracer<'a> {
                 && diagnostic.severity > Severity::Hint
         };
         let diagnostic = self.diagnostics.iter().find(told)?;
-        let because = diagnostic.message.clone();
+        let because = diagnostic.discreet(&diagnostic.message, self.sources);
         Some(Origin::Corrected { location: self.location(span), because })
     }
 

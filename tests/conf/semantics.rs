@@ -79,6 +79,8 @@ fn a_weight_that_no_priority_has_room_for_is_told() {
     let above = track("254", "chk weight 20");
     assert_eq!(told(&above), (Severity::Warning, "weight-without-effect", (14, 2), Some((12, 11))));
     assert_eq!(codes(&track("1", "chk weight -20")), ["weight-without-effect"]);
+    assert_eq!(codes(&track("254", "chk weight 20 reverse")), [] as [&str; 0], "it is taken away");
+    assert_eq!(codes(&track("254", "chk weight -20 reverse")), ["weight-without-effect"]);
     let interface = tracking("", "priority 254\n track_script {\n chk\n }\n track_interface {\n eth1 weight 5\n }");
     assert_eq!((told(&interface).1, told(&interface).2), ("weight-without-effect", (17, 2)));
 }
@@ -174,4 +176,16 @@ fn parts_of_the_kernel_that_are_missing_are_told_once_where_they_are_asked_for()
     let twice = format!("{text}{}", text.replace("11 80 {\n protocol", "11 81 {\n protocol"));
     assert_eq!(told(&load(&twice)), (Severity::Warning, "no-module", (3, 12), None));
     assert_eq!(only(&load(text)).message, "this kernel has no module ip_vs_nq");
+}
+
+#[test]
+fn what_a_shell_is_given_in_quotes_is_its_business() {
+    let script = |text: &str| {
+        let text = format!("vrrp_script chk {{\n script \"{text}\"\n}}\n");
+        let loaded = load(&(text + &instance("    priority 100\n    track_script {\n chk\n }")));
+        loaded.diagnostics.iter().any(|each| each.code == "shell-syntax")
+    };
+    assert!(script("/usr/bin/pgrep nginx && /bin/true"));
+    assert!(!script("/bin/sh -c 'pgrep nginx && true'"));
+    assert!(script("/bin/sh -c true | logger"));
 }

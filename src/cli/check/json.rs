@@ -32,17 +32,19 @@ pub fn document(loaded: &Loaded, file: &str, here: bool) -> Value {
     })
 }
 
+/// Documents go to where the files do not: what may be a secret is not in them.
 fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Value {
+    let told = |text: &str| diagnostic.discreet(text, sources);
     let related =
-        diagnostic.related.iter().map(|(span, what)| json!({ "message": what, "place": place(*span, sources) }));
+        diagnostic.related.iter().map(|(span, what)| json!({ "message": told(what), "place": place(*span, sources) }));
     json!({
         "severity": diagnostic.severity.name(),
         "code": diagnostic.code,
-        "message": diagnostic.message,
+        "message": told(&diagnostic.message),
         "place": place(diagnostic.span, sources),
-        "reads": diagnostic.reads(),
+        "reads": diagnostic.reads().filter(|_| !diagnostic.is_about_a_secret(sources)),
         "related": related.collect::<Vec<_>>(),
-        "hint": diagnostic.hint,
+        "hint": diagnostic.hint.as_deref().map(told),
         "fix": diagnostic.fix(),
         "refuses_start": diagnostic.refuses_start,
     })
@@ -59,6 +61,6 @@ fn place(span: Span, sources: &Sources) -> Value {
         "line": span.line,
         "column": span.column,
         "length": span.length,
-        "text": sources.line(span),
+        "text": sources.open_line(span),
     })
 }

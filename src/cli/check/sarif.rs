@@ -36,17 +36,19 @@ pub fn document(loaded: &Loaded) -> Value {
 }
 
 fn result(diagnostic: &Diagnostic, rule: Option<usize>, sources: &Sources) -> Value {
-    let mut text = diagnostic.message.clone();
-    if let Some(line) = diagnostic.reads() {
+    // Code hosts show this to people who need not see the files.
+    let told = |text: &str| diagnostic.discreet(text, sources);
+    let mut text = told(&diagnostic.message);
+    if let Some(line) = diagnostic.reads().filter(|_| !diagnostic.is_about_a_secret(sources)) {
         text.push_str(&format!("\nThe line reads `{line}`."));
     }
     if let Some(hint) = &diagnostic.hint {
-        text.push_str(&format!("\nHint: {hint}"));
+        text.push_str(&format!("\nHint: {}", told(hint)));
     }
     let related = diagnostic.related.iter().enumerate().map(|(id, (span, what))| {
         let mut location = location(*span, sources);
         location["id"] = json!(id + 1);
-        location["message"] = json!({ "text": what });
+        location["message"] = json!({ "text": told(what) });
         location
     });
     let mut result = json!({
@@ -84,9 +86,11 @@ fn level(severity: Severity) -> &'static str {
 
 fn location(span: Span, sources: &Sources) -> Value {
     let mut place = json!({ "artifactLocation": { "uri": uri(sources.name(span.file)) } });
-    if let Some(line) = sources.line(span) {
+    if sources.line(span).is_some() {
         let mut region = region(span);
-        region["snippet"] = json!({ "text": line });
+        if let Some(line) = sources.open_line(span) {
+            region["snippet"] = json!({ "text": line });
+        }
         place["region"] = region;
     }
     json!({ "physicalLocation": place })

@@ -79,3 +79,34 @@ fn sarif_names_a_rule_for_each_result_and_replaces_the_misspelt_word() {
     let related = &run["results"][0]["relatedLocations"][0];
     assert_eq!((&related["id"], &related["message"]["text"]), (&json!(1), &json!("used here")));
 }
+
+#[test]
+fn documents_have_no_password_in_them_and_what_is_in_force_is_explained_without_it() {
+    let text = "$VRRP_PASSWORD=canary1#x\nvrrp_instance A {\n interface eth0\n virtual_router_id 1\n authentication {\n \
+                auth_type PASS\n auth_pass canary2 extra\n auth_pas canary3\n auth_pass ${VRRP_PASSWORD} ${NO}\n auth_pass canary4#x\n }\n \
+                virtual_ipaddress {\n 192.0.2.1/24\n }\n}\n";
+    let loaded = checked(text);
+    assert!(loaded.diagnostics.len() > 3, "{}", loaded.render());
+    let documents = [json::document(&loaded, "k.conf", false), sarif::document(&loaded)];
+    for document in documents.map(|document| document.to_string()) {
+        assert!(!document.contains("canary"), "{document}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.conf");
+    std::fs::write(&path, text).unwrap();
+    let how = conf::dump::Options::default();
+    let options = conf::Options::default();
+    let (_, explained) = conf::explain(path.to_str().unwrap(), &options, &conf::Disk, &conf::AnyHost, &how);
+    let explained = String::from_utf8_lossy(&explained.text()).into_owned();
+    assert!(explained.contains("auth_pass") && !explained.contains("canary"), "{explained}");
+}
+
+#[test]
+fn of_a_line_that_nobody_can_look_at_what_is_around_the_word_is_shown() {
+    let braces = "}".repeat(3000);
+    let loaded = checked(&braces);
+    assert!(loaded.diagnostics.len() > 1000);
+    assert!(text(&loaded).len() < loaded.diagnostics.len() * 2000);
+    let document = json::document(&loaded, "k.conf", false).to_string();
+    assert!(document.len() < loaded.diagnostics.len() * 1000, "{}", document.len());
+}

@@ -90,7 +90,7 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
     if let Some(first) = first.filter(|_| security.is_none()) {
         let at = first.user.as_ref().map_or(first.node.keyword.span, |user| user.at);
         builder.report(
-            Diagnostic::warning("script-security", at, "scripts run as root without enable_script_security")
+            Diagnostic::warning("script-security", at, "scripts are run without enable_script_security")
                 .class(Class::Security)
                 .hint("add enable_script_security to global_defs: it refuses scripts that others could have written"),
         );
@@ -159,7 +159,7 @@ fn default_identity(
             Err(diagnostic) => diagnostic,
         };
         builder.report(match keywords::closest(&word.text, ["root", DEFAULT_USER]) {
-            Some(near) if diagnostic.span == word.span => {
+            Some(near) if diagnostic.span == word.span && near != word.text => {
                 diagnostic.hint(format!("did you mean {near}? Scripts without a user of their own are dropped"))
             }
             _ => diagnostic.hint("scripts without a user of their own are dropped"),
@@ -342,10 +342,15 @@ fn search(builder: &Builder<'_>, name: &str) -> Option<String> {
 }
 
 fn shell_syntax(builder: &mut Builder<'_>, word: &Word) {
+    let is_operator = |part: &str| matches!(part, "|" | "||" | "&&" | ";" | "&" | ">" | ">>" | "<");
+    // Inside of quotes a shell that is called may read it.
+    if !lex::command(&word.text).is_ok_and(|arguments| arguments.iter().any(|argument| is_operator(argument))) {
+        return;
+    }
     let mut from = 0;
     for part in word.text.split(lex::is_blank) {
         let length = part.chars().count();
-        if matches!(part, "|" | "||" | "&&" | ";" | "&" | ">" | ">>" | "<") {
+        if is_operator(part) {
             builder.report(
                 Diagnostic::warning(
                     "shell-syntax",

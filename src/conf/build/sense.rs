@@ -110,9 +110,13 @@ fn weights(builder: &mut Builder<'_>, node: &Node, instance: &Instance) {
     if instance.priority == Priority::MAX {
         return;
     }
-    let tracks = instance.tracks.iter().map(|track| (list_of(track.kind), track.name.as_str(), track.weight));
+    // What a reversed weight adds has the other sign.
+    let turned = |weight: i32, reverse: bool| if reverse { -weight } else { weight };
+    let tracks = instance.tracks.iter();
+    let tracks = tracks.map(|track| (list_of(track.kind), track.name.as_str(), turned(track.weight, track.reverse)));
     let interfaces = instance.tracked_interfaces.iter();
-    let interfaces = interfaces.map(|it| ("track_interface", it.interface.as_str(), i32::from(it.weight)));
+    let interfaces =
+        interfaces.map(|it| ("track_interface", it.interface.as_str(), turned(i32::from(it.weight), it.reverse)));
     let weighted: Vec<_> = tracks.chain(interfaces).filter(|(.., weight)| *weight != 0).collect();
     let priority = node.child("priority").unwrap_or(node).span();
     for (list, name, weight) in &weighted {
