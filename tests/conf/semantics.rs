@@ -182,7 +182,7 @@ fn parts_of_the_kernel_that_are_missing_are_told_once_where_they_are_asked_for()
 fn what_a_shell_is_given_in_quotes_is_its_business() {
     let script = |text: &str| {
         let text = format!("vrrp_script chk {{\n script \"{text}\"\n}}\n");
-        let loaded = load(&(text + &instance("    priority 100\n    track_script {\n chk\n }")));
+        let loaded = load(&(text + &super::instance("    priority 100\n    track_script {\n chk\n }")));
         loaded.diagnostics.iter().any(|each| each.code == "shell-syntax")
     };
     assert!(script("/usr/bin/pgrep nginx && /bin/true"));
