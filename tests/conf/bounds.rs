@@ -123,7 +123,8 @@ fn a_quote_that_stays_open_keeps_a_hash_in_the_line_that_goes_on() {
 fn a_line_of_a_quarter_of_a_million_braces_is_cut_in_one_go() {
     for special in ["'", "@", "$x ", "@^a ", "~"] {
         let loaded = load(&format!("{special}{}\n", "{".repeat(250_000)));
-        assert!(codes(&loaded).contains(&"unknown-keyword") || special != "'", "{:?}", codes(&loaded).first());
+        assert!(!codes(&loaded).is_empty(), "{special}");
+        assert!(loaded.diagnostics.len() < 20_000, "{special}: {}", loaded.diagnostics.len());
     }
     assert!(told(&"{@^a ".repeat(50_000), "too-much").contains("16 MiB"));
     // What stands behind a brace means what it means elsewhere.
