@@ -160,6 +160,20 @@ impl Text {
         if from == 0 && to == self.chars.len() { self.clone() } else { self.slice(from, to.max(from)) }
     }
 
+    /// Drops the blanks at the end, without a copy.
+    pub fn trim_end(&mut self) {
+        let blanks = self.chars.iter().rev().take_while(|c| is_blank(**c)).count();
+        self.truncate(self.chars.len() - blanks);
+    }
+
+    /// Keeps the first characters only.
+    pub fn truncate(&mut self, length: usize) {
+        self.chars.truncate(length);
+        if let Origin::Each(spans) = &mut self.origin {
+            spans.truncate(length);
+        }
+    }
+
     pub fn starts_with(&self, prefix: &str) -> bool {
         let mut chars = self.chars.iter();
         prefix.chars().all(|c| chars.next() == Some(&c))
@@ -258,15 +272,21 @@ pub struct Uncommented {
     pub text: Text,
     /// Where the comment starts, when it cuts a word.
     pub cuts: Option<Span>,
+    /// A double quote is left open.
+    pub quoted: bool,
 }
 
 /// Drops the comment: from `#` or `!` outside double quotes on. A backslash protects the next character, and is
 /// dropped before `#` and `!`, which then stay literal for good.
 pub fn uncomment(text: &Text) -> Uncommented {
-    if !text.chars().iter().any(|c| matches!(c, '#' | '!')) {
-        return Uncommented { text: text.clone(), cuts: None };
+    uncomment_more(text, false)
+}
+
+/// The same for a line that goes on with one which may have left a double quote open.
+pub fn uncomment_more(text: &Text, mut quoted: bool) -> Uncommented {
+    if !text.chars().iter().any(|c| matches!(c, '#' | '!' | '"')) {
+        return Uncommented { text: text.clone(), cuts: None, quoted };
     }
-    let mut quoted = false;
     let mut at = 0;
     let mut rewritten: Option<Text> = None;
     while let Some(c) = text.get(at) {
@@ -291,7 +311,7 @@ pub fn uncomment(text: &Text) -> Uncommented {
                 let touches = at.checked_sub(1).and_then(|before| text.get(before));
                 let cuts = touches.is_some_and(|c| !is_blank(c) && !matches!(c, '{' | '}' | '#' | '!'));
                 let kept = rewritten.unwrap_or_else(|| text.slice(0, at));
-                return Uncommented { text: kept, cuts: cuts.then(|| text.at(at)) };
+                return Uncommented { text: kept, cuts: cuts.then(|| text.at(at)), quoted };
             }
             _ => {}
         }
@@ -300,7 +320,7 @@ pub fn uncomment(text: &Text) -> Uncommented {
         }
         at += 1;
     }
-    Uncommented { text: rewritten.unwrap_or_else(|| text.clone()), cuts: None }
+    Uncommented { text: rewritten.unwrap_or_else(|| text.clone()), cuts: None, quoted }
 }
 
 /// The first brace outside double quotes.

@@ -73,3 +73,82 @@ fn an_empty_block_of_addresses_and_a_unicast_word_without_peers_are_told() {
     assert!(told(empty, "no-address").contains("has no virtual_ipaddress"));
     assert!(told(&instance("    check_unicast_src"), "no-peer").contains("adverts are multicast"));
 }
+
+#[test]
+fn a_list_of_many_variables_is_counted_before_its_values_are_given_out() {
+    let names = vec!["A"; 3_000].join(",");
+    let ones = vec!["1"; 3_000].join(",");
+    let told = told(&format!("~LST({{{names}}},{ones}) x\n"), "repetition");
+    assert!(told.starts_with("3000 values for 3000 variables make the text longer than 16 MiB"), "{told}");
+    let name = "A".repeat(200_000);
+    let told = self::told(&format!("~SEQ({name},1,90000) x\n"), "repetition");
+    assert!(told.starts_with("90000 values for 1 variable make the text longer than 16 MiB"), "{told}");
+}
+
+#[test]
+fn a_value_of_several_lines_stands_only_at_the_end_also_inside_of_another_value() {
+    let lines = "x \\\n".repeat(3_000);
+    for uses in [vec!["$A"; 3_000].join(" "), format!("{} z", vec!["$M"; 3_000].join(" "))] {
+        let loaded = load(&format!("$M=\\\n{lines}x\n$A=a $M\n{uses}\n"));
+        assert!(codes(&loaded).contains(&"multi-line-inside"), "{:?}", codes(&loaded).first());
+        assert!(loaded.diagnostics.len() < 20_000, "{}", loaded.diagnostics.len());
+    }
+}
+
+#[test]
+fn values_of_several_lines_inside_themselves_end_by_name() {
+    let lines = "y \\\n".repeat(150_000);
+    assert!(told(&format!("$M=a $M \\\n{lines}y\n$M\n"), "parameter-growth").contains("`M` makes this line longer"));
+}
+
+#[test]
+fn a_file_whose_lines_all_go_on_is_read_once() {
+    let line = format!("{} \\\n", "word ".repeat(200));
+    let loaded = load(&line.repeat(4_000));
+    assert_eq!(loaded.diagnostics.iter().filter(|each| each.code == "continuation").count(), 4_000);
+    let long: Vec<_> = loaded.diagnostics.iter().filter(|each| each.code == "long-line").collect();
+    assert!((10..=20).contains(&long.len()), "{}", long.len());
+    assert!(long.iter().all(|each| each.message.contains("more than 262144 characters")));
+}
+
+#[test]
+fn a_quote_that_stays_open_keeps_a_hash_in_the_line_that_goes_on() {
+    let loaded = load("router \"a \\\n b # c\" d#e\n");
+    let cuts: Vec<_> = loaded.diagnostics.iter().filter(|each| each.code == "comment-cuts-word").collect();
+    assert_eq!(cuts.len(), 1, "{}", loaded.render());
+    assert!(cuts[0].message.ends_with("the value read is `d`"), "{}", cuts[0].message);
+}
+
+#[test]
+fn a_line_of_a_quarter_of_a_million_braces_is_cut_in_one_go() {
+    for special in ["'", "@", "$x ", "@^a ", "~"] {
+        let loaded = load(&format!("{special}{}\n", "{".repeat(250_000)));
+        assert!(!codes(&loaded).is_empty(), "{special}");
+        assert!(loaded.diagnostics.len() < 20_000, "{special}: {}", loaded.diagnostics.len());
+    }
+    assert!(told(&"{@^a ".repeat(50_000), "too-much").contains("16 MiB"));
+    // What stands behind a brace means what it means elsewhere.
+    let loaded =
+        load("vrrp_script 'a' { @^b interval 3 \n script \"/bin/true {\" } vrrp_script b { $X=7\n interval $X\n}\n");
+    assert!(!loaded.diagnostics.iter().any(|each| each.code.contains("parameter")), "{}", loaded.render());
+}
+
+#[test]
+fn of_many_config_ids_ten_are_named() {
+    let lines: String = (0..60_000).map(|number| format!("@id{number} foo\n")).collect();
+    let told = told(&lines, "config-id");
+    assert!(
+        told.ends_with("ids in this file: id0, id1, id2, id3, id4, id5, id6, id7, id8, id9, and 59990 more"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_bound_that_is_not_defined_is_told_once() {
+    for line in ["~SEQ(A, ${LO}, 3) foo", "~SEQ(${LO}, 1, 3) foo", "~LST(${LO}, 1, 3) foo"] {
+        let loaded = load(&format!("{GOOD}{line}\n"));
+        let told: Vec<_> = codes(&loaded);
+        assert_eq!(told.iter().filter(|code| **code == "undefined-parameter").count(), 1, "{line}: {told:?}");
+        assert!(!told.iter().any(|code| *code == "repetition"), "{line}: {told:?}");
+    }
+}

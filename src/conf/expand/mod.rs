@@ -7,7 +7,7 @@ mod include;
 mod parameter;
 mod repeat;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Options;
 use super::diag::{Class, Diagnostic, Expansion, Made, Severity, Source, Sources, Span};
@@ -69,7 +69,9 @@ const ALL_CHECKS: Checks = Checks { read: true, named: true, wildcard: true, bra
 
 #[derive(Default)]
 struct Conditions {
-    ids: Vec<String>,
+    ids: HashSet<String>,
+    /// The first of them, in the order of the file.
+    named: Vec<String>,
     first: Option<Span>,
     kept: bool,
 }
@@ -107,6 +109,8 @@ const DEPTH_MAX: usize = 64;
 /// pair each would otherwise read a file for every grain of sand.
 const LINE_MAX: usize = 1 << 18;
 const READ_MAX: usize = 512 << 20;
+/// Config ids that a message names.
+const IDS_NAMED: usize = 10;
 const FILES_MAX: usize = 10_000;
 /// Errors after which nobody reads on.
 pub const MISTAKES_MAX: usize = 10_000;
@@ -265,7 +269,8 @@ impl<'a> Expander<'a> {
     fn lines(&mut self, file: u32) {
         let count = self.sources.get(file).map_or(0, |source| source.lines.len());
         let mut definition: Option<OpenDefinition> = None;
-        let mut joined: Option<Text> = None;
+        // A line that wrongly goes on, without comments, and whether a double quote is open at its end.
+        let mut joined: Option<(Text, bool)> = None;
         for index in 0..count {
             if self.ended {
                 return;
@@ -288,7 +293,7 @@ impl<'a> Expander<'a> {
                 self.end(span, format!("more than {MISTAKES_MAX} mistakes"));
                 return;
             }
-            let mut text = Text::of_line(file, number, line).trim();
+            let text = Text::of_line(file, number, line).trim();
             if let Some(at) = text.chars().iter().position(|c| *c == '\0') {
                 self.diagnostics.push(
                     Diagnostic::error("nul", text.at(at), "a NUL byte stands in this line; the line is ignored")
@@ -311,18 +316,21 @@ impl<'a> Expander<'a> {
                 }
                 continue;
             }
-            if let Some(mut start) = joined.take() {
+            let goes_on = joined.is_some();
+            let (start, quoted) = joined.take().unzip();
+            let uncommented = lex::uncomment_more(&text, quoted.unwrap_or_default());
+            let mut text = uncommented.text;
+            if let Some(mut start) = start {
                 start.append(&text);
                 text = start;
             }
-            let uncommented = lex::uncomment(&text);
             if let Some(span) = uncommented.cuts {
                 let sign = text_at(&self.sources, span);
                 self.diagnostics.push(
                     Diagnostic::warning(
                         "comment-cuts-word",
                         span,
-                        format!("`{sign}` starts a comment: the value read is `{}`", last_word(&uncommented.text)),
+                        format!("`{sign}` starts a comment: the value read is `{}`", last_word(&text)),
                     )
                     .silent()
                     .hint(format!(
@@ -330,8 +338,8 @@ impl<'a> Expander<'a> {
                     )),
                 );
             }
-            let text = uncommented.text.trim();
-            if let Some((condition, name, value)) = definition_start(&text) {
+            text.trim_end();
+            if !goes_on && let Some((condition, name, value)) = definition_start(&text) {
                 let keep = condition.is_none_or(|(id, span)| self.condition(&id, span));
                 let value = text.slice(value, text.len()).trim();
                 let mut open = OpenDefinition { name, lines: Vec::new(), keep };
@@ -351,6 +359,15 @@ impl<'a> Expander<'a> {
                 }
                 continue;
             }
+            let too_long = goes_on && text.len() > LINE_MAX;
+            if too_long {
+                let span = Span { file, line: number, column: 1, length: 1, made: 0 };
+                let message = format!(
+                    "this line and those that go on with it have more than {LINE_MAX} characters; they are ignored"
+                );
+                let hint = "the file is perhaps not a configuration";
+                self.diagnostics.push(Diagnostic::error("long-line", span, message).hint(hint));
+            }
             let last = text.len().wrapping_sub(1);
             if text.get(last) == Some('\\') && (last == 0 || text.get(last - 1).is_some_and(is_blank)) {
                 self.diagnostics.push(
@@ -362,15 +379,18 @@ impl<'a> Expander<'a> {
                     .hint("write the directive on one line"),
                 );
                 // Kept as one line, so that nothing is reported twice; the mark keeps it from taking effect.
-                let mut start = text.slice(0, last);
-                start.push(lex::UNDEFINED, text.at(last));
-                start.push(' ', text.at(last));
-                joined = Some(start);
+                let at = text.at(last);
+                text.truncate(if too_long { 0 } else { last });
+                text.push(lex::UNDEFINED, at);
+                text.push(' ', at);
+                joined = Some((text, uncommented.quoted));
                 continue;
             }
-            self.expand(text);
+            if !too_long {
+                self.expand(text);
+            }
         }
-        if let Some(text) = joined {
+        if let Some((text, _)) = joined {
             self.expand(text.trim());
         }
         if let Some(open) = definition {
@@ -404,6 +424,10 @@ impl<'a> Expander<'a> {
             };
             if text.is_empty() {
                 continue;
+            }
+            if self.patience.is_over(&self.diagnostics) {
+                self.end(text.at(0), format!("more than {MISTAKES_MAX} mistakes"));
+                return;
             }
             if self.made > MADE_MAX || self.ended {
                 let what = if text.starts_with("~") { "the repetition in this line makes" } else { "this line makes" };
@@ -444,8 +468,8 @@ impl<'a> Expander<'a> {
                 continue;
             }
             if let Some(replaced) = self.replace(&text) {
-                self.made +=
-                    replaced.iter().map(Text::len).sum::<usize>() + replaced.len().saturating_sub(1) * ROUND_COST + 1;
+                // The lines behind the first are counted where they are copied.
+                self.made += replaced.first().map_or(0, Text::len) + 1;
                 let mut lines = replaced.into_iter().map(|line| Step::Line(lex::uncomment(&line).text, at_start));
                 let first = lines.next();
                 let rest: Vec<_> = lines.collect();
@@ -456,18 +480,39 @@ impl<'a> Expander<'a> {
             if self.include(&text) {
                 continue;
             }
-            let Some(at) = lex::find_brace(&text) else {
-                self.line(text);
+            if let Some(rest) = self.pieces(text) {
+                // Every copy counts: a line may have as many of these as braces.
+                self.made += rest.len();
+                pending.push(Step::Line(rest, false));
+            }
+        }
+    }
+
+    /// Cuts a line at its braces. Its parameters are replaced; what is more than words behind a brace is returned.
+    fn pieces(&mut self, text: Text) -> Option<Text> {
+        let mut from = 0;
+        let mut quoted = false;
+        for at in 0..text.len() {
+            let c = text.get(at)?;
+            quoted ^= c == '"';
+            if quoted || !matches!(c, '{' | '}') {
                 continue;
-            };
-            let before = text.slice(0, at).trim();
+            }
+            let before = text.slice(from, at).trim();
             if !before.is_empty() {
                 self.line(before);
             }
-            let span = text.at(at);
-            self.items.push(if text.get(at) == Some('{') { Item::Open(span) } else { Item::Close(span) });
-            pending.push(Step::Line(text.slice(at + 1, text.len()), false));
+            self.items.push(if c == '{' { Item::Open(text.at(at)) } else { Item::Close(text.at(at)) });
+            from = at + 1;
+            if begins_anew(&text, from) {
+                return Some(text.slice(from, text.len()));
+            }
         }
+        let rest = if from == 0 { text } else { text.slice(from, text.len()).trim() };
+        if !rest.is_empty() {
+            self.line(rest);
+        }
+        None
     }
 
     fn line(&mut self, text: Text) {
@@ -534,18 +579,25 @@ impl<'a> Expander<'a> {
         let keep = (!id.is_empty() && id == self.config_id) == wanted;
         self.conditions.kept |= keep;
         self.conditions.first.get_or_insert(span);
-        if !self.conditions.ids.iter().any(|known| known == id) {
-            self.conditions.ids.push(id.to_owned());
+        if !self.conditions.ids.contains(id) {
+            self.conditions.ids.insert(id.to_owned());
+            if self.conditions.named.len() < IDS_NAMED {
+                self.conditions.named.push(id.to_owned());
+            }
         }
         keep
     }
 
     fn unmatched_conditions(&mut self) {
         if let Some(span) = self.conditions.first.filter(|_| !self.conditions.kept) {
+            let more = match self.conditions.ids.len() - self.conditions.named.len() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
             let message = format!(
-                "no `@id` line applies to config id `{}`; ids in this file: {}",
+                "no `@id` line applies to config id `{}`; ids in this file: {}{more}",
                 self.config_id,
-                self.conditions.ids.join(", ")
+                self.conditions.named.join(", ")
             );
             self.diagnostics.push(
                 Diagnostic::warning("config-id", span, message)
@@ -610,6 +662,17 @@ fn definition_start(text: &Text) -> Option<(Condition, String, usize)> {
     let name = name_at(text, at + 1)?;
     let equals = at + 1 + name.chars().count();
     (text.get(equals) == Some('=')).then_some((condition, name, equals + 1))
+}
+
+/// Whether what follows a brace may be a condition, a definition, a repetition or an include.
+fn begins_anew(text: &Text, from: usize) -> bool {
+    let rest = text.chars().get(from..).unwrap_or_default();
+    let mut rest = rest.iter().skip_while(|c| is_blank(**c));
+    match rest.next() {
+        Some('@' | '~' | '$') => true,
+        Some('i') => "nclude".chars().all(|c| rest.next() == Some(&c)),
+        _ => false,
+    }
 }
 
 /// `$NAME = value`, which Keepalived takes for a keyword.

@@ -17,7 +17,7 @@ impl Expander<'_> {
         let text = beside.as_ref().unwrap_or(text);
         let mut out = Text::of_use(text.at(0), "");
         let mut following = Vec::new();
-        let changed = self.replace_into(text, &mut out, &mut following, 0);
+        let changed = self.replace_into(text, &mut out, &mut following, Place { depth: 0, last: true });
         if !changed {
             return None;
         }
@@ -27,7 +27,7 @@ impl Expander<'_> {
         Some(lines)
     }
 
-    fn replace_into(&mut self, text: &Text, out: &mut Text, following: &mut Vec<Text>, depth: usize) -> bool {
+    fn replace_into(&mut self, text: &Text, out: &mut Text, following: &mut Vec<Text>, place: Place) -> bool {
         let mut changed = false;
         let mut quoted = false;
         let mut at = 0;
@@ -40,25 +40,23 @@ impl Expander<'_> {
                 continue;
             };
             let span = text.span(at, reference.end);
-            let last = reference.end >= text.len();
+            let last = place.last && reference.end >= text.len();
+            if !last && self.has_several_lines(&reference) {
+                let message = format!("`{}` has several lines and can stand only at the end of a line", reference.name);
+                self.diagnostics.push(
+                    Diagnostic::error("multi-line-inside", span, message)
+                        .hint("put the rest of the line on a line of its own"),
+                );
+                out.push(lex::UNDEFINED, span);
+                changed = true;
+                at = reference.end;
+                continue;
+            }
             match self.value(&reference, span) {
                 Value::Lines(lines) => {
-                    if lines.len() > 1 && !last {
-                        self.diagnostics.push(
-                            Diagnostic::error(
-                                "multi-line-inside",
-                                span,
-                                format!(
-                                    "`{}` has several lines and can stand only at the end of a line",
-                                    reference.name
-                                ),
-                            )
-                            .hint("put the rest of the line on a line of its own"),
-                        );
-                        out.push(lex::UNDEFINED, span);
-                    } else if depth >= NESTING_MAX || self.made > MADE_MAX || out.len() > LINE_MAX {
+                    if place.depth >= NESTING_MAX || self.made > MADE_MAX || out.len() > LINE_MAX {
                         let name = &reference.name;
-                        let (code, message, hint) = if depth >= NESTING_MAX {
+                        let (code, message, hint) = if place.depth >= NESTING_MAX {
                             let hint = "a value is replaced when it is used, not when it is defined";
                             ("parameter-loop", format!("`{name}` is defined by itself"), hint)
                         } else {
@@ -75,14 +73,17 @@ impl Expander<'_> {
                         out.push(lex::UNDEFINED, span);
                     } else {
                         let mut lines = lines.into_iter();
-                        if let Some(first) = lines.next() {
+                        let first = lines.next();
+                        // Before the first line is looked into, which may be made of this value again.
+                        self.made += lines.as_slice().iter().map(|line| line.len() + ROUND_COST).sum::<usize>();
+                        if let Some(first) = first {
                             self.made += first.len() + 1;
                             if out.is_empty() && matches!(first.get(0), Some('~' | '@')) {
                                 // A repetition or a condition is for the line that this makes, which comes back here.
                                 self.made += ROUND_COST;
                                 out.append(&first);
                             } else {
-                                self.replace_into(&first, out, following, depth + 1);
+                                self.replace_into(&first, out, following, Place { depth: place.depth + 1, last });
                             }
                         }
                         following.extend(lines);
@@ -106,6 +107,11 @@ impl Expander<'_> {
             at = reference.end;
         }
         changed
+    }
+
+    fn has_several_lines(&self, reference: &Reference) -> bool {
+        reference.arguments.is_empty()
+            && matches!(self.definitions.get(&reference.name), Some(Definition::Lines(lines)) if lines.len() > 1)
     }
 
     fn undefined(&mut self, name: &str, span: Span) {
@@ -191,6 +197,15 @@ impl Expander<'_> {
         let range = u64::from(max - min) + 1;
         Ok(min + u32::try_from(mixed % range).unwrap_or(0))
     }
+}
+
+/// Where a text stands that is put into a line.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Parameters that it is inside of.
+    depth: usize,
+    /// Nothing follows it on the line.
+    last: bool,
 }
 
 /// A use of a parameter.

@@ -2,7 +2,7 @@
 
 use super::{Definition, Expander, MADE_MAX, ROUND_COST, Step, name_at};
 use crate::conf::diag::{Diagnostic, Made, Span};
-use crate::conf::lex::Text;
+use crate::conf::lex::{Text, UNDEFINED};
 
 impl Expander<'_> {
     /// The lines of a `~SEQ` or `~LST`, each after what its variables are then.
@@ -22,14 +22,14 @@ impl Expander<'_> {
             "~SEQ" => sequence(&replaced, false),
             "~SEQx" => sequence(&replaced, true),
             "~LST" => list(&replaced),
-            _ => Err((text.span(0, at), format!("unknown repetition `{keyword}`: expected ~SEQ, ~SEQx or ~LST"))),
+            _ => Err(Some((text.span(0, at), format!("unknown repetition `{keyword}`: expected ~SEQ, ~SEQx or ~LST")))),
         };
         match result {
             Ok(rounds) => {
                 let mut steps = Vec::new();
                 for round in rounds {
+                    self.made += body.len() + cost(round.iter().map(|(name, _)| name));
                     steps.extend(round.into_iter().map(|(name, value)| Step::Define(name, value)));
-                    self.made += body.len() + ROUND_COST;
                     if self.made > MADE_MAX {
                         break;
                     }
@@ -38,8 +38,10 @@ impl Expander<'_> {
                 }
                 steps
             }
-            Err((span, message)) => {
-                self.bad_repeat(span, &message);
+            Err(mistake) => {
+                if let Some((span, message)) = mistake {
+                    self.bad_repeat(span, &message);
+                }
                 Vec::new()
             }
         }
@@ -54,17 +56,38 @@ impl Expander<'_> {
 }
 
 type Rounds = Vec<Vec<(String, Definition)>>;
+/// What is wrong and where; nothing when it was told before.
+type Mistake = Option<(Span, String)>;
+
+/// What a round with these variables costs besides its line.
+fn cost<'a>(names: impl IntoIterator<Item = &'a String>) -> usize {
+    names.into_iter().map(|name| name.len() + ROUND_COST).sum()
+}
+
+/// Whether there is room for that many rounds, asked before they are made.
+fn room(names: &[String], rounds: usize, all: Span) -> Result<(), Mistake> {
+    if cost(names).saturating_mul(rounds) <= MADE_MAX {
+        return Ok(());
+    }
+    let variables = if names.len() == 1 { "variable" } else { "variables" };
+    let message = format!(
+        "{rounds} values for {} {variables} make the text longer than 16 MiB or a quarter of a million lines",
+        names.len()
+    );
+    Err(Some((all, message)))
+}
 
 /// Values of `VAR, [START,] [STEP,] END`.
-fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, (Span, String)> {
+fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, Mistake> {
     let parts = split_commas(arguments);
     let all = arguments.span(0, arguments.len());
-    let (name, numbers) = parts.split_first().ok_or((all, "a variable is missing".to_owned()))?;
+    let (name, numbers) = parts.split_first().ok_or_else(|| Some((all, "a variable is missing".to_owned())))?;
     let variable = variable(name)?;
     let mut values = Vec::new();
     for part in numbers {
         let text = part.to_string();
-        let number = integer(&text).ok_or_else(|| (part.span(0, part.len()), format!("`{text}` is not a number")))?;
+        let mistake = || told_unless_undefined(part, format!("`{text}` is not a number"));
+        let number = integer(&text).ok_or_else(mistake)?;
         values.push((number, part.span(0, part.len())));
     }
     let (start, step, end) = match *values.as_slice() {
@@ -75,55 +98,64 @@ fn sequence(arguments: &Text, hex: bool) -> Result<Rounds, (Span, String)> {
         [(start, _), (end, _)] => (start, if end < start { -1 } else { 1 }, end),
         [(start, _), (step, at), (end, _)] => {
             if step == 0 || (end > start && step < 0) || (end < start && step > 0) {
-                return Err((at, format!("step {step} cannot go from {start} to {end}")));
+                return Err(Some((at, format!("step {step} cannot go from {start} to {end}"))));
             }
             (start, step, end)
         }
-        [] => return Err((all, "the last value is missing".to_owned())),
-        _ => return Err((all, "at most three numbers: start, step and end".to_owned())),
+        [] => return Err(Some((all, "the last value is missing".to_owned()))),
+        _ => return Err(Some((all, "at most three numbers: start, step and end".to_owned()))),
     };
     if hex && (start < 0 || end < 0) {
-        return Err((all, "~SEQx takes no negative numbers".to_owned()));
+        return Err(Some((all, "~SEQx takes no negative numbers".to_owned())));
     }
-    if (end - start) / step >= 100_000 {
-        return Err((all, "more than 100,000 values".to_owned()));
+    let count = (end - start) / step;
+    if count >= 100_000 {
+        return Err(Some((all, "more than 100,000 values".to_owned())));
     }
+    let names = [variable];
+    room(&names, usize::try_from(count).unwrap_or_default() + 1, all)?;
     let mut rounds = Vec::new();
     let mut value = start;
     while (step > 0 && value <= end) || (step < 0 && value >= end) {
         let text = if hex { format!("{value:x}") } else { value.to_string() };
-        rounds.push(vec![(variable.clone(), Definition::Made(text))]);
+        rounds.push(names.iter().map(|name| (name.clone(), Definition::Made(text.clone()))).collect());
         value += step;
     }
     Ok(rounds)
 }
 
 /// Values of `VAR, a, b` or `{A,B}, {a1,b1}, {a2,b2}`.
-fn list(arguments: &Text) -> Result<Rounds, (Span, String)> {
+fn list(arguments: &Text) -> Result<Rounds, Mistake> {
     let parts = split_commas(arguments);
     let all = arguments.span(0, arguments.len());
-    let (names, values) = parts.split_first().ok_or((all, "a variable is missing".to_owned()))?;
+    let (names, values) = parts.split_first().ok_or_else(|| Some((all, "a variable is missing".to_owned())))?;
     let names: Vec<String> = members(names).iter().map(variable).collect::<Result<_, _>>()?;
+    room(&names, values.len(), all)?;
     let mut rounds = Vec::new();
     for value in values {
         let members = members(value);
         if members.len() > names.len() {
             let message = format!("{} values for {} variables", members.len(), names.len());
-            return Err((value.span(0, value.len()), message));
+            return Err(Some((value.span(0, value.len()), message)));
         }
         let missing = std::iter::repeat_with(|| Definition::Made(String::new()));
         let values = members.into_iter().map(|value| Definition::Lines(vec![value])).chain(missing);
         rounds.push(names.iter().cloned().zip(values).collect());
     }
     if rounds.is_empty() {
-        return Err((all, "values are missing".to_owned()));
+        return Err(Some((all, "values are missing".to_owned())));
     }
     Ok(rounds)
 }
 
-fn variable(text: &Text) -> Result<String, (Span, String)> {
+fn variable(text: &Text) -> Result<String, Mistake> {
     let name = name_at(text, 0).filter(|name| name.chars().count() == text.len());
-    name.ok_or_else(|| (text.span(0, text.len()), format!("`{text}` cannot name a variable")))
+    name.ok_or_else(|| told_unless_undefined(text, format!("`{text}` cannot name a variable")))
+}
+
+/// A parameter that is not defined was told when it was replaced.
+fn told_unless_undefined(text: &Text, message: String) -> Mistake {
+    (!text.chars().contains(&UNDEFINED)).then(|| (text.span(0, text.len()), message))
 }
 
 fn members(text: &Text) -> Vec<Text> {
