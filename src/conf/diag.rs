@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+pub use super::source::Source;
+
 /// Some characters of one line. Lines and columns count from 1, columns and length in characters; line 0 is the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub struct Span {
@@ -61,13 +63,6 @@ pub struct Sources {
 /// More are not kept: what they bring is told where it is used.
 const EXPANSIONS_MAX: usize = 1 << 20;
 
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// As the operator wrote it, or relative to the file that includes it.
-    pub name: String,
-    pub lines: Vec<String>,
-}
-
 impl Sources {
     pub fn add(&mut self, source: Source) -> u32 {
         self.files.push(source);
@@ -99,7 +94,14 @@ impl Sources {
     /// A line of a file, counting from 1.
     pub fn line(&self, span: Span) -> Option<&str> {
         let line = usize::try_from(span.line).ok()?.checked_sub(1)?;
-        self.get(span.file)?.lines.get(line).map(String::as_str)
+        self.get(span.file)?.line(line)
+    }
+
+    /// The characters at a place in a line of ASCII.
+    pub fn text(&self, span: Span) -> &str {
+        let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+        let from = number(span.column.saturating_sub(1));
+        self.line(span).and_then(|line| line.get(from..from.saturating_add(number(span.length)))).unwrap_or_default()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
@@ -119,8 +121,8 @@ impl Sources {
             return true;
         }
         let above = usize::try_from(span.line).ok().and_then(|line| line.checked_sub(1));
-        let above = self.get(span.file).zip(above).and_then(|(source, above)| source.lines.get(..above));
-        let above = above.unwrap_or_default().iter().rev().filter(|line| !line.trim().is_empty());
+        let Some((source, above)) = self.get(span.file).zip(above) else { return false };
+        let above = source.lines(0..above).rev().filter(|line| !line.trim().is_empty());
         // In YAML an entry of a list stands below a key that begins in the same column.
         let indent = |line: &str| {
             let blanks = line.chars().take_while(|c| c.is_whitespace()).count();
@@ -472,8 +474,7 @@ mod tests {
 
     fn rendered(line: &str, column: u32, length: u32) -> String {
         let mut sources = Sources::default();
-        let lines = vec![String::new(), line.to_owned()];
-        let file = sources.add(Source { name: "k.conf".to_owned(), lines });
+        let file = sources.add(Source::of_text("k.conf", format!("\n{line}")));
         let span = Span { file, line: 2, column, length, made: 0 };
         Diagnostic::error("test", span, "expected a router id from 1 to 255, found `300`")
             .hint("every router uses the same id")
@@ -491,13 +492,12 @@ mod tests {
 
     #[test]
     fn of_lines_with_secrets_no_word_is_told_to_those_who_may_not_read_the_file() {
-        let lines = |text: &str| text.lines().map(str::to_owned).collect();
         let mut sources = Sources::default();
         let conf = "authentication {\n auth_pass can\"ary\n auth_pass\n canary\n}\nstate canary";
         let yaml = "users:\n- name: n\n  auth:\n    protocol: SHA\n    passphrase:\n      canary\nenabled: maybe\n\
                     communities:\n- name: x\n  canary: 1\nhttp: canary";
-        let conf = sources.add(Source { name: "k.conf".to_owned(), lines: lines(conf) });
-        let yaml = sources.add(Source { name: "k.yaml".to_owned(), lines: lines(yaml) });
+        let conf = sources.add(Source::of_text("k.conf", conf.to_owned()));
+        let yaml = sources.add(Source::of_text("k.yaml", yaml.to_owned()));
         for (file, line, quoted, hidden) in [
             (conf, 2, "can\"ary", true),
             (conf, 4, "canary", true),

@@ -334,7 +334,7 @@ impl<'a> Tracer<'a> {
     fn through(&self, span: Span) -> Option<Through> {
         let name = self.parameter(span)?;
         let defined = self.sources.iter().find_map(|source| {
-            let line = source.lines.iter().position(|line| {
+            let line = source.lines(0..source.len()).position(|line| {
                 let rest = line.trim_start().strip_prefix('$').and_then(|rest| rest.strip_prefix(name.as_str()));
                 rest.is_some_and(|rest| rest.trim_start().starts_with('='))
             })?;

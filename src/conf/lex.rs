@@ -1,8 +1,12 @@
 //! Characters that know where they come from, comments, and the three ways of splitting a line into words.
 //!
 //! A [`Text`] is (a piece of) one line. Parameters are replaced as text, and a character of a replacement knows both where
-//! it is written and the `${NAME}` that brought it here ([`Span::made`]). Which splitter a line gets depends on its directive: [`plain`] knows only `"`,
-//! [`script`] also `'`, and [`command`] turns one script word into arguments.
+//! it is written and the `${NAME}` that brought it here ([`Span::made`]). Which splitter a line gets depends on its
+//! directive: [`Line::plain`] knows only `"`, [`Line::script`] also `'`, and [`command`] turns one script word into
+//! arguments.
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use super::diag::{Sources, Span};
 
@@ -37,12 +41,6 @@ impl Text {
     /// What a parameter used at `span` expands to.
     pub fn of_use(span: Span, text: &str) -> Self {
         Text { chars: text.chars().collect(), origin: Origin::Use(span) }
-    }
-
-    /// A piece of a line that [`is_simple`], from a column (from 1) on.
-    pub fn of_simple(file: u32, line: u32, column: u32, text: &str) -> Self {
-        let chars = text.bytes().map(char::from).collect();
-        Text { chars, origin: Origin::From(Span { file, line, column, length: 1, made: 0 }) }
     }
 
     pub fn chars(&self) -> &[char] {
@@ -195,7 +193,7 @@ impl std::fmt::Display for Text {
 /// A word and where it stands. Quotes are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    pub text: String,
+    pub text: SmolStr,
     pub span: Span,
     pub quoted: bool,
 }
@@ -214,7 +212,7 @@ impl Word {
 
     /// Holds a parameter that is not defined: reported already, so nobody complains about the word again.
     pub fn is_undefined(&self) -> bool {
-        self.text.contains(UNDEFINED)
+        !self.text.is_ascii() && self.text.contains(UNDEFINED)
     }
 
     /// The word as the bytes of the file.
@@ -235,27 +233,20 @@ pub fn encode(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Bytes of a file as lines: no line ends, no byte order mark.
-pub fn lines(bytes: &[u8]) -> Vec<String> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let mut lines: Vec<String> =
-        bytes.split(|byte| *byte == b'\n').map(|line| decode(line.strip_suffix(b"\r").unwrap_or(line))).collect();
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    lines
-}
-
 /// Bytes as text. Those that are not UTF-8 become private characters.
-pub fn decode(line: &[u8]) -> String {
-    // Nearly every line; only characters from U+C0000 on have such a first octet.
-    if let Ok(text) = std::str::from_utf8(line)
-        && !line.iter().any(|octet| *octet >= 0xF3)
-    {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(line.len());
-    for chunk in line.utf8_chunks() {
+pub fn decode(bytes: Vec<u8>) -> String {
+    // Nearly every file; only characters from U+C0000 on have such a first octet.
+    let highest = |octets: &[u8]| octets.iter().fold(0, |highest, octet| highest.max(*octet));
+    let bytes = if bytes.chunks(4096).any(|octets| highest(octets) >= 0xF3) {
+        bytes
+    } else {
+        match String::from_utf8(bytes) {
+            Ok(text) => return text,
+            Err(error) => error.into_bytes(),
+        }
+    };
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
         // Private characters of ours that a file contains itself would be taken for marks.
         out.extend(chunk.valid().chars().map(|c| if c >= '\u{10FE00}' { '\u{FFFD}' } else { c }));
         out.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(RAW_BYTE + u32::from(*byte))));
@@ -334,60 +325,151 @@ pub fn find_brace(text: &Text) -> Option<usize> {
     })
 }
 
-/// Whether a line is nothing but words, blanks and braces: no quote, comment, parameter, condition, repetition or backslash,
-/// and no letter beyond ASCII.
-pub fn is_simple(line: &str) -> bool {
-    line.bytes().all(|octet| {
-        matches!(octet, b'\t' | b'\r' | b' '..=b'~')
-            && !matches!(octet, b'!' | b'"' | b'#' | b'$' | b'\'' | b'@' | b'\\' | b'~')
-    })
+/// What is split into words.
+#[derive(Debug, Clone, Copy)]
+pub enum Line<'a> {
+    /// As it is written at the place: ASCII without a comment, a parameter or a backslash.
+    Written(&'a str, Span),
+    Made(&'a Text),
 }
 
-/// The first word of a line, when no quote is in it.
-pub fn keyword(text: &Text) -> Option<Word> {
-    let end = text.chars().iter().position(|c| is_blank(*c)).unwrap_or(text.len());
-    let quoted = text.chars().get(..end).is_none_or(|chars| chars.contains(&'"'));
-    (!quoted && end > 0).then(|| word(text, 0, end, false))
+impl Line<'_> {
+    pub fn span(&self) -> Span {
+        match self {
+            Line::Written(_, span) => *span,
+            Line::Made(text) => text.span(0, text.len()),
+        }
+    }
+
+    /// The first blank-separated run, quotes and all.
+    pub fn first_word(&self) -> Text {
+        match self {
+            Line::Written(line, span) => Text {
+                chars: line.split([' ', '\t', '\r']).next().unwrap_or_default().chars().collect(),
+                origin: Origin::From(Span { length: 1, ..*span }),
+            },
+            Line::Made(text) => text.first_word(),
+        }
+    }
+
+    /// Plain words: a `"` starts a word of its own that runs to the next `"`; nothing escapes.
+    pub fn plain(&self) -> Split {
+        match self {
+            Line::Written(line, span) => plain_words(&Written(line, *span)),
+            Line::Made(text) => plain_words(*text),
+        }
+    }
+
+    /// Script words: both quotes group, touching pieces join; backslash sequences and the other kind of quote inside
+    /// stay for [`command`].
+    pub fn script(&self) -> Split {
+        match self {
+            Line::Written(line, span) => script_words(&Written(line, *span)),
+            Line::Made(text) => script_words(*text),
+        }
+    }
 }
+
+/// Characters that stand somewhere.
+trait Characters {
+    fn get(&self, at: usize) -> Option<char>;
+    fn len(&self) -> usize;
+    fn span(&self, from: usize, to: usize) -> Span;
+    fn content(&self, from: usize, to: usize) -> SmolStr;
+    /// How many characters of a kind follow each other.
+    fn run(&self, from: usize, is_one: impl Fn(char) -> bool) -> usize;
+}
+
+struct Written<'a>(&'a str, Span);
+
+impl Characters for Written<'_> {
+    fn get(&self, at: usize) -> Option<char> {
+        self.0.as_bytes().get(at).copied().map(char::from)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn span(&self, from: usize, to: usize) -> Span {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let length = number(to.saturating_sub(from).max(1));
+        Span { column: self.1.column.saturating_add(number(from)), length, ..self.1 }
+    }
+
+    fn content(&self, from: usize, to: usize) -> SmolStr {
+        SmolStr::new(self.0.get(from..to).unwrap_or_default())
+    }
+
+    fn run(&self, from: usize, is_one: impl Fn(char) -> bool) -> usize {
+        let rest = self.0.as_bytes().get(from..).unwrap_or_default();
+        rest.iter().position(|octet| !is_one(char::from(*octet))).unwrap_or(rest.len())
+    }
+}
+
+impl Characters for Text {
+    fn get(&self, at: usize) -> Option<char> {
+        self.get(at)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn span(&self, from: usize, to: usize) -> Span {
+        self.span(from, to)
+    }
+
+    fn content(&self, from: usize, to: usize) -> SmolStr {
+        self.chars().get(from..to).unwrap_or_default().iter().map(|c| plain_char(*c)).collect()
+    }
+
+    fn run(&self, from: usize, is_one: impl Fn(char) -> bool) -> usize {
+        let rest = self.chars().get(from..).unwrap_or_default();
+        rest.iter().position(|c| !is_one(*c)).unwrap_or(rest.len())
+    }
+}
+
+pub type Words = SmallVec<[Word; 4]>;
 
 /// Words, and the quote that is not closed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Split {
-    pub words: Vec<Word>,
+    pub words: Words,
     pub open: Option<(char, Span)>,
 }
 
-/// Plain words: a `"` starts a word of its own that runs to the next `"`; nothing escapes.
+/// See [`Line::plain`].
 pub fn plain(text: &Text) -> Split {
-    let mut words = Vec::new();
+    plain_words(text)
+}
+
+fn plain_words(text: &impl Characters) -> Split {
+    let mut words = Words::new();
     let mut at = 0;
-    while let Some(c) = text.get(at) {
-        if is_blank(c) {
-            at += 1;
-            continue;
+    while at < text.len() {
+        let from = at + text.run(at, is_blank);
+        match text.get(from) {
+            None => break,
+            Some('"') => {
+                at = from + 1 + text.run(from + 1, |c| c != '"');
+                if at >= text.len() {
+                    return Split { words, open: Some(('"', text.span(from, from + 1))) };
+                }
+                words.push(word(text, from + 1, at, true));
+                at += 1;
+            }
+            Some(_) => {
+                at = from + text.run(from, |c| !is_blank(c) && c != '"');
+                words.push(word(text, from, at, false));
+            }
         }
-        if c == '"' {
-            let from = at + 1;
-            let Some(length) = text.chars().get(from..).and_then(|rest| rest.iter().position(|c| *c == '"')) else {
-                return Split { words, open: Some(('"', text.at(at))) };
-            };
-            words.push(word(text, from, from + length, true));
-            at = from + length + 1;
-            continue;
-        }
-        let from = at;
-        while text.get(at).is_some_and(|c| !is_blank(c) && c != '"') {
-            at += 1;
-        }
-        words.push(word(text, from, at, false));
     }
     Split { words, open: None }
 }
 
-/// Script words: both quotes group, touching pieces join; backslash sequences and the other kind of quote inside stay
-/// for [`command`].
-pub fn script(text: &Text) -> Split {
-    let mut words = Vec::new();
+fn script_words(text: &impl Characters) -> Split {
+    let mut words = Words::new();
     let mut at = 0;
     while let Some(c) = text.get(at) {
         if is_blank(c) {
@@ -414,7 +496,7 @@ pub fn script(text: &Text) -> Split {
                     at += 1;
                     loop {
                         match text.get(at) {
-                            None => return Split { words, open: Some((c, text.at(open))) },
+                            None => return Split { words, open: Some((c, text.span(open, open + 1))) },
                             Some(end) if end == c => break,
                             Some('\\') if text.get(at + 1).is_some() => {
                                 content.push('\\');
@@ -436,7 +518,7 @@ pub fn script(text: &Text) -> Split {
             }
         }
         let end = if quoted { at.saturating_sub(1).max(first) } else { at };
-        words.push(Word { text: content, span: text.span(first, end), quoted });
+        words.push(Word { text: content.into(), span: text.span(first, end), quoted });
     }
     Split { words, open: None }
 }
@@ -469,7 +551,7 @@ pub fn command(line: &str) -> Result<Vec<String>, char> {
     quote.map_or(Ok(arguments), Err)
 }
 
-/// A word of [`script`] with its backslash sequences resolved; quotes that are left in it are characters.
+/// A word of [`Line::script`] with its backslash sequences resolved; quotes that are left in it are characters.
 pub fn unescape(word: &str) -> String {
     let chars: Vec<char> = word.chars().collect();
     let mut out = String::with_capacity(word.len());
@@ -517,9 +599,8 @@ fn escape(rest: &[char]) -> (char, usize) {
     }
 }
 
-fn word(text: &Text, from: usize, to: usize, quoted: bool) -> Word {
-    let content = text.chars().get(from..to).unwrap_or_default().iter().map(|c| plain_char(*c)).collect();
-    Word { text: content, span: text.span(from, to), quoted }
+fn word(text: &impl Characters, from: usize, to: usize, quoted: bool) -> Word {
+    Word { text: text.content(from, to), span: text.span(from, to), quoted }
 }
 
 fn plain_char(c: char) -> char {
@@ -538,8 +619,12 @@ mod tests {
         Text::of_line(0, 1, line)
     }
 
+    fn script(text: Text) -> Split {
+        Line::Made(&text).script()
+    }
+
     fn texts(split: Split) -> Vec<String> {
-        split.words.into_iter().map(|word| word.text).collect()
+        split.words.into_iter().map(|word| word.text.to_string()).collect()
     }
 
     #[test]
@@ -551,9 +636,9 @@ mod tests {
 
     #[test]
     fn pieces_of_a_script_word_join() {
-        assert_eq!(texts(script(&text("script \"/bin/x 'a b'\" root"))), ["script", "/bin/x 'a b'", "root"]);
-        assert_eq!(texts(script(&text("a'b c'd"))), ["ab cd"]);
-        assert_eq!(script(&text("a 'b")).open.map(|open| open.0), Some('\''));
+        assert_eq!(texts(script(text("script \"/bin/x 'a b'\" root"))), ["script", "/bin/x 'a b'", "root"]);
+        assert_eq!(texts(script(text("a'b c'd"))), ["ab cd"]);
+        assert_eq!(script(text("a 'b")).open.map(|open| open.0), Some('\''));
     }
 
     #[test]
@@ -586,10 +671,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_no_ends_and_bytes_survive() {
-        assert_eq!(lines(b"\xEF\xBB\xBFa\r\nb\n"), ["a", "b"]);
-        let strange = lines(b"auth_pass \xE9\xFFa");
-        let split = plain(&text(&strange[0]));
+    fn bytes_survive() {
+        let split = plain(&text(&decode(b"auth_pass \xE9\xFFa".to_vec())));
         assert_eq!(split.words[1].bytes(), b"\xE9\xFFa");
         assert_eq!(split.words[1].span.length, 3);
     }

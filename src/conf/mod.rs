@@ -19,6 +19,7 @@ mod lex;
 pub mod model;
 mod parse;
 pub mod plan;
+mod source;
 mod values;
 pub mod yaml;
 

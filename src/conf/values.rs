@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use smol_str::SmolStr;
+
 use super::diag::{Class, Diagnostic};
 use super::keywords::{Kind, docs};
 use super::lex::Word;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    Text(String),
+    Text(SmolStr),
     Int(i64),
     /// Millionths.
     Micros(u64),
@@ -115,23 +117,25 @@ fn near(diagnostic: Diagnostic, text: &str, words: &[&'static str]) -> Diagnosti
 
 fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Problem> {
     let text = word.text.as_str();
-    let length = text.chars().count();
+    let length = || text.chars().count();
     match kind {
         Kind::Str | Kind::Script | Kind::User | Kind::Group | Kind::Email | Kind::Host | Kind::Regex => {
-            Ok(Value::Text(text.to_owned()))
+            Ok(Value::Text(text.into()))
         }
-        Kind::Path if !text.is_empty() => Ok(Value::Text(text.to_owned())),
-        Kind::AbsPath if text.starts_with('/') => Ok(Value::Text(text.to_owned())),
+        Kind::Path if !text.is_empty() => Ok(Value::Text(text.into())),
+        Kind::AbsPath if text.starts_with('/') => Ok(Value::Text(text.into())),
         Kind::Path | Kind::AbsPath => Err(Problem::Other),
-        Kind::Name(max) if length > max || length == 0 => Err(Problem::Hint(format!("it has {length} characters"))),
-        Kind::IfName if !(1..=15).contains(&length) => Err(Problem::Hint(format!("it has {length} characters"))),
-        Kind::Name(_) | Kind::IfName => Ok(Value::Text(text.to_owned())),
+        Kind::Name(max) if !(1..=max).contains(&length()) => {
+            Err(Problem::Hint(format!("it has {} characters", length())))
+        }
+        Kind::IfName if !(1..=15).contains(&length()) => Err(Problem::Hint(format!("it has {} characters", length()))),
+        Kind::Name(_) | Kind::IfName => Ok(Value::Text(text.into())),
         Kind::Bool => boolean(text),
         Kind::Int(min, max) => match number(text) {
             Some(number) if (min..=max).contains(&number) => Ok(Value::Int(number)),
             _ => Err(Problem::Other),
         },
-        Kind::U64 => text.parse::<u64>().map(|_| Value::Text(text.to_owned())).map_err(|_| Problem::Other),
+        Kind::U64 => text.parse::<u64>().map(|_| Value::Text(text.into())).map_err(|_| Problem::Other),
         Kind::Dec(digits, min, max) => decimal(word, digits, min, max, out),
         Kind::Ip => address(text).map(Value::Ip).map_err(|hint| not_an_address(word, hint)),
         Kind::Multicast | Kind::Multicast4 | Kind::Multicast6 => {
@@ -144,14 +148,14 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
             if address.is_multicast() && family { Ok(Value::Ip(address)) } else { Err(Problem::Other) }
         }
         Kind::Prefix => prefix(word, out),
-        Kind::Word(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+        Kind::Word(words) if words.contains(&text) => Ok(Value::Text(text.into())),
         Kind::AnyCase(words) => {
             let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-            found.map(|word| Value::Text((*word).to_owned())).ok_or(Problem::Other)
+            found.map(|word| Value::Text(SmolStr::new_static(word))).ok_or(Problem::Other)
         }
         Kind::Word(_) => Err(Problem::Other),
         Kind::NumberOrWord(words) => match (words.iter().find(|word| word.eq_ignore_ascii_case(text)), number(text)) {
-            (Some(word), _) => Ok(Value::Text((*word).to_owned())),
+            (Some(word), _) => Ok(Value::Text(SmolStr::new_static(word))),
             (None, Some(number)) if (0..=i64::from(u32::MAX)).contains(&number) => Ok(Value::Int(number)),
             _ => Err(Problem::Other),
         },
@@ -159,7 +163,7 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
             Some(Ok(number)) if number <= max => Ok(Value::Int(number)),
             Some(_) => Err(Problem::Other),
             None if number(text).is_some() => Err(Problem::Other),
-            None => Ok(Value::Text(text.to_owned())),
+            None => Ok(Value::Text(text.into())),
         },
         Kind::Scope => Ok(Value::Scope(match text {
             "global" => 0,
@@ -186,7 +190,7 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
         },
         Kind::Mark => {
             let fits = text.split('/').all(|part| any_base(part).is_some_and(|mark| mark <= u64::from(u32::MAX)));
-            if fits && text.split('/').count() <= 2 { Ok(Value::Text(text.to_owned())) } else { Err(Problem::Other) }
+            if fits && text.split('/').count() <= 2 { Ok(Value::Text(text.into())) } else { Err(Problem::Other) }
         }
         Kind::PortRange => {
             let port = |text: &str| text.parse::<u16>().ok();
@@ -207,13 +211,13 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
                     .hint(format!("write `{text}-{text}`, which means the same")),
                 );
             }
-            Ok(Value::Text(text.to_owned()))
+            Ok(Value::Text(text.into()))
         }
-        Kind::Hex32 if length == 32 && text.chars().all(|c| c.is_ascii_hexdigit()) => Ok(Value::Text(text.to_owned())),
-        Kind::Hex32 => Err(Problem::Hint(format!("an MD5 digest has 32 hex digits, this has {length} characters"))),
-        Kind::HexString if text.chars().all(|c| c.is_ascii_hexdigit() || c == ' ') => Ok(Value::Text(text.to_owned())),
+        Kind::Hex32 if length() == 32 && text.chars().all(|c| c.is_ascii_hexdigit()) => Ok(Value::Text(text.into())),
+        Kind::Hex32 => Err(Problem::Hint(format!("an MD5 digest has 32 hex digits, this has {} characters", length()))),
+        Kind::HexString if text.chars().all(|c| c.is_ascii_hexdigit() || c == ' ') => Ok(Value::Text(text.into())),
         Kind::HexWild if text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ' ' | 'x' | 'X')) => {
-            Ok(Value::Text(text.to_owned()))
+            Ok(Value::Text(text.into()))
         }
         Kind::HexString | Kind::HexWild => Err(Problem::Other),
         Kind::StatusCodes => {
@@ -223,7 +227,7 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
                 None => code(text).is_some(),
             };
             if fits {
-                return Ok(Value::Text(text.to_owned()));
+                return Ok(Value::Text(text.into()));
             }
             match text.chars().next().filter(|c| text.eq_ignore_ascii_case(&format!("{c}xx"))) {
                 Some(class) => Err(Problem::Hint(format!("write {class}00-{class}99"))),
@@ -233,10 +237,10 @@ fn value(kind: Kind, word: &Word, out: &mut Vec<Diagnostic>) -> Result<Value, Pr
         Kind::Granularity => {
             let mask = text.parse::<Ipv4Addr>().is_ok();
             let prefix = number(text).is_some_and(|number| (1..=128).contains(&number));
-            if mask || prefix { Ok(Value::Text(text.to_owned())) } else { Err(Problem::Other) }
+            if mask || prefix { Ok(Value::Text(text.into())) } else { Err(Problem::Other) }
         }
         Kind::IncludeCheck => match text.trim_start_matches(['+', '-']) {
-            "read" | "readable" | "match" | "wildcard_match" | "brace_match" => Ok(Value::Text(text.to_owned())),
+            "read" | "readable" | "match" | "wildcard_match" | "brace_match" => Ok(Value::Text(text.into())),
             _ => Err(Problem::Other),
         },
     }

@@ -172,7 +172,7 @@ fn linkbeat(builder: &Builder<'_>, node: &Node, global: &mut Global) {
             },
             _ => None,
         };
-        let interface = word.text.clone();
+        let interface = word.text.to_string();
         global.linkbeat.retain(|known| known.interface != interface);
         global.linkbeat.push(LinkbeatInterface { interface, method });
     }
@@ -195,7 +195,7 @@ fn interface_delays(builder: &Builder<'_>, node: &Node, global: &mut Global) {
             .collect();
         let Some(down_ns) = delays.first().copied() else { continue };
         let up_ns = delays.get(1).copied().unwrap_or(0);
-        let interface = word.text.clone();
+        let interface = word.text.to_string();
         // As in Keepalived, a later line for the same interface counts.
         global.interface_delays.retain(|known| known.interface != interface);
         global.interface_delays.push(InterfaceDelays { interface, down_ns, up_ns });
@@ -212,7 +212,7 @@ fn garp_group(builder: &mut Builder<'_>, node: &Node, global: &mut Global) {
             "interface" | "interfaces" => {
                 let entries = child.entries.iter().filter_map(|line| line.first());
                 for value in child.values.iter().chain(entries) {
-                    let name = value.word.text.clone();
+                    let name = value.word.text.to_string();
                     let taken = group.interfaces.contains(&name)
                         || global.garp_groups.iter().any(|group| group.interfaces.contains(&name));
                     if taken {
@@ -256,7 +256,7 @@ fn directive(builder: &mut Builder<'_>, node: &Node, global: &mut Global, defaul
                 );
             }
             let entries = node.entries.iter().filter_map(|line| line.first());
-            global.mail.to.extend(entries.map(|value| value.word.text.clone()));
+            global.mail.to.extend(entries.map(|value| value.word.text.to_string()));
         }
         "smtp_helo_name" => set_some(&mut global.mail.helo, node.text().map(str::to_owned)),
         "checker_log_all_failures" => set(&mut global.log_all_failures, node.switch()),
@@ -478,6 +478,6 @@ fn sync_daemon(node: &Node, defaults: &mut Defaults) {
     if let (Some(interface), Some(Value::Text(instance))) = (node.text(), instance)
         && defaults.sync_daemon.is_none()
     {
-        defaults.sync_daemon = Some((interface.to_owned(), instance.clone()));
+        defaults.sync_daemon = Some((interface.to_owned(), instance.to_string()));
     }
 }

@@ -99,7 +99,7 @@ fn members(
                 None => diagnostic.hint(format!("known: {}", instances.join(", "))),
             });
             refused += 1;
-        } else if let Some(group) = memberships.get(&word.text) {
+        } else if let Some(group) = memberships.get(word.text.as_str()) {
             let message = format!("{} already belongs to {}", word.text, group.name);
             builder.report(
                 Diagnostic::error("two-groups", word.span, message)
@@ -108,8 +108,8 @@ fn members(
             );
             refused += 1;
         } else {
-            members.push(InstanceName(word.text.clone()));
-            memberships.insert(word.text.clone(), Membership { at: word.span, ..membership.clone() });
+            members.push(InstanceName(word.text.to_string()));
+            memberships.insert(word.text.to_string(), Membership { at: word.span, ..membership.clone() });
         }
     }
     let name = &membership.name;

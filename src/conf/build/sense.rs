@@ -1,6 +1,7 @@
 //! What reads well and cannot work: checks across blocks of a model that is complete. Keepalived has none of them, so
 //! nothing here counts for `-t`; a warning is certainly not what was meant, a hint may be.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -250,14 +251,22 @@ fn mail(builder: &mut Builder<'_>, nodes: &[Node], config: &Config) {
 }
 
 fn services(builder: &mut Builder<'_>, nodes: &[Node], config: &Config) {
-    let blocks = || nodes.iter().filter(|node| node.name() == "virtual_server");
+    // Of blocks on one line the first.
+    let mut blocks: HashMap<(&str, u32), &Node> = HashMap::new();
+    for node in nodes.iter().filter(|node| node.name() == "virtual_server") {
+        let at = node.keyword.span;
+        blocks.entry((builder.sources.name(at.file), at.line)).or_insert(node);
+    }
+    let held = config.instances.iter().flat_map(|instance| instance.addresses.iter().chain(&instance.excluded));
+    let held: HashSet<IpAddr> = held.chain(&config.static_addresses).map(|held| held.address).collect();
+    let own = builder.interfaces.iter().flat_map(|interface| interface.addresses.iter().map(|(own, _)| *own));
+    let own: HashSet<IpAddr> = own.collect();
     for service in &config.services {
         let ServiceKind::Address { address, port } = service.key.kind else { continue };
-        let block = blocks().find(|node| builder.location(node.keyword.span) == service.location);
-        let Some(node) = block else { continue };
-        let held = config.instances.iter().flat_map(|instance| instance.addresses.iter().chain(&instance.excluded));
-        let held = held.chain(&config.static_addresses).any(|held| held.address == address);
-        if !held && !config.instances.is_empty() && builder.host.is_known() && !has(builder, address) {
+        let block = blocks.get(&(service.location.file.as_str(), service.location.line));
+        let Some(node) = block.copied() else { continue };
+        let nowhere = !held.contains(&address) && !own.contains(&address);
+        if nowhere && !config.instances.is_empty() && builder.host.is_known() {
             let message = format!("no vrrp_instance has {address}, and neither has this host now");
             builder.report(
                 Diagnostic::note("service-nowhere", node.span(), message)
@@ -317,12 +326,19 @@ fn slow_retries(builder: &mut Builder<'_>, node: &Node, service: &crate::conf::m
 /// Parts of the kernel that are not there, each told at its first use.
 fn modules(builder: &mut Builder<'_>, nodes: &[Node]) {
     let mut wanted: Vec<(String, Span)> = Vec::new();
+    let mut schedulers: HashSet<&str> = HashSet::new();
     for node in nodes {
         match node.name() {
             "virtual_server" => {
-                wanted.push(("ip_vs".to_owned(), node.keyword.span));
+                if schedulers.is_empty() {
+                    wanted.push(("ip_vs".to_owned(), node.keyword.span));
+                }
+                // Of a thousand services nearly all have the same.
                 let scheduler = node.child("lvs_sched").and_then(|child| Some((child.text()?, child.span())));
-                wanted.extend(scheduler.map(|(name, at)| (format!("ip_vs_{name}"), at)));
+                let (name, at) = scheduler.unwrap_or(("", node.keyword.span));
+                if schedulers.insert(name) && !name.is_empty() {
+                    wanted.push((format!("ip_vs_{name}"), at));
+                }
             }
             "vrrp_instance" => {
                 let links = [("use_vmac", "macvlan"), ("use_ipvlan", "ipvlan")];

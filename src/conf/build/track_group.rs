@@ -65,7 +65,7 @@ fn members(builder: &mut Builder<'_>, node: &Node, config: &Config) -> Vec<Insta
             );
             continue;
         }
-        members.push(InstanceName(word.text.clone()));
+        members.push(InstanceName(word.text.to_string()));
     }
     members
 }

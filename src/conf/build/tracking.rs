@@ -84,7 +84,7 @@ fn found<'a>(block: &'a Node, trackers: &Trackers) -> Vec<Found<'a>> {
             };
             let said = |word| line.option(word).is_some();
             let reverse = said("reverse") || (reverse && !said("noreverse"));
-            let track = Track { kind, name: word.text.clone(), weight: own.unwrap_or(weight), reverse };
+            let track = Track { kind, name: word.text.to_string(), weight: own.unwrap_or(weight), reverse };
             found.push(Found { track, own: own.is_some(), word });
         }
     }

@@ -143,7 +143,7 @@ fn authentication(writer: &Writer<'_>, instance: &Instance, block: &mut Block) {
         Auth::Ah(password) => ("AH", password),
     };
     let length = password.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
-    let text = crate::conf::lex::decode(password.get(..length).unwrap_or_default());
+    let text = crate::conf::lex::decode(password.get(..length).unwrap_or_default().to_vec());
     let mut inner = writer.block();
     inner.line("auth_type", kind);
     inner.line("auth_pass", writer.secret(&text));

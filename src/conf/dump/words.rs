@@ -105,7 +105,7 @@ mod tests {
             let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
             let line = command(&words);
             let text = lex::uncomment(&Text::of_line(0, 1, &line)).text;
-            let split = lex::script(&text);
+            let split = lex::Line::Made(&text).script();
             assert_eq!(split.words.len(), 1, "{line}");
             assert_eq!(lex::command(&split.words[0].text), Ok(words), "{line}");
         }
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_pattern_is_the_same_when_it_is_read_again() {
         for wanted in [r"^a\d+\.b$", r#"x"y'z \\ ~SEQ"#, "tab\there"] {
-            let split = lex::script(&Text::of_line(0, 1, &pattern(wanted)));
+            let split = lex::Line::Made(&Text::of_line(0, 1, &pattern(wanted))).script();
             assert_eq!(lex::unescape(&split.words[0].text), wanted);
         }
     }

@@ -120,7 +120,7 @@ impl Expander<'_> {
         };
         match bytes {
             Ok(bytes) => {
-                let file = self.sources.add(Source { name: path.to_owned(), lines: lex::lines(&bytes) });
+                let file = self.sources.add(Source::of_bytes(path, bytes));
                 self.file(file, path);
             }
             Err(message) if checks.read => self.include_failed(span, message),

@@ -6,6 +6,7 @@
 mod include;
 mod parameter;
 mod repeat;
+mod written;
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +19,10 @@ use super::lex::{self, Text, is_blank};
 /// What is left of the text when reading is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    Line(Text),
+    /// Words of a line that had to be worked on.
+    Line(Box<Text>),
+    /// Words as they are written there.
+    Words(Span),
     Open(Span),
     Close(Span),
 }
@@ -179,7 +183,7 @@ impl<'a> Expander<'a> {
             self.missing_top(path, "no file matches this pattern");
         }
         if names.len() > 1 {
-            let file = self.sources.add(Source { name: path.to_owned(), lines: Vec::new() });
+            let file = self.sources.add(Source::unread(path));
             let message = format!("the pattern matches {} files; all of them are read", names.len());
             self.diagnostics.push(
                 Diagnostic::warning("multiple-files", Span { file, ..Span::default() }, message)
@@ -194,7 +198,7 @@ impl<'a> Expander<'a> {
     }
 
     fn missing_top(&mut self, path: &str, what: &str) {
-        let file = self.sources.add(Source { name: path.to_owned(), lines: Vec::new() });
+        let file = self.sources.add(Source::unread(path));
         self.diagnostics.push(
             Diagnostic::error("file-missing", Span { file, ..Span::default() }, format!("cannot read {path}: {what}"))
                 .class(Class::MissingFile)
@@ -226,7 +230,7 @@ impl<'a> Expander<'a> {
                 return false;
             }
         };
-        let file = self.sources.add(Source { name: path.to_owned(), lines: lex::lines(&bytes) });
+        let file = self.sources.add(Source::of_bytes(path, bytes));
         if let Some(mode) = self.files.stat(path).map(|stat| stat.mode).filter(|mode| mode & 0o111 != 0) {
             let message = format!("mode {mode:04o}: Keepalived refuses executable configuration files");
             let span = Span { file, ..Span::default() };
@@ -267,7 +271,7 @@ impl<'a> Expander<'a> {
     }
 
     fn lines(&mut self, file: u32) {
-        let count = self.sources.get(file).map_or(0, |source| source.lines.len());
+        let count = self.sources.get(file).map_or(0, Source::len);
         let mut definition: Option<OpenDefinition> = None;
         // A line that wrongly goes on, without comments, and whether a double quote is open at its end.
         let mut joined: Option<(Text, bool)> = None;
@@ -275,7 +279,7 @@ impl<'a> Expander<'a> {
             if self.ended {
                 return;
             }
-            let Some(line) = self.sources.get(file).and_then(|source| source.lines.get(index)) else { break };
+            let Some(line) = self.sources.get(file).and_then(|source| source.line(index)) else { break };
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
             if line.len() > LINE_MAX {
                 let span = Span { file, line: number, column: 1, length: 1, made: 0 };
@@ -284,8 +288,7 @@ impl<'a> Expander<'a> {
                 self.diagnostics.push(Diagnostic::error("long-line", span, message).hint(hint));
                 continue;
             }
-            if definition.is_none() && joined.is_none() && lex::is_simple(line) && !is_special(line) {
-                simple(file, number, line, &mut self.items);
+            if definition.is_none() && joined.is_none() && written::pieces(file, number, line, &mut self.items) {
                 continue;
             }
             if self.patience.is_over(&self.diagnostics) {
@@ -538,7 +541,7 @@ impl<'a> Expander<'a> {
                 break;
             }
         }
-        self.items.push(Item::Line(text));
+        self.items.push(Item::Line(Box::new(text)));
     }
 
     /// What is left of an `@id` line, if it is kept.
@@ -608,34 +611,6 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// A line of words and braces as items.
-fn simple(file: u32, number: u32, line: &str, items: &mut Vec<Item>) {
-    let blank = |c: char| is_blank(c);
-    let column = |offset: usize| u32::try_from(offset + 1).unwrap_or(u32::MAX);
-    let mut from = 0;
-    for piece in line.split_inclusive(['{', '}']) {
-        let words = piece.strip_suffix(['{', '}']).unwrap_or(piece);
-        let start = words.len() - words.trim_start_matches(blank).len();
-        let trimmed = words.trim_matches(blank);
-        if !trimmed.is_empty() {
-            items.push(Item::Line(Text::of_simple(file, number, column(from + start), trimmed)));
-        }
-        let span = Span { file, line: number, column: column(from + words.len()), length: 1, made: 0 };
-        match piece.as_bytes().last() {
-            Some(b'{') => items.push(Item::Open(span)),
-            Some(b'}') => items.push(Item::Close(span)),
-            _ => {}
-        }
-        from += piece.len();
-    }
-}
-
-/// Whether a line changes how the rest is read.
-fn is_special(line: &str) -> bool {
-    // Braces may stand before the word.
-    line.contains("include") || line.contains("random_seed")
-}
-
 fn name_at(text: &Text, start: usize) -> Option<String> {
     let name: String =
         text.chars().get(start..)?.iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '_').collect();
@@ -683,7 +658,7 @@ fn spaced_definition(text: &Text) -> Option<String> {
 }
 
 fn last_word(text: &Text) -> String {
-    lex::plain(text).words.pop().map(|word| word.text).unwrap_or_default()
+    lex::plain(text).words.pop().map(|word| word.text.to_string()).unwrap_or_default()
 }
 
 fn text_at(sources: &Sources, span: Span) -> char {

@@ -10,12 +10,14 @@ mod entry;
 mod global;
 mod manual;
 mod vrrp;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub use docs::markdown;
 pub use manual::manual;
+pub use words::{Known, Words, find};
 
 /// One directive in one or several blocks.
 #[derive(Debug)]
@@ -257,23 +259,6 @@ fn index() -> &'static HashMap<&'static str, Vec<&'static Row>> {
 pub fn block(path: &str) -> &'static [&'static Row] {
     index().get(path).map_or(&[], Vec::as_slice)
 }
-
-/// The directive that `word` names in `path`, and how it names it.
-pub fn find(path: &str, word: &str) -> Option<(&'static Row, Option<Synonym>)> {
-    static WORDS: OnceLock<HashMap<&'static str, Words>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let named = |rows: &Vec<&'static Row>| -> Words {
-            let keywords = rows.iter().map(|row| (row.keyword, (*row, None)));
-            let synonyms =
-                rows.iter().flat_map(|row| row.synonyms.iter().map(|synonym| (synonym.word(), (*row, Some(*synonym)))));
-            synonyms.chain(keywords).collect()
-        };
-        index().iter().map(|(path, rows)| (*path, named(rows))).collect()
-    });
-    words.get(path)?.get(word).copied()
-}
-
-type Words = HashMap<&'static str, (&'static Row, Option<Synonym>)>;
 
 /// Every block where `word` is a directive.
 pub fn homes(word: &str) -> Vec<&'static str> {

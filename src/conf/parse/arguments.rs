@@ -1,6 +1,9 @@
 //! What stands on the line of a directive: names of blocks, values, options, and words too many.
 
-use super::{Named, Node, Parser, Val, fits, last, without_suffix};
+use smallvec::smallvec;
+use thin_vec::ThinVec;
+
+use super::{Named, Node, Parser, Val, Vals, fits, last, without_suffix};
 use crate::conf::diag::{Class, Diagnostic};
 use crate::conf::keywords::{self, Arg, Kind, Missing, Need, Opt, Row, Shape, docs};
 use crate::conf::lex::Word;
@@ -37,7 +40,7 @@ impl Parser<'_> {
                 }
             },
             None => {
-                let stripped = Word { text: without_suffix(&first.text), ..first.clone() };
+                let stripped = Word { text: without_suffix(&first.text).into(), ..first.clone() };
                 let address = values::read(Kind::Ip, &stripped, "virtual_server", &mut self.diagnostics);
                 let mut good = address.is_some();
                 push("address", first, address);
@@ -89,7 +92,7 @@ impl Parser<'_> {
                 if let Some(word) = words.get(used).filter(|_| !broken) {
                     self.extra_word(path, node, word);
                 }
-                node.extra = words.get(used..).unwrap_or_default().to_vec();
+                node.extra = words.get(used..).unwrap_or_default().into();
             }
             Shape::Options(head, options) => {
                 let head_words = if head.is_empty() { &[] } else { words.get(..1).unwrap_or_default() };
@@ -110,7 +113,7 @@ impl Parser<'_> {
     fn sync_daemon(&mut self, node: &mut Node, options: &'static [Opt], mut rest: &[Word]) {
         if let Some(word) = rest.first().filter(|word| options.iter().all(|option| option.word != word.text)) {
             let value = Some(Value::Text(word.text.clone()));
-            let values = vec![Val { name: "instance", word: word.clone(), value }];
+            let values = smallvec![Val { name: "instance", word: word.clone(), value }];
             node.options.push(Named { name: "inst", word: word.clone(), values });
             rest = rest.get(1..).unwrap_or_default();
         }
@@ -174,13 +177,11 @@ impl Parser<'_> {
         keyword: &Word,
         args: &'static [Arg],
         words: &[Word],
-        found: &mut Vec<Val>,
+        found: &mut Vals,
         broken: bool,
     ) -> (usize, bool) {
         let mut at = 0;
         let mut good = true;
-        // One value is the rule, and a vector that grows by itself has room for four.
-        found.reserve_exact(words.len().min(args.len()));
         for (index, arg) in args.iter().enumerate() {
             let word = words.get(at);
             match (arg.need, word) {
@@ -219,7 +220,7 @@ impl Parser<'_> {
             };
         }
         if what == "real_server" && arg.kind == Kind::Ip {
-            let stripped = Word { text: without_suffix(&word.text), ..word.clone() };
+            let stripped = Word { text: without_suffix(&word.text).into(), ..word.clone() };
             return values::read(Kind::Ip, &stripped, what, &mut self.diagnostics);
         }
         values::read(arg.kind, word, what, &mut self.diagnostics)
@@ -243,8 +244,8 @@ impl Parser<'_> {
         }));
     }
 
-    pub(super) fn options(&mut self, row: &'static Row, options: &[Opt], words: &[Word]) -> Vec<Named> {
-        let mut found = Vec::new();
+    pub(super) fn options(&mut self, row: &'static Row, options: &[Opt], words: &[Word]) -> ThinVec<Named> {
+        let mut found = ThinVec::new();
         let mut at = 0;
         while let Some(word) = words.get(at) {
             at += 1;
@@ -255,7 +256,7 @@ impl Parser<'_> {
                 at += usize::from(value);
                 continue;
             };
-            let mut values = Vec::new();
+            let mut values = Vals::new();
             let (used, _) =
                 self.positional(row, word, option.args, words.get(at..).unwrap_or_default(), &mut values, false);
             at += used;

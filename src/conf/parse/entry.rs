@@ -2,11 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Line, Named, Node, Parser, Val, without_suffix};
+use smallvec::smallvec;
+use thin_vec::ThinVec;
+
+use super::{Line, Named, Node, Parser, Val, Vals, without_suffix};
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::expand::Item;
 use crate::conf::keywords::{self, Arg, Entry, Kind, Need, PEER_OPTIONS, Row, Shape};
-use crate::conf::lex::{self, Text, Word};
+use crate::conf::lex::{self, Word};
 use crate::conf::values::{self, Value};
 
 impl Parser<'_> {
@@ -33,17 +36,18 @@ impl Parser<'_> {
                     );
                     self.skip_block();
                 }
-                Item::Line(text) => {
+                Item::Line(_) | Item::Words(_) => {
+                    let text = self.line(item);
                     if self.ends_here(parent, entry, text, open) {
                         return;
                     }
                     self.at += 1;
                     let before = node.entries.len();
-                    if let Some(words) = self.split(text, false) {
-                        let line = text.span(0, text.len());
+                    if let Some(words) = self.split(text.plain()) {
+                        let line = text.span();
                         self.entry(node.row, entry, &words, line, &mut node.entries);
                     }
-                    node.refused += usize::from(node.entries.len() == before);
+                    node.refused += u32::from(node.entries.len() == before);
                 }
             }
         }
@@ -51,11 +55,11 @@ impl Parser<'_> {
     }
 
     /// A directive of an outer block among data, in a text that lacks a `}`.
-    fn ends_here(&mut self, parent: &str, entry: Entry, text: &Text, open: Span) -> bool {
+    fn ends_here(&mut self, parent: &str, entry: Entry, line: lex::Line, open: Span) -> bool {
         if self.unclosed == 0 {
             return false;
         }
-        let Some(word) = lex::plain(text).words.into_iter().next() else { return false };
+        let Some(word) = line.plain().words.into_iter().next() else { return false };
         let addresses = matches!(entry, Entry::Addresses | Entry::Peers | Entry::Routes);
         let opens = matches!(self.items.get(self.at + 1), Some(Item::Open(_)));
         if parent != "/" && (addresses || opens) && keywords::find(parent, &word.text).is_some() {
@@ -63,17 +67,17 @@ impl Parser<'_> {
             self.never_closed(open, Some((&word, word.span)));
             return true;
         }
-        opens && self.belongs_to_top(parent, text, Some(open))
+        opens && self.belongs_to_top(parent, line, Some(open))
     }
 
-    fn entry(&mut self, row: &'static Row, entry: Entry, words: &[Word], span: Span, out: &mut Vec<Line>) {
+    fn entry(&mut self, row: &'static Row, entry: Entry, words: &[Word], span: Span, out: &mut ThinVec<Line>) {
         let Some(first) = words.first() else { return };
-        let mut line = Line { values: Vec::new(), options: Vec::new(), hops: Vec::new(), span };
+        let mut line = Line { values: Vals::new(), options: Vec::new(), hops: Vec::new(), span };
         match entry {
             Entry::EachWord(name, kind) => {
                 for word in words {
                     let value = values::read(kind, word, row.keyword, &mut self.diagnostics);
-                    let values = vec![Val { name, word: word.clone(), value }];
+                    let values = smallvec![Val { name, word: word.clone(), value }];
                     out.push(Line { values, options: Vec::new(), hops: Vec::new(), span: word.span });
                 }
                 return;
@@ -122,7 +126,7 @@ impl Parser<'_> {
                     return;
                 }
                 line.values.push(Val { name: "addr", word: first.clone(), value });
-                line.options = self.options(row, PEER_OPTIONS, words.get(1..).unwrap_or_default());
+                line.options = self.options(row, PEER_OPTIONS, words.get(1..).unwrap_or_default()).into();
             }
             Entry::VirtualServerGroup => {
                 if !self.group_entry(row, words, &mut line) {
@@ -153,10 +157,10 @@ impl Parser<'_> {
                         return;
                     };
                     at += 1;
-                    let values = vec![self.track_weight(row, weight, (min, max))];
+                    let values = smallvec![self.track_weight(row, weight, (min, max))];
                     line.options.push(Named { name: "weight", word: word.clone(), values });
                 }
-                "reverse" => line.options.push(Named { name: "reverse", word: word.clone(), values: Vec::new() }),
+                "reverse" => line.options.push(Named { name: "reverse", word: word.clone(), values: Vals::new() }),
                 _ => {
                     self.unknown_option(row.keyword, word, ["weight", "reverse"].into_iter());
                     return;
@@ -176,7 +180,7 @@ impl Parser<'_> {
             self.missing(row, word, &format!("a number from {} to {}", range.0, range.1));
             return false;
         };
-        let values = vec![self.track_weight(row, weight, range)];
+        let values = smallvec![self.track_weight(row, weight, range)];
         line.options.push(Named { name: "weight", word: word.clone(), values });
         let Some(word) = words.get(3) else { return true };
         let name = match word.text.as_str() {
@@ -187,7 +191,7 @@ impl Parser<'_> {
                 return true;
             }
         };
-        line.options.push(Named { name, word: word.clone(), values: Vec::new() });
+        line.options.push(Named { name, word: word.clone(), values: Vals::new() });
         if let Some(word) = words.get(4) {
             self.extra_entry(row, word);
         }
@@ -220,7 +224,7 @@ impl Parser<'_> {
             at += 1;
             let found = keywords::find(path, &word.text).filter(|(row, _)| !row.keyword.starts_with('<'));
             let Some((row, _)) = found else {
-                if values::address(without_suffix(&word.text).as_str()).is_ok() {
+                if values::address(without_suffix(&word.text)).is_ok() {
                     self.diagnostics.push(
                         Diagnostic::error("two-addresses", word.span, "a second address on the line is ignored")
                             .hint("write one address per line"),
@@ -257,9 +261,9 @@ impl Parser<'_> {
         row: &'static Row,
         keyword: &Word,
         rest: &[Word],
-    ) -> (usize, Vec<Val>, bool) {
+    ) -> (usize, Vals, bool) {
         let args = row_args(row);
-        let mut values = Vec::new();
+        let mut values = Vals::new();
         if let (Some(Arg { need: Need::One, kind, .. }), Some(next)) = (args.first(), rest.first())
             && keywords::find(path, &next.text).is_some()
         {
@@ -299,7 +303,7 @@ impl Parser<'_> {
             (None, Some((host, length))) => (host, Some(('/', length))),
             (None, None) => (first.text.as_str(), None),
         };
-        let host_word = Word { text: host.to_owned(), ..first.clone() };
+        let host_word = Word { text: host.into(), ..first.clone() };
         let Some(Value::Ip(address)) = values::read(Kind::Ip, &host_word, row.keyword, &mut self.diagnostics) else {
             return false;
         };

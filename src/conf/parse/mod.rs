@@ -9,12 +9,14 @@ mod node;
 mod route;
 mod rule;
 
-pub use node::{Line, Named, Node, Val, not_built};
+pub use node::{Line, Named, Node, Val, Vals, not_built};
+
+use thin_vec::ThinVec;
 
 use super::diag::{Class, Diagnostic, Sources, Span};
 use super::expand::{Item, MISTAKES_MAX, Patience};
-use super::keywords::{self, Arg, Kind, Meant, Row, Shape, Synonym};
-use super::lex::{self, Split, Text, Word};
+use super::keywords::{self, Arg, Kind, Known, Meant, Row, Shape, Synonym};
+use super::lex::{self, Split, Word, Words};
 use super::values;
 
 /// The directives of the top level, and every complaint.
@@ -25,6 +27,8 @@ pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) 
         items,
         at: 0,
         sources,
+        nodes: Vec::new(),
+        places: Vec::new(),
         diagnostics: Vec::new(),
         unclosed: opens.saturating_sub(closes),
         unopened: closes.saturating_sub(opens),
@@ -33,11 +37,11 @@ pub fn parse(items: &[Item], sources: &Sources) -> (Vec<Node>, Vec<Diagnostic>) 
         to_top: false,
         patience: Patience::default(),
     };
-    let mut nodes = Vec::new();
     while parser.at < items.len() {
-        nodes.extend(parser.block("/", None));
+        parser.lines("/", None);
         parser.to_top = false;
     }
+    let mut nodes = parser.nodes;
     nodes.retain(|node: &Node| !node.skipped);
     (nodes, parser.diagnostics)
 }
@@ -46,6 +50,10 @@ struct Parser<'a> {
     items: &'a [Item],
     at: usize,
     sources: &'a Sources,
+    /// What the open blocks have so far, the outermost first.
+    nodes: Vec<Node>,
+    /// The blocks that were met, and what may stand in them.
+    places: Vec<(&'static str, Option<&'static keywords::Words>)>,
     diagnostics: Vec<Diagnostic>,
     /// How many `}` the text lacks.
     unclosed: usize,
@@ -58,19 +66,27 @@ struct Parser<'a> {
     patience: Patience,
 }
 
-impl Parser<'_> {
-    fn block(&mut self, path: &str, open: Option<Span>) -> Vec<Node> {
-        let mut nodes = Vec::new();
+impl<'a> Parser<'a> {
+    /// The directives of a block, with no room to spare.
+    fn block(&mut self, path: &'static str, open: Span) -> ThinVec<Node> {
+        let outside = self.nodes.len();
+        self.lines(path, Some(open));
+        self.nodes.drain(outside..).collect()
+    }
+
+    /// Reads up to the end of a block; adds its directives to those of the blocks around it.
+    fn lines(&mut self, path: &'static str, open: Option<Span>) {
+        let words = self.words_of(path);
         while let Some(item) = self.items.get(self.at) {
             if self.ended(item) {
-                return nodes;
+                return;
             }
             match item {
                 Item::Close(span) => {
                     self.at += 1;
                     if open.is_some() {
                         self.last_close = Some(*span);
-                        return nodes;
+                        return;
                     }
                     self.extra_close(*span);
                 }
@@ -82,14 +98,17 @@ impl Parser<'_> {
                     );
                     self.skip_block();
                 }
-                Item::Line(text) => {
-                    if open.is_some() && self.belongs_to_top(path, text, open) {
-                        return nodes;
+                Item::Line(_) | Item::Words(_) => {
+                    let line = self.line(item);
+                    if open.is_some() && self.belongs_to_top(path, line, open) {
+                        return;
                     }
                     self.at += 1;
-                    nodes.extend(self.directive(path, text));
+                    if let Some(node) = self.directive(path, words, line) {
+                        self.nodes.push(node);
+                    }
                     if self.to_top {
-                        return nodes;
+                        return;
                     }
                 }
             }
@@ -97,7 +116,16 @@ impl Parser<'_> {
         if let Some(open) = open {
             self.never_closed(open, None);
         }
-        nodes
+    }
+
+    /// The words of a block. Its path is one of a few texts of the table.
+    fn words_of(&mut self, path: &'static str) -> Option<&'static keywords::Words> {
+        if let Some((_, words)) = self.places.iter().find(|(known, _)| std::ptr::eq(*known, path)) {
+            return *words;
+        }
+        let words = keywords::Words::of(path);
+        self.places.push((path, words));
+        words
     }
 
     /// Whether there are so many mistakes that nobody needs the rest.
@@ -107,7 +135,7 @@ impl Parser<'_> {
         }
         let span = match item {
             Item::Line(text) => text.span(0, text.len()),
-            Item::Open(span) | Item::Close(span) => *span,
+            Item::Words(span) | Item::Open(span) | Item::Close(span) => *span,
         };
         self.diagnostics.push(
             Diagnostic::error("too-much", span, format!("more than {MISTAKES_MAX} mistakes"))
@@ -140,11 +168,11 @@ impl Parser<'_> {
     }
 
     /// A block of the top level inside another, in a text that lacks a `}`: the brace is missing before it.
-    fn belongs_to_top(&mut self, path: &str, text: &Text, open: Option<Span>) -> bool {
+    fn belongs_to_top(&mut self, path: &str, line: lex::Line, open: Option<Span>) -> bool {
         if self.unclosed == 0 {
             return false;
         }
-        let Some(word) = lex::plain(text).words.into_iter().next() else { return false };
+        let Some(word) = line.plain().words.into_iter().next() else { return false };
         let is_block = |path: &str| {
             keywords::find(path, &word.text)
                 .is_some_and(|(row, _)| matches!(row.shape, Shape::Block(_) | Shape::Entries(..)))
@@ -171,7 +199,7 @@ impl Parser<'_> {
                     depth = depth.saturating_sub(1);
                     self.last_close = Some(*span);
                 }
-                Item::Line(_) => {}
+                Item::Line(_) | Item::Words(_) => {}
             }
             if depth == 0 {
                 return;
@@ -186,16 +214,21 @@ impl Parser<'_> {
         }
     }
 
-    fn directive(&mut self, path: &str, text: &Text) -> Option<Node> {
-        let quoted = || {
-            lex::plain(&text.first_word()).words.into_iter().next().unwrap_or_else(|| Word {
-                text: text.first_word().to_string(),
-                span: text.span(0, text.first_word().len()),
-                quoted: true,
-            })
-        };
-        let keyword = lex::keyword(text).unwrap_or_else(quoted);
-        let Some((row, synonym)) = keywords::find(path, &keyword.text).filter(|(row, _)| !row.keyword.starts_with('<'))
+    /// What an item that holds words says.
+    fn line(&self, item: &'a Item) -> lex::Line<'a> {
+        match item {
+            Item::Line(text) => lex::Line::Made(text),
+            Item::Words(span) | Item::Open(span) | Item::Close(span) => {
+                lex::Line::Written(self.sources.text(*span), *span)
+            }
+        }
+    }
+
+    fn directive(&mut self, path: &str, known: Option<&keywords::Words>, line: lex::Line) -> Option<Node> {
+        let plain = line.plain();
+        let keyword = keyword(line, &plain);
+        let known = known.and_then(|known| known.find(&keyword.text));
+        let Some(Known { row, synonym, inner, .. }) = known.copied().filter(|it| !it.row.keyword.starts_with('<'))
         else {
             self.unknown(path, &keyword);
             if self.opens_next().is_some() {
@@ -204,19 +237,19 @@ impl Parser<'_> {
             return None;
         };
         self.synonym(row, synonym, &keyword);
-        let split = self.split(text, is_script(row));
+        let split = self.split(if is_script(row) { line.script() } else { plain });
         let broken = split.is_none();
         // What was meant by half a command nobody knows; half a line of plain words is used.
-        let words = split.unwrap_or_else(|| if is_script(row) { Vec::new() } else { lex::plain(text).words });
+        let words = split.unwrap_or_else(|| if is_script(row) { Words::new() } else { line.plain().words });
         let words = words.get(1..).unwrap_or_default();
         let mut node = Node {
             row,
             keyword,
-            values: Vec::new(),
-            options: Vec::new(),
-            children: Vec::new(),
-            entries: Vec::new(),
-            extra: Vec::new(),
+            values: Vals::new(),
+            options: ThinVec::new(),
+            children: ThinVec::new(),
+            entries: ThinVec::new(),
+            extra: ThinVec::new(),
             refused: 0,
             skipped: false,
         };
@@ -258,13 +291,12 @@ impl Parser<'_> {
                     return Some(node);
                 }
                 self.depth += 1;
-                let inner = if path == "/" { row.keyword.to_owned() } else { format!("{path}/{}", row.keyword) };
                 match row.shape {
                     Shape::Entries(_, entry) => self.entries(path, entry, open, &mut node),
-                    _ => node.children = self.block(&inner, Some(open)),
+                    _ => node.children = self.block(inner, open),
                 }
                 self.depth -= 1;
-                self.required(&inner, &node);
+                self.required(inner, &node);
             }
             _ => {
                 self.arguments(path, &mut node, words, broken);
@@ -303,8 +335,8 @@ impl Parser<'_> {
     }
 
     /// The words of a line; `None` after a complaint about a quote that is not closed.
-    fn split(&mut self, text: &Text, script: bool) -> Option<Vec<Word>> {
-        let Split { words, open } = if script { lex::script(text) } else { lex::plain(text) };
+    fn split(&mut self, split: Split) -> Option<Words> {
+        let Split { words, open } = split;
         let Some((quote, span)) = open else { return Some(words) };
         let column = usize::try_from(span.column).unwrap_or_default();
         let rest: String = self.sources.line(span).map(|line| line.chars().skip(column).collect()).unwrap_or_default();
@@ -415,6 +447,22 @@ impl Parser<'_> {
     }
 }
 
+/// The word that says what a line is.
+fn keyword(line: lex::Line, plain: &Split) -> Word {
+    match plain.words.as_slice() {
+        [first] if !first.quoted && plain.open.is_none() => return first.clone(),
+        // A quote may touch the first word.
+        [first, second, ..] if !first.quoted && !second.quoted => return first.clone(),
+        _ => {}
+    }
+    let first = line.first_word();
+    lex::plain(&first).words.into_iter().next().unwrap_or_else(|| Word {
+        text: first.to_string().into(),
+        span: first.span(0, first.len()),
+        quoted: true,
+    })
+}
+
 fn is_script(row: &Row) -> bool {
     matches!(row.shape, Shape::Words([Arg { kind: Kind::Script | Kind::Regex, .. }, ..]))
 }
@@ -443,6 +491,6 @@ fn fits(kind: Kind, word: &Word) -> bool {
 }
 
 /// An address without the `/len` or `-range` that has no meaning where it stands.
-fn without_suffix(text: &str) -> String {
-    text.split(['/', '-']).next().unwrap_or_default().to_owned()
+fn without_suffix(text: &str) -> &str {
+    text.split(['/', '-']).next().unwrap_or_default()
 }

@@ -1,24 +1,30 @@
 //! The tree: directives with their values, checked against the table.
 
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
+
 use crate::conf::diag::Span;
 use crate::conf::keywords::{self, Effect, Entry, Row, Shape};
 use crate::conf::lex::Word;
 use crate::conf::values::Value;
 
-/// A directive with everything that belongs to it.
+/// Values of a directive; most have one.
+pub type Vals = SmallVec<[Val; 1]>;
+
+/// A directive with everything that belongs to it. A large configuration has a million of them: what most have not takes a word.
 #[derive(Debug)]
 pub struct Node {
     pub row: &'static Row,
     pub keyword: Word,
     /// Positional values; a bad one is `None`.
-    pub values: Vec<Val>,
-    pub options: Vec<Named>,
-    pub children: Vec<Node>,
-    pub entries: Vec<Line>,
+    pub values: Vals,
+    pub options: ThinVec<Named>,
+    pub children: ThinVec<Node>,
+    pub entries: ThinVec<Line>,
     /// Words that the directive has no place for.
-    pub extra: Vec<Word>,
+    pub extra: ThinVec<Word>,
     /// Lines of a value block that were dropped, with a report.
-    pub refused: usize,
+    pub refused: u32,
     /// The block was refused, with a report: there is nothing in it.
     pub skipped: bool,
 }
@@ -26,7 +32,7 @@ pub struct Node {
 /// A line of a value block.
 #[derive(Debug)]
 pub struct Line {
-    pub values: Vec<Val>,
+    pub values: Vals,
     pub options: Vec<Named>,
     /// The options of each `nexthop` of a route.
     pub hops: Vec<Vec<Named>>,
@@ -45,7 +51,7 @@ pub struct Val {
 pub struct Named {
     pub name: &'static str,
     pub word: Word,
-    pub values: Vec<Val>,
+    pub values: Vals,
 }
 
 impl Node {

@@ -1,6 +1,8 @@
 //! One line of a block of routes: a destination, options in any order, and next hops to its end.
 
-use super::{Line, Named, Parser, Val};
+use smallvec::smallvec;
+
+use super::{Line, Named, Parser, Val, Vals};
 use crate::conf::diag::Diagnostic;
 use crate::conf::keywords::{self, Kind, Row};
 use crate::conf::lex::Word;
@@ -43,12 +45,12 @@ impl Parser<'_> {
                     line.options.push(option);
                 }
                 "inet" | "inet6" => {
-                    line.options.push(Named { name: "family", word: word.clone(), values: Vec::new() });
+                    line.options.push(Named { name: "family", word: word.clone(), values: Vals::new() });
                 }
                 text if text == "to" || TYPES.contains(&text) || (line.first().is_none() && is_number(text)) => {
                     if text != "to" {
                         let values =
-                            vec![Val { name: "type", word: word.clone(), value: Some(Value::Text(text.to_owned())) }];
+                            smallvec![Val { name: "type", word: word.clone(), value: Some(Value::Text(text.into())) }];
                         line.options.push(Named { name: "type", word: word.clone(), values });
                     }
                     let Some(destination) = rest.first() else {
@@ -184,8 +186,8 @@ impl Parser<'_> {
             return (0, None);
         };
         let value = Some(Value::Text(kind.text.clone()));
-        let mut values = vec![Val { name: "type", word: kind.clone(), value }];
-        let finish = |values| Some(Named { name: "encap", word: keyword.clone(), values });
+        let mut values = smallvec![Val { name: "type", word: kind.clone(), value }];
+        let finish = |values: Vals| Some(Named { name: "encap", word: keyword.clone(), values });
         let before = self.diagnostics.len();
         let used = match kind.text.as_str() {
             "ip" | "ip6" => self.tunnel(keyword, words, &mut values),
@@ -217,7 +219,7 @@ impl Parser<'_> {
         (used, finish(values).filter(|_| self.diagnostics.len() == before))
     }
 
-    fn tunnel(&mut self, keyword: &Word, words: &[Word], values: &mut Vec<Val>) -> usize {
+    fn tunnel(&mut self, keyword: &Word, words: &[Word], values: &mut Vals) -> usize {
         let six = words.first().is_some_and(|kind| kind.text == "ip6");
         let name = if six { "ip6" } else { "ip" };
         let options: &[(&str, Kind)] = if six {

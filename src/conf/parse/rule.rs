@@ -1,5 +1,7 @@
 //! One line of a block of rules: selectors and one action, in any order.
 
+use smallvec::smallvec;
+
 use super::{Line, Named, Parser, Val};
 use crate::conf::keywords::{self, Row};
 use crate::conf::lex::Word;
@@ -19,7 +21,7 @@ impl Parser<'_> {
                 // The word `type` is optional before them.
                 text @ ("blackhole" | "unreachable" | "prohibit") => {
                     let values =
-                        vec![Val { name: "type", word: word.clone(), value: Some(Value::Text(text.to_owned())) }];
+                        smallvec![Val { name: "type", word: word.clone(), value: Some(Value::Text(text.into())) }];
                     line.options.push(Named { name: "type", word: word.clone(), values });
                 }
                 text @ ("from" | "to") if !rest.is_empty() => {
@@ -28,7 +30,7 @@ impl Parser<'_> {
                     at += 1;
                     let value = self.network(network, text);
                     good &= value.is_some();
-                    let values = vec![Val { name: "prefix", word: network.clone(), value }];
+                    let values = smallvec![Val { name: "prefix", word: network.clone(), value }];
                     line.options.push(Named { name: row.keyword, word: word.clone(), values });
                 }
                 text => {

@@ -64,7 +64,7 @@ pub(super) fn load(named: Option<&str>, main: &str, files: &dyn Files, sources: 
         return Loaded::default();
     }
     let mut refuse = |class, message: String| {
-        let file = sources.add(Source { name: path.clone(), lines: vec![] });
+        let file = sources.add(Source::unread(path.clone()));
         let span = Span { file, ..Span::default() };
         let diagnostics = vec![Diagnostic::error("settings", span, message).class(class)];
         Loaded { diagnostics, file, ..Loaded::default() }
@@ -85,7 +85,7 @@ pub(super) fn load(named: Option<&str>, main: &str, files: &dyn Files, sources: 
     let Ok(text) = String::from_utf8(bytes) else {
         return refuse(Class::General, format!("{path} is not UTF-8"));
     };
-    let file = sources.add(Source { name: path.clone(), lines: text.lines().map(str::to_owned).collect() });
+    let file = sources.add(Source::of_text(path.clone(), text.clone()));
     let (mut settings, mut diagnostics) = read(&text, file);
     if let Some(web) = &mut settings.http.web {
         let at = place_of_web_config(&text, file);
@@ -125,7 +125,7 @@ fn load_web(
         Ok(Err(_)) => return refuse(Class::General, format!("{name} is not UTF-8")),
         Err(error) => return refuse(Class::General, format!("{name} cannot be read: {error}")),
     };
-    let file = sources.add(Source { name, lines: text.lines().map(str::to_owned).collect() });
+    let file = sources.add(Source::of_text(name, text.clone()));
     let (config, mut diagnostics) = web::read(&text, &path, file);
     let span = Span { file, ..Span::default() };
     for path in config.iter().flat_map(web::files) {

@@ -25,7 +25,7 @@ fn good(text: &str) -> SnmpSettings {
 /// What is printed of a text with mistakes.
 fn bad(text: &str) -> String {
     let mut sources = Sources::default();
-    let file = sources.add(Source { name: "k.yaml".to_owned(), lines: text.lines().map(str::to_owned).collect() });
+    let file = sources.add(Source::of_text("k.yaml", text.to_owned()));
     let (settings, diagnostics) = read(text, file);
     assert_eq!(settings, Settings::default(), "a mistake leaves nothing in force");
     diagnostics.iter().map(|diagnostic| diagnostic.render(&sources)).collect()

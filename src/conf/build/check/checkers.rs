@@ -49,7 +49,12 @@ pub fn build_all(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>
             }
             _ => continue,
         };
-        checkers.extend(check.map(|check| finish(context, child, check, timing, retries)));
+        let Some(check) = check else { continue };
+        if checkers.is_empty() {
+            // One is the rule, and a vector that grows by itself has room for four.
+            checkers.reserve_exact(1);
+        }
+        checkers.push(finish(context, child, check, timing, retries));
     }
     checkers
 }

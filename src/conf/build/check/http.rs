@@ -137,7 +137,7 @@ fn regex(context: &mut Context<'_, '_>, node: &Node) -> Option<BodyRegex> {
     }
     let options = node.children("regex_options").flat_map(|line| &line.values);
     let mut options: Vec<String> =
-        options.filter(|value| value.value.is_some()).map(|value| value.word.text.clone()).collect();
+        options.filter(|value| value.value.is_some()).map(|value| value.word.text.to_string()).collect();
     options.dedup();
     let pattern = lex::unescape(pattern);
     let line = node.children("regex").rfind(|line| line.extra.is_empty());

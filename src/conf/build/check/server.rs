@@ -1,6 +1,6 @@
 //! `real_server` and `sorry_server`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::service::{Kind, Outline, smtp_alert};
@@ -11,8 +11,8 @@ use crate::conf::parse::Node;
 
 /// The pool. A server that is dropped has been reported.
 pub fn build_all(context: &mut Context<'_, '_>, node: &Node, service: &mut Outline<'_>) -> Vec<RealServer> {
-    let mut pool: HashMap<(IpAddr, u16), Span> = HashMap::new();
-    let mut servers = Vec::new();
+    let mut pool: BTreeMap<(IpAddr, u16), Span> = BTreeMap::new();
+    let mut servers = Vec::with_capacity(node.children("real_server").count());
     for child in node.children("real_server") {
         let Some(server) = build(context, child, service) else { continue };
         match pool.get(&(server.address, server.port)) {

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use smallvec::{SmallVec, smallvec};
+
 use super::timing::{self, Timing};
 use super::{Context, first_of, groups, last, method, number, port, server, snmp_name, text, text_once};
 use crate::conf::diag::{Class, Diagnostic};
@@ -84,10 +86,10 @@ impl Kind<'_> {
     }
 
     /// Ports of its addresses, without repetition.
-    pub fn ports(&self) -> Vec<u16> {
-        let mut ports: Vec<u16> = match self {
-            Kind::Address(_, port) => vec![*port],
-            Kind::Mark(_) => vec![],
+    pub fn ports(&self) -> SmallVec<[u16; 4]> {
+        let mut ports: SmallVec<[u16; 4]> = match self {
+            Kind::Address(_, port) => smallvec![*port],
+            Kind::Mark(_) => smallvec![],
             Kind::Group(group) => group
                 .members
                 .iter()
@@ -399,7 +401,7 @@ fn persistence(context: &mut Context<'_, '_>, kind: &Kind<'_>, node: &Node, fami
 
 /// As much of the name as the kernel has room for; that it is too long has been reported.
 fn persistence_engine(node: &Node) -> Option<String> {
-    let mut name = node.child("persistence_engine")?.word("name")?.text.clone();
+    let mut name = node.child("persistence_engine")?.word("name")?.text.to_string();
     while name.len() > 15 {
         name.pop();
     }

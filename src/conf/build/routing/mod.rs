@@ -127,7 +127,7 @@ impl Context<'_, '_, '_> {
     /// An interface that exists, or may come later.
     fn interface(&mut self, value: &Val) -> Option<String> {
         let Some(Value::Text(name)) = &value.value else { return None };
-        self.builder.interface_known(name, value.word.span).then(|| name.clone())
+        self.builder.interface_known(name, value.word.span).then(|| name.to_string())
     }
 
     /// Whether there is such a group, and it has a meaning here; [`super::track_group`] acts on it.

@@ -303,7 +303,7 @@ fn time(context: &mut Context<'_, '_, '_>, option: &Named, scale: u32) -> Option
     let lower = word.text.to_ascii_lowercase();
     let suffix = ["msecs", "msec", "ms", "secs", "sec", "s"].into_iter().find(|suffix| lower.ends_with(suffix));
     let digits = lower.strip_suffix(suffix.unwrap_or_default()).unwrap_or(&lower);
-    let part = Word { text: digits.to_owned(), span: word.part(0, digits.chars().count()), quoted: word.quoted };
+    let part = Word { text: digits.into(), span: word.part(0, digits.chars().count()), quoted: word.quoted };
     // One limit, whatever is counted.
     let most = u64::from(scale) * u64::from(TIME_MAX_MS);
     let in_seconds = suffix.is_some_and(|suffix| !suffix.starts_with('m'));

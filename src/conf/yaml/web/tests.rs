@@ -167,7 +167,7 @@ impl Files for Shelf {
 /// What is printed when the settings name `web.yml` and these files are there.
 fn loaded(files: Vec<(&'static str, String, u32)>) -> (Loaded, String) {
     let mut sources = Sources::default();
-    sources.add(Source { name: "keepalived.conf".to_owned(), lines: vec![] });
+    sources.add(Source::unread("keepalived.conf"));
     let mut shelf = vec![("/e/keepwatch.yaml", "http:\n  web_config: tls/web.yml\n".to_owned(), 0o600)];
     shelf.extend(files);
     let loaded = load(None, "/e/keepalived.conf", &Shelf(shelf), &mut sources);
