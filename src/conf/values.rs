@@ -405,7 +405,7 @@ mod tests {
     use crate::conf::diag::Span;
 
     fn read_text(kind: Kind, text: &str) -> Option<Value> {
-        let word = Word { text: text.to_owned(), span: Span::default(), quoted: false };
+        let word = Word { text: text.into(), span: Span::default(), quoted: false };
         read(kind, &word, "x", &mut Vec::new())
     }
 

@@ -188,7 +188,7 @@ fn save(directory: &Path, name: &str, loaded: &Loaded) -> std::io::Result<()> {
     let mut text = String::new();
     for source in loaded.sources.iter() {
         text.extend(["# ", &source.name, "\n"]);
-        source.lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
+        source.lines(0..source.len()).for_each(|line| text.extend([line, "\n"]));
     }
     if !directory.is_dir() {
         std::fs::DirBuilder::new().mode(0o700).create(directory)?;

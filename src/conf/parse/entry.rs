@@ -43,9 +43,9 @@ impl Parser<'_> {
                     }
                     self.at += 1;
                     let before = node.entries.len();
-                    if let Some(words) = self.split(text.plain()) {
-                        let line = text.span();
-                        self.entry(node.row, entry, &words, line, &mut node.entries);
+                    let split = text.plain();
+                    if !self.is_unclosed(&split) {
+                        self.entry(node.row, entry, &split.words, text.span(), &mut node.entries);
                     }
                     node.refused += u32::from(node.entries.len() == before);
                 }

@@ -16,7 +16,7 @@ use thin_vec::ThinVec;
 use super::diag::{Class, Diagnostic, Sources, Span};
 use super::expand::{Item, MISTAKES_MAX, Patience};
 use super::keywords::{self, Arg, Kind, Known, Meant, Row, Shape, Synonym};
-use super::lex::{self, Split, Word, Words};
+use super::lex::{self, Split, Word};
 use super::values;
 
 /// The directives of the top level, and every complaint.
@@ -104,9 +104,7 @@ impl<'a> Parser<'a> {
                         return;
                     }
                     self.at += 1;
-                    if let Some(node) = self.directive(path, words, line) {
-                        self.nodes.push(node);
-                    }
+                    self.directive(path, words, line);
                     if self.to_top {
                         return;
                     }
@@ -224,7 +222,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn directive(&mut self, path: &str, known: Option<&keywords::Words>, line: lex::Line) -> Option<Node> {
+    /// Adds the directive of a line, with its block.
+    fn directive(&mut self, path: &str, known: Option<&keywords::Words>, line: lex::Line) {
         let plain = line.plain();
         let keyword = keyword(line, &plain);
         let known = known.and_then(|known| known.find(&keyword.text));
@@ -234,14 +233,14 @@ impl<'a> Parser<'a> {
             if self.opens_next().is_some() {
                 self.skip_block();
             }
-            return None;
+            return;
         };
         self.synonym(row, synonym, &keyword);
-        let split = self.split(if is_script(row) { line.script() } else { plain });
-        let broken = split.is_none();
+        let scripted = is_script(row).then(|| line.script());
+        let split = scripted.as_ref().unwrap_or(&plain);
+        let broken = self.is_unclosed(split);
         // What was meant by half a command nobody knows; half a line of plain words is used.
-        let words = split.unwrap_or_else(|| if is_script(row) { Words::new() } else { line.plain().words });
-        let words = words.get(1..).unwrap_or_default();
+        let words = if broken && is_script(row) { &[] } else { split.words.get(1..).unwrap_or_default() };
         let mut node = Node {
             row,
             keyword,
@@ -276,7 +275,8 @@ impl<'a> Parser<'a> {
                                 }),
                         );
                         if !block {
-                            return Some(node);
+                            self.nodes.push(node);
+                            return;
                         }
                         last
                     }
@@ -288,7 +288,8 @@ impl<'a> Parser<'a> {
                         self.skip_block();
                     }
                     node.skipped = true;
-                    return Some(node);
+                    self.nodes.push(node);
+                    return;
                 }
                 self.depth += 1;
                 match row.shape {
@@ -313,7 +314,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
-        Some(node)
+        self.nodes.push(node);
     }
 
     fn synonym(&mut self, row: &'static Row, synonym: Option<Synonym>, keyword: &Word) {
@@ -334,10 +335,9 @@ impl<'a> Parser<'a> {
         );
     }
 
-    /// The words of a line; `None` after a complaint about a quote that is not closed.
-    fn split(&mut self, split: Split) -> Option<Words> {
-        let Split { words, open } = split;
-        let Some((quote, span)) = open else { return Some(words) };
+    /// Complains about a quote that is not closed.
+    fn is_unclosed(&mut self, split: &Split) -> bool {
+        let Some((quote, span)) = split.open else { return false };
         let column = usize::try_from(span.column).unwrap_or_default();
         let rest: String = self.sources.line(span).map(|line| line.chars().skip(column).collect()).unwrap_or_default();
         let diagnostic = if quote == '\'' && rest.contains(['#', '!']) && rest.contains('\'') {
@@ -349,7 +349,7 @@ impl<'a> Parser<'a> {
                 .hint(format!("add a {quote}"))
         };
         self.diagnostics.push(diagnostic.class(Class::UnmatchedQuote));
-        None
+        true
     }
 
     fn unknown(&mut self, path: &str, word: &Word) {

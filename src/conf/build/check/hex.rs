@@ -43,10 +43,10 @@ mod tests {
     use crate::conf::values::Value;
 
     fn read(text: &str) -> Option<Vec<(u8, u8)>> {
-        let word = |text: &str| Word { text: text.to_owned(), span: Span::default(), quoted: false };
+        let word = |text: &str| Word { text: text.into(), span: Span::default(), quoted: false };
         let words: Vec<Val> = text
             .split(' ')
-            .map(|text| Val { name: "hex", word: word(text), value: Some(Value::Text(text.to_owned())) })
+            .map(|text| Val { name: "hex", word: word(text), value: Some(Value::Text(text.into())) })
             .collect();
         octets(&words)
     }
