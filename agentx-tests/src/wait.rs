@@ -121,7 +121,12 @@ impl Stalls {
 /// if it fails while this one did for [`STOOD_STILL`]. A failure without such a moment is a failure.
 #[track_caller]
 pub fn unless_stalled(experiment: impl Fn()) {
-    let stalls = Stalls::watch();
+    unless(&Stalls::watch(), Duration::from_secs(60), experiment);
+}
+
+/// See [`unless_stalled`]; `patience` is for the machine to become quiet.
+#[track_caller]
+fn unless(stalls: &Stalls, patience: Duration, experiment: impl Fn()) {
     for left in (0..3).rev() {
         let began = now_ns();
         let Err(panic) = catch_unwind(AssertUnwindSafe(&experiment)) else { return };
@@ -133,7 +138,7 @@ pub fn unless_stalled(experiment: impl Fn()) {
             "failed, and meanwhile this machine stood still for {} s: once more when it is quiet",
             seconds(longest)
         );
-        stalls.until_quiet(Duration::from_secs(60));
+        stalls.until_quiet(patience);
     }
 }
 
@@ -162,18 +167,36 @@ pub fn seconds(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// How often an experiment is made that fails so many times, and whether it has failed in the end.
+    fn made(stalls: &Stalls, failures: u32) -> (u32, bool) {
+        let times = Cell::new(0);
+        let experiment = || {
+            times.set(times.get() + 1);
+            assert!(times.get() > failures, "wrong");
+        };
+        let failed = catch_unwind(AssertUnwindSafe(|| unless(stalls, Duration::ZERO, experiment))).is_err();
+        (times.get(), failed)
+    }
 
     #[test]
-    fn a_failure_on_a_machine_that_did_not_stand_still_is_a_failure_at_once() {
-        let mut times = 0;
-        let experiment = Mutex::new(&mut times);
-        // A machine that does stand still just now may have it tried again, and it fails all the same.
-        let failed = catch_unwind(AssertUnwindSafe(|| {
-            unless_stalled(|| {
-                **experiment.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
-                panic!("wrong");
-            });
-        }));
-        assert!(failed.is_err() && (1..=3).contains(&times), "{times}");
+    fn only_what_fails_while_the_machine_stands_still_is_made_again_and_not_for_ever() {
+        let running = Stalls::of(&[]);
+        assert_eq!((made(&running, 0), made(&running, 1)), ((1, false), (1, true)));
+        let still = Stalls::of(&[(0, u64::MAX)]);
+        // As long as the experiment takes is too short to be called a stall.
+        assert_eq!(made(&still, 1), (1, true));
+        let slow = |failures: u32| {
+            let times = Cell::new(0);
+            let experiment = || {
+                times.set(times.get() + 1);
+                observe(Duration::from_nanos(STOOD_STILL));
+                assert!(times.get() > failures, "wrong");
+            };
+            let failed = catch_unwind(AssertUnwindSafe(|| unless(&still, Duration::ZERO, experiment))).is_err();
+            (times.get(), failed)
+        };
+        assert_eq!((slow(1), slow(2), slow(3)), ((2, false), (3, false), (3, true)));
     }
 }

@@ -130,6 +130,8 @@ fn a_reload_that_the_kernel_does_not_take_is_taken_back_everywhere() {
     wait::until("the old priority", PATIENCE, || (priority(&daemon) == 150).then_some(()));
     daemon.wait_for_address("10.0.0.109", false, PATIENCE);
     daemon.process.wait_for_log("The configuration before is in force again", PATIENCE);
+    let spans = link.monitors[0].spans("10.0.0.109");
+    assert!(matches!(spans[..], [(_, Some(_))]), "it was there, and is taken away: {spans:?}");
     assert!(daemon.node().has("10.0.0.100") && daemon.node().has("10.0.0.102"));
     assert!(link.witness.adverts_from(link.ports[0]).iter().all(|(_, advert)| advert.priority != 0));
 

@@ -15,7 +15,7 @@ use crate::process::host::{HostWithoutOurs, names};
 pub struct Effective {
     /// Print the effective configuration: includes, parameters and what is inherited resolved, one block after the other
     ///
-    /// What is wrong with the file goes to standard error. `--dump=json` prints the model itself, as docs/config.schema.json
+    /// It is what this host makes of the file. What is wrong with it goes to standard error. `--dump=json` prints the model itself, as docs/config.schema.json
     /// describes it.
     #[arg(
         long,
@@ -24,17 +24,19 @@ pub struct Effective {
         num_args = 0..=1,
         default_missing_value = "text",
         require_equals = true,
-        conflicts_with = "explain"
+        conflicts_with_all = ["explain", "format", "here"]
     )]
     dump: Option<Form>,
     /// Print the effective configuration with all defaults, and of each value where it comes from
-    #[arg(long)]
+    ///
+    /// As with --dump, it is what this host makes of the file.
+    #[arg(long, conflicts_with_all = ["format", "here"])]
     explain: bool,
     /// With --dump: also what holds without being written
     #[arg(long, requires = "dump")]
     defaults: bool,
     /// Print the JSON schema of --dump=json
-    #[arg(long, conflicts_with_all = ["dump", "explain"])]
+    #[arg(long, conflicts_with_all = ["dump", "explain", "format", "here"])]
     schema: bool,
     /// With --dump or --explain: passwords in clear; without it a dump is not the whole configuration
     #[arg(long)]

@@ -79,6 +79,20 @@ struct Seen {
     enums: BTreeMap<&'static str, Variants>,
 }
 
+impl Seen {
+    /// Asks a structure for its fields; their schemas are those that were asked for until then.
+    fn fields<'de, V: Visitor<'de>>(
+        &mut self,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> (Result<V::Value, Refused>, Map<String, Value>) {
+        let mut done = Map::new();
+        let fields = Fields { seen: self, names: names.iter(), next: None, properties: Map::new(), done: &mut done };
+        let result = visitor.visit_map(fields);
+        (result, done)
+    }
+}
+
 #[derive(Default)]
 struct Variants {
     names: &'static [&'static str],
@@ -282,14 +296,7 @@ impl<'de> de::Deserializer<'de> for Asked<'_> {
         visitor: V,
     ) -> Result<V::Value, Refused> {
         *self.found = reference(name);
-        let mut done = Map::new();
-        let result = visitor.visit_map(Fields {
-            seen: self.seen,
-            names: fields.iter(),
-            next: None,
-            properties: Map::new(),
-            done: &mut done,
-        });
+        let (result, done) = self.seen.fields(fields, visitor);
         self.seen.structs.insert(name.to_owned(), object(done, fields));
         result
     }
@@ -423,14 +430,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
-        let mut done = Map::new();
-        let result = visitor.visit_map(Fields {
-            seen: self.seen,
-            names: fields.iter(),
-            next: None,
-            properties: Map::new(),
-            done: &mut done,
-        });
+        let (result, done) = self.seen.fields(fields, visitor);
         *self.inner = object(done, fields);
         result
     }

@@ -153,10 +153,12 @@ struct AnyHost;
 
 impl Host for AnyHost {
     fn interfaces(&self) -> Vec<Interface> {
-        let names = ["eth0", "eth1", "eth2", "eth3"];
-        names
-            .map(|name| Interface { name: name.to_owned(), up: true, multicast: true, ..Interface::default() })
-            .to_vec()
+        let names = ["lo", "eth0", "eth1", "eth2", "eth3", "eth0.1"];
+        let interface = |name: &str| {
+            let loopback = name == "lo";
+            Interface { name: name.to_owned(), up: true, loopback, multicast: !loopback, ..Interface::default() }
+        };
+        names.map(interface).to_vec()
     }
 
     fn user(&self, _: &str) -> Option<Identity> {
