@@ -682,7 +682,7 @@ fn ports_follow_the_method() {
     assert_eq!(of("192.0.2.80 80", &format!("10.0.0.1 {check}")), (String::new(), 80, 80));
     assert_eq!(of("192.0.2.80 80", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
     let direct = format!("10.0.0.1 8080 {check}\nlvs_method DR");
-    assert_eq!(of("192.0.2.80 80", &direct), ("port-translation".to_owned(), 80, 80));
+    assert_eq!(of("192.0.2.80 80", &direct), ("port-translation".to_owned(), 80, 8080));
     assert_eq!(of("fwmark 5", &direct), ("port-translation".to_owned(), 0, 8080));
     assert_eq!(of("fwmark 5", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
     assert_eq!(of("group one", &format!("10.0.0.1 {check}")), (String::new(), 80, 80));
