@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod dashboards;
 pub mod dice;
 pub mod differential;
+pub mod effective;
 pub mod exporter;
 pub mod exposition;
 pub mod forward;
