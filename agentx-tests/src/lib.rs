@@ -9,8 +9,9 @@
 //! torments the AgentX master and looks at the adverts.
 //!
 //! Nothing here shares code with the daemon: packets are built and read by hand, so that a mistake in a codec
-//! cannot hide itself. The exception is [`subagent`], which speaks AgentX beside the daemon and judges nothing. Everything needs root. A lab disappears when it is dropped; if its process dies first, a
-//! janitor that waits for that removes it (see [`janitor`]).
+//! cannot hide itself. The exceptions are [`subagent`], which speaks AgentX beside the daemon and judges nothing, and
+//! [`effective`], which holds what the daemon makes of a file against what keepalived says. Everything needs root. A lab
+//! disappears when it is dropped; if its process dies first, a janitor that waits for that removes it (see [`janitor`]).
 
 pub mod browser;
 pub mod capture;
@@ -18,6 +19,7 @@ pub mod daemon;
 pub mod dashboards;
 pub mod dice;
 pub mod differential;
+pub mod effective;
 pub mod exporter;
 pub mod exposition;
 pub mod forward;

@@ -276,8 +276,10 @@ fn check_auth(own: Option<&Auth>, auth_type: u8, auth_data: [u8; 8]) -> Result<(
     }
 }
 
+/// In any order. An address that a file lists twice is twice in the adverts of Keepalived 2.2, and once in those of 2.4 and in
+/// ours: it is the same address.
 fn same_addresses(advert: &vrrp::Advert<'_>, instance: &Instance, listed: &[IpAddr]) -> bool {
-    if advert.addresses.len() != listed.len() {
+    if advert.addresses.len() < listed.len() {
         return false;
     }
     let in_our_order = instance.addresses.iter().map(|address| address.address);
@@ -286,5 +288,8 @@ fn same_addresses(advert: &vrrp::Advert<'_>, instance: &Instance, listed: &[IpAd
     }
     let mut received: Vec<IpAddr> = advert.addresses.iter().collect();
     received.sort_unstable();
+    if received.len() > listed.len() {
+        received.dedup();
+    }
     received == listed
 }

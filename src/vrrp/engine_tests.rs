@@ -431,6 +431,23 @@ fn a_wrong_password_is_counted_and_the_right_one_heard() {
     assert_eq!(send.payload[send.payload.len() - 8..], secret);
 }
 
+/// Keepalived 2.2 announces an address as often as its file lists it.
+#[test]
+fn a_master_that_lists_an_address_twice_is_heard() {
+    let listing = |addresses: &[IpAddr]| {
+        let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));
+        bench.say(from_peer(&advert_of(Version::V2, 51, 200, addresses, None, Cover::Message)), 10);
+        let counters = bench.row("VI_1").counters;
+        (counters.adverts_received, counters.address_list_errors)
+    };
+    assert_eq!(listing(&[VIP]), (1, 0));
+    assert_eq!(listing(&[VIP, VIP]), (1, 0));
+    assert_eq!(listing(&[VIP, PEER]), (0, 1));
+    assert_eq!(listing(&[VIP, VIP, PEER]), (0, 1));
+    assert_eq!(listing(&[PEER, PEER]), (0, 1));
+    assert_eq!(listing(&[]), (0, 1));
+}
+
 #[test]
 fn packet_errors_of_one_kind_are_logged_once_in_ten_seconds() {
     let (mut bench, _) = Bench::started(&config(vec![instance("VI_1", 51, VIP)]));

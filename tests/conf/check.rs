@@ -666,6 +666,22 @@ fn quorum_and_hysteresis_can_always_be_reached() {
 }
 
 #[test]
+fn all_failures_are_logged_where_the_checker_or_the_whole_file_says_so() {
+    let logs = |global: &str, line: &str| {
+        let text = format!(
+            "global_defs {{\n{global}\n}}\nvirtual_server 192.0.2.80 80 {{\nlvs_sched rr\nprotocol TCP\nreal_server 10.0.0.1 80 \
+             {{\nTCP_CHECK {{\n{line}\n}}\n}}\n}}\n"
+        );
+        only_service(&read(&text)).servers[0].checkers[0].log_all_failures
+    };
+    assert!(!logs("", ""));
+    assert!(logs("", "log_all_failures"));
+    assert!(!logs("", "log_all_failures no"));
+    assert!(logs("checker_log_all_failures", ""));
+    assert!(logs("checker_log_all_failures", "log_all_failures no"), "Keepalived logs them, too");
+}
+
+#[test]
 fn ports_follow_the_method() {
     let of = |service: &str, server: &str| {
         let text = format!("virtual_server {service} {{\nlvs_sched rr\nprotocol TCP\nreal_server {server}\n}}\n}}\n");
@@ -682,7 +698,7 @@ fn ports_follow_the_method() {
     assert_eq!(of("192.0.2.80 80", &format!("10.0.0.1 {check}")), (String::new(), 80, 80));
     assert_eq!(of("192.0.2.80 80", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
     let direct = format!("10.0.0.1 8080 {check}\nlvs_method DR");
-    assert_eq!(of("192.0.2.80 80", &direct), ("port-translation".to_owned(), 80, 80));
+    assert_eq!(of("192.0.2.80 80", &direct), ("port-translation".to_owned(), 80, 8080));
     assert_eq!(of("fwmark 5", &direct), ("port-translation".to_owned(), 0, 8080));
     assert_eq!(of("fwmark 5", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
     assert_eq!(of("group one", &format!("10.0.0.1 {check}")), (String::new(), 80, 80));

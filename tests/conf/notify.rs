@@ -148,6 +148,21 @@ fn fifos_have_their_owner_and_their_script() {
 }
 
 #[test]
+fn a_fifo_that_names_nobody_belongs_to_the_default_user_of_scripts_if_that_was_said_before() {
+    let owners = |global: &str| {
+        let fifos = with(global, "", "").config.global.fifos;
+        [fifos.both, fifos.vrrp].map(|fifo| fifo.and_then(|fifo| fifo.owner))
+    };
+    let nobody = Some((65534, 65534));
+    assert_eq!(
+        owners("script_user nobody\nnotify_fifo /run/1\nvrrp_notify_fifo /run/2 nobody adm"),
+        [nobody, Some((65534, 4))]
+    );
+    assert_eq!(owners("notify_fifo /run/1\nscript_user nobody\nvrrp_notify_fifo /run/2"), [None, nobody]);
+    assert_eq!(owners("script_user nobody adm\nnotify_fifo /run/1"), [Some((65534, 4)), None]);
+}
+
+#[test]
 fn each_fifo_has_the_script_that_is_named_for_it() {
     let scripts = |line: &str| {
         let config =

@@ -189,6 +189,20 @@ fn the_family_follows_from_whatever_address_there_is() {
 }
 
 #[test]
+fn a_route_with_a_type_is_added_unless_a_word_behind_says_otherwise() {
+    for (line, placement) in [
+        ("10.9.0.0/24 dev eth0", Placement::Prepend),
+        ("10.9.0.0/24 dev eth0 add", Placement::Add),
+        ("blackhole 10.9.0.0/24 no_track", Placement::Add),
+        ("unicast 10.9.0.0/24 dev eth0", Placement::Add),
+        ("throw 10.9.0.0/24 prepend no_track", Placement::Prepend),
+        ("prohibit 10.9.0.0/24 append no_track", Placement::Append),
+    ] {
+        assert_eq!(route(line).placement, placement, "{line}");
+    }
+}
+
+#[test]
 fn types_stand_before_the_destination_by_name_or_number() {
     for (line, kind) in [
         ("blackhole 10.9.0.0/24 no_track", 6),

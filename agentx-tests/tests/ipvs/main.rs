@@ -3,6 +3,7 @@
 
 mod balancer;
 mod drain;
+mod effective;
 mod events;
 mod fifos;
 mod ipvlan;

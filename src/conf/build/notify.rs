@@ -3,9 +3,10 @@
 //! [`read`] looks at one block, [`build`] at the whole file once it is known which scripts can run.
 
 use super::Builder;
-use super::scripts::{Scripts, identity};
+use super::scripts::{DEFAULT_USER, Scripts, identity};
 use super::tracking::block;
 use crate::conf::diag::Diagnostic;
+use crate::conf::host::Identity;
 use crate::conf::lex;
 use crate::conf::model::{Config, Fifos, Notify, NotifyFifo, Script, TimedScript};
 use crate::conf::parse::Node;
@@ -135,7 +136,7 @@ fn fifo(
         return None;
     }
     let owner = match node.word("user").map(|user| identity(builder, user, node.word("group"))).transpose() {
-        Ok(owner) => owner.map(|identity| (identity.uid, identity.gid)),
+        Ok(owner) => owner.or_else(|| usual_owner(builder, global, node)).map(|identity| (identity.uid, identity.gid)),
         Err(diagnostic) => {
             builder.report(diagnostic.silent().hint("the FIFO is ignored"));
             return None;
@@ -143,6 +144,16 @@ fn fifo(
     };
     let script = reader.and_then(|reader| scripts.take(builder, reader));
     Some(NotifyFifo { path, owner, script })
+}
+
+/// Of a FIFO that names nobody: the default user of scripts, as far as the file has said by then who that is.
+fn usual_owner(builder: &Builder<'_>, global: &[&Node], fifo: &Node) -> Option<Identity> {
+    let before = global.iter().take_while(|node| !std::ptr::eq(**node, fifo));
+    let lines = before.filter(|node| node.name() == "script_user");
+    match lines.filter_map(|node| Some((node, node.word("user")?))).last() {
+        Some((node, user)) => identity(builder, user, node.word("group")).ok(),
+        None => builder.host.user(DEFAULT_USER),
+    }
 }
 
 fn timed(

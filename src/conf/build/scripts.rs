@@ -12,7 +12,8 @@ use crate::conf::lex::{self, Word};
 use crate::conf::model::{Script, ScriptEntry, ScriptId, TrackCommand};
 use crate::conf::parse::Node;
 
-const DEFAULT_USER: &str = "keepalived_script";
+/// Who runs scripts, if there is such a user and the file names no other.
+pub const DEFAULT_USER: &str = "keepalived_script";
 
 /// The scripts of a file that can run, by the directive that names them.
 pub struct Scripts {

@@ -63,8 +63,9 @@ pub fn route(route: &Route, group: Vec<String>) -> Directive {
     line.option("ttl-propagate", route.ttl_propagate.map(|on| if on { "enabled" } else { "disabled" }));
     metrics(&mut line, route);
     match route.placement {
-        Placement::Add => line.word("add"),
-        Placement::Prepend => {}
+        Placement::Add if route.kind_name().is_none() => line.word("add"),
+        Placement::Prepend if route.kind_name().is_some() => line.word("prepend"),
+        Placement::Add | Placement::Prepend => {}
         Placement::Append => line.word("append"),
     }
     if route.no_track {

@@ -57,11 +57,14 @@ pub(super) fn route(of: &Route) -> String {
     line.maybe("scope", of.scope);
     line.maybe("metric", of.metric);
     line.flag("onlink", of.onlink);
-    line.maybe("realms", of.realms.map(realms));
-    line.maybe("expires", of.expires.map(|seconds| format!("{seconds}s")));
-    line.maybe("pref", of.preference.map(preference));
+    match of.realms {
+        Some(Realms { source: 0, destination }) => line.word("realm", destination),
+        both => line.maybe("realms", both.map(realms)),
+    }
+    line.maybe("expires", of.expires.map(|seconds| format!("{seconds}sec")));
     line.maybe("ttl-propagate", of.ttl_propagate.map(on_off));
     metrics(&mut line, of);
+    line.maybe("pref", of.preference.map(preference));
     of.hops.iter().for_each(|hop| next_hop(&mut line, hop));
     line.flag("no_track", of.no_track);
     line.0
@@ -74,22 +77,22 @@ fn metrics(line: &mut Line, of: &Route) {
         of.map(|of| format!("{}{}ms", if of.locked { "lock " } else { "" }, of.value / parts))
     };
     let number = |of: Option<Lockable>| of.map(|of| format!("{}{}", if of.locked { "lock " } else { "" }, of.value));
-    line.maybe("hoplimit", metrics.hop_limit);
-    line.maybe("rtt", times(metrics.rtt, 8));
-    line.maybe("rttvar", times(metrics.rttvar, 4));
-    line.maybe("mtu", number(metrics.mtu));
-    line.maybe("advmss", number(metrics.advmss));
-    line.maybe("reordering", number(metrics.reordering));
-    line.maybe("window", metrics.window);
-    line.maybe("cwnd", number(metrics.cwnd));
-    line.maybe("ssthresh", number(metrics.ssthresh));
-    line.maybe("rto_min", times(metrics.rto_min, 1));
-    line.maybe("initcwnd", metrics.initcwnd);
-    line.maybe("initrwnd", metrics.initrwnd);
-    line.flag("features ecn", metrics.ecn);
-    line.maybe("quickack", metrics.quickack.map(u8::from));
     let congestion = metrics.congestion.as_ref();
     line.maybe("congctl", congestion.map(|(name, locked)| format!("{}{name}", if *locked { "lock " } else { "" })));
+    line.maybe("rtt", times(metrics.rtt, 8));
+    line.maybe("rttvar", times(metrics.rttvar, 4));
+    line.maybe("rto_min", times(metrics.rto_min, 1));
+    line.flag("features ecn", metrics.ecn);
+    line.maybe("mtu", number(metrics.mtu));
+    line.maybe("window", metrics.window);
+    line.maybe("ssthresh", number(metrics.ssthresh));
+    line.maybe("cwnd", number(metrics.cwnd));
+    line.maybe("advmss", number(metrics.advmss));
+    line.maybe("reordering", number(metrics.reordering));
+    line.maybe("hoplimit", metrics.hop_limit);
+    line.maybe("initcwnd", metrics.initcwnd);
+    line.maybe("initrwnd", metrics.initrwnd);
+    line.maybe("quickack", metrics.quickack.map(u8::from));
     line.maybe("fastopen_no_cookie", metrics.fastopen_no_cookie.map(u8::from));
 }
 
@@ -112,19 +115,19 @@ pub(super) fn rule(of: &Rule) -> String {
     line.maybe("fwmark", of.mark.map(mark));
     line.maybe("iif", of.input.as_ref());
     line.maybe("oif", of.output.as_ref());
-    line.maybe("realms", of.realms.map(realms));
     line.maybe("suppress_prefixlen", of.suppress_prefix_length);
     line.maybe("suppress_ifgroup", of.suppress_group.as_ref().map(|(group, _)| group));
-    line.maybe("tun_id", of.tunnel_id);
+    line.maybe("tunnel-id", of.tunnel_id);
     line.maybe("uidrange", of.uids.map(|(first, last)| format!("{first}-{last}")));
     line.maybe("protocol", of.protocol);
     line.maybe("ipproto", of.ip_protocol);
     line.maybe("sport", of.source_ports.map(ports));
     line.maybe("dport", of.destination_ports.map(ports));
+    line.maybe("realms", of.realms.map(realms));
     match of.action {
         RuleAction::Table(table) => line.word("lookup", table),
         RuleAction::Goto(rule) => line.word("goto", rule),
-        RuleAction::Nop => line.word("type", "nop"),
+        RuleAction::Nop => line.flag("nop", true),
         RuleAction::Blackhole => line.word("type", "blackhole"),
         RuleAction::Unreachable => line.word("type", "unreachable"),
         RuleAction::Prohibit => line.word("type", "prohibit"),

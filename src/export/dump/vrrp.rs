@@ -169,6 +169,7 @@ fn instance(page: &mut Page, facts: &Facts<'_>, row: &InstanceRow) {
     tracks(page, facts, row);
     page.pair(2, "Using smtp notification", yes(config.smtp_alert));
     page.pair(2, "Notify deleted", if config.notify.deleted { "Deleted" } else { "Fault" });
+    page.pair(2, "Notify priority changes", config.notify.priority_changes);
     notify(page, &config.notify);
 }
 
@@ -232,11 +233,13 @@ fn tracks(page: &mut Page, facts: &Facts<'_>, row: &InstanceRow) {
         ("Tracked scripts ", &rows.tracks.scripts),
         ("Tracked files ", &rows.tracks.files),
         ("Tracked processes ", &rows.tracks.processes),
-        ("Tracked BFDs ", &rows.tracks.bfds),
     ];
     for (title, of) in kinds {
         page.list(2, title, of_owner(of, row.index).map(|track| weighted(&track.name, track.weight, track.reverse)));
     }
+    let sessions = of_owner(&rows.tracks.bfds, row.index)
+        .map(|track| format!("{}: weight {}{}", track.name, track.weight, if track.reverse { " reverse" } else { "" }));
+    page.list(2, "Tracked BFDs ", sessions);
 }
 
 /// What the owner of this row tracks.
@@ -267,7 +270,9 @@ fn sync_group(page: &mut Page, rows: &VrrpRows, row: &SyncGroupRow) {
     let group = &row.config;
     page.line(0, format_args!("VRRP Sync Group = {}, {}", group.name, row.state.name()));
     page.list(2, "VRRP member instances ", group.members.iter().map(|member| member.0.clone()));
-    page.pair(2, "Tracking weights", yes(group.tracking_weight));
+    if group.tracking_weight {
+        page.line(2, format_args!("sync group tracking weight set"));
+    }
     page.list(
         2,
         "Tracked interfaces ",
@@ -276,7 +281,7 @@ fn sync_group(page: &mut Page, rows: &VrrpRows, row: &SyncGroupRow) {
     let kinds = [
         ("Tracked scripts ", &rows.sync_tracks.scripts),
         ("Tracked files ", &rows.sync_tracks.files),
-        ("Tracked processes ", &rows.sync_tracks.processes),
+        ("Tracked process ", &rows.sync_tracks.processes),
         ("Tracked BFDs ", &rows.sync_tracks.bfds),
     ];
     for (title, of) in kinds {
@@ -395,7 +400,14 @@ fn tracked_by(page: &mut Page, rows: &VrrpRows, tracker: &TrackerRow) {
         let of = tracks.iter().filter(|(_, track)| track.name == name);
         of.filter_map(|(index, track)| Some(weighted(&owner(*index.first()?)?, track.weight, track.reverse))).collect()
     };
-    page.list(2, "Tracking instances ", lines(of, &|index| Some(rows.instances.get(&[index])?.config.name.0.clone())));
+    let mut instances = lines(of, &|index| Some(rows.instances.get(&[index])?.config.name.0.clone()));
+    // What a group tracks, its members track.
+    for (index, track) in of_groups.iter().filter(|(_, track)| track.name == name) {
+        let Some(group) = index.first().and_then(|index| rows.sync_groups.get(&[*index])) else { continue };
+        let members = group.config.members.iter();
+        instances.extend(members.map(|member| weighted(&member.0, track.weight, track.reverse)));
+    }
+    page.list(2, "Tracking instances ", instances);
     page.list(
         2,
         "Tracking sync groups ",

@@ -77,7 +77,8 @@ fn finish(context: &Context<'_, '_>, node: &Node, check: Check, timing: Timing, 
         delay_before_retry_us: timing.delay_before_retry_us.unwrap_or(retries.delay_us),
         warmup_us: timing.warmup_us.unwrap_or(timing.delay_loop_us),
         alpha: timing.alpha,
-        log_all_failures: log_all_failures.unwrap_or(context.global.log_all_failures),
+        // A checker cannot except itself from the global switch.
+        log_all_failures: log_all_failures.unwrap_or(false) || context.global.log_all_failures,
     }
 }
 

@@ -55,10 +55,7 @@ fn build(context: &mut Context<'_, '_>, node: &Node, service: &mut Outline<'_>) 
     let pool = checkers::Server {
         address,
         // A port that the method cannot use is still where the checks go.
-        port: match super::port(node, "port") {
-            Some(written) if !matches!(service.kind, Kind::Address(..)) => written,
-            _ => port,
-        },
+        port: super::port(node, "port").unwrap_or(port),
         timing,
         virtual_host: virtual_host.as_deref().or(service.virtual_host.as_deref()),
         service_delay_loop_us: service.timing.delay_loop_us,
@@ -110,9 +107,16 @@ fn server_port(context: &mut Context<'_, '_>, node: &Node, service: &Outline<'_>
     match service.kind {
         Kind::Address(..) if written == default => written,
         Kind::Address(..) => {
-            let message = format!("{name} cannot translate ports: {written} is read as {default}");
-            let diagnostic = Diagnostic::error("port-translation", at, message);
-            context.report(diagnostic.hint(format!("write {default}, or use NAT")));
+            let (message, hint) = if node.name() == "real_server" {
+                let message = format!(
+                    "{name} cannot translate ports: clients get to port {default}, and {written} is only checked"
+                );
+                (message, format!("write {default}, and {written} as connect_port of the checkers; or use NAT"))
+            } else {
+                let message = format!("{name} cannot translate ports: {written} is read as {default}");
+                (message, format!("write {default}, or use NAT"))
+            };
+            context.report(Diagnostic::error("port-translation", at, message).hint(hint));
             default
         }
         Kind::Mark(_) => {

@@ -56,7 +56,11 @@ impl Draft {
         let metrics = &mut route.metrics;
         let span = option.values.first().map_or(option.word.span, |value| value.word.span);
         match option.name {
-            "type" => route.kind = kind(&option.word.text),
+            "type" => {
+                route.kind = kind(&option.word.text);
+                // Keepalived adds such a route, where it puts others before what is there; a word behind may say otherwise.
+                route.placement = Placement::Add;
+            }
             "family" => {
                 let family = if option.word.text == "inet6" { Family::V6 } else { Family::V4 };
                 agreed.take(context, family, option.word.span);
