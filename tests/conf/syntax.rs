@@ -205,6 +205,16 @@ fn sequences_count_as_their_numbers_say() {
         ("~LST({P,Q}, 1, 2) 192.0.2.${P}${Q}/24", &[1, 2]),
         ("~SEQ(A, 1, 2) ~SEQ(B, 3, 4) 192.0.2.${A}${B}/24", &[13, 14, 23, 24]),
         ("$T=~SEQ(N, 1, 2) 192.0.2.${N}/24\n$T", &[1, 2]),
+        // As soon as values make a repetition or a condition of a line, what follows is for the lines that it makes.
+        ("$T=~SEQ(N, 1, 2)\n$T 192.0.2.${N}/24", &[1, 2]),
+        ("$T=~SEQ(N, 2, 3) 192.0.2.${N}\n${T}${N}/24", &[22, 33]),
+        ("$N=9\n$T=~LST(N, 1, 2)\n${T}192.0.2.${N}/24", &[1, 2]),
+        ("$B=~SEQ(N, 1, 2)\n$A=$B\n$E=\n${E}$A 192.0.2.${N}/24", &[1, 2]),
+        ("$Z=$E ~SEQ(N, 1, 2)\n$E=\n$Z 192.0.2.${N}/24", &[1, 2]),
+        ("$H=3\n$T=~SEQ(N, 2,\n${T} ${H}) 192.0.2.${N}/24", &[2, 3]),
+        ("$T=~SEQ(N, 1, 2)\n$T ~SEQ(M, 3, 4) 192.0.2.${N}${M}/24", &[13, 14, 23, 24]),
+        ("$T=~SEQ(N, 1, 2)\n$U=~SEQ(M, 3, 4)\n$T $U 192.0.2.${N}${M}/24", &[13, 14, 23, 24]),
+        ("$C=@^other\n$M=5\n$C 192.0.2.${M}/24\n$C $T=~SEQ(N, 6, 7)\n$T 192.0.2.${N}/24", &[5, 6, 7]),
     ] {
         assert_eq!(addresses(line), wanted, "{line}");
     }
