@@ -304,12 +304,16 @@ impl<'a> Expander<'a> {
             let continues = text.get(text.len().wrapping_sub(1)) == Some('\\');
             if let Some(open) = &mut definition {
                 // A comment may hide the backslash; the definition goes on all the same.
-                let mut piece = lex::uncomment(&text).text.trim();
+                let uncommented = lex::uncomment(&text);
+                let mut piece = uncommented.text.trim();
                 if continues && piece.get(piece.len().wrapping_sub(1)) == Some('\\') {
                     piece = piece.slice(0, piece.len() - 1).trim();
                 }
                 if !(continues && piece.is_empty()) {
                     open.lines.push(piece);
+                }
+                if let Some(span) = uncommented.cuts {
+                    self.comment_cuts(span, &piece);
                 }
                 if !continues && let Some(open) = definition.take() {
                     self.define(open);
@@ -325,18 +329,8 @@ impl<'a> Expander<'a> {
                 text = start;
             }
             if let Some(span) = uncommented.cuts {
-                let sign = text_at(&self.sources, span);
-                self.diagnostics.push(
-                    Diagnostic::warning(
-                        "comment-cuts-word",
-                        span,
-                        format!("`{sign}` starts a comment: the value read is `{}`", last_word(&text)),
-                    )
-                    .silent()
-                    .hint(format!(
-                        "put the value in double quotes, write `\\{sign}`, or put a space before the comment"
-                    )),
-                );
+                let value = definition_start(&text).filter(|_| !goes_on).map_or(0, |(.., value)| value);
+                self.comment_cuts(span, &text.slice(value, text.len()));
             }
             text.trim_end();
             if !goes_on && let Some((condition, name, value)) = definition_start(&text) {
@@ -401,6 +395,23 @@ impl<'a> Expander<'a> {
     /// The number of an expansion, for the characters that it brings.
     fn brought(&mut self, how: Made, at: Span) -> Option<u32> {
         self.sources.expand(Expansion { how, at })
+    /// A comment that touches the word before it, of which `kept` is the end.
+    fn comment_cuts(&mut self, span: Span, kept: &Text) {
+        let sign = text_at(&self.sources, span);
+        let value = last_word(kept);
+        // Who may not see the value shall see what is wrong with it: what is hidden begins with the first quote.
+        let message = if self.sources.is_secret(span) {
+            format!("a comment begins inside this secret: the value read is `{value}`")
+        } else {
+            format!("`{sign}` starts a comment: the value read is `{value}`")
+        };
+        self.diagnostics.push(
+            Diagnostic::warning("comment-cuts-word", span, message)
+                .silent()
+                .hint(format!("put the value in double quotes, write `\\{sign}`, or put a space before the comment")),
+        );
+    }
+
     }
 
     fn define(&mut self, definition: OpenDefinition) {
