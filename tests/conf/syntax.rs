@@ -237,6 +237,20 @@ fn a_repetition_that_cannot_be_read_is_one_mistake() {
     ] {
         let loaded = load(&GOOD.replace("192.0.2.100/24", &format!("192.0.2.100/24\n{line}")));
         assert_eq!((codes(&loaded), loaded.status), (vec!["repetition"], 5), "{line}");
+        // Nor is it told that there is nothing where its lines were to be.
+        for (before, after) in [
+            ("vrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n", "}\n}\n"),
+            ("virtual_server_group g {\n", "}\n"),
+            ("global_defs {\n smtp_server 192.0.2.1\n notification_email {\n", "}\n}\n"),
+            ("", ""),
+        ] {
+            let loaded = load(&format!("{before}{line}\n{after}"));
+            assert_eq!(codes(&loaded), ["repetition"], "{before}{line}\n{}", loaded.render());
+        }
+        let peers = format!("unicast_src_ip 192.0.2.11\n unicast_peer {{\n{line}\n}}");
+        assert_eq!(codes(&load(&GOOD.replace("priority 100", &peers))), ["repetition"], "{line}");
+        let group = format!("vrrp_sync_group G {{\n group {{\n{line}\n}}\n}}\n{GOOD}");
+        assert_eq!(codes(&load(&group)), ["repetition"], "{line}");
     }
     assert_eq!(codes(&load("~FOO(N, 1) x\n")), ["unknown-keyword"]);
     for line in ["$A=~SEQ(N, 1, 2) $A\n$A", "$A=@^x $A\n$A"] {

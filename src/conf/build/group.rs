@@ -89,7 +89,7 @@ fn members(
         builder.already_set(other);
     }
     let mut members = Vec::new();
-    let mut refused = 0;
+    let mut refused = first.map_or(0, |group| group.refused);
     for word in first.into_iter().flat_map(|group| &group.entries).filter_map(|line| Some(&line.first()?.word)) {
         if !instances.contains(&word.text.as_str()) {
             let diagnostic =

@@ -38,6 +38,11 @@ impl Parser<'_> {
                         return;
                     }
                     self.at += 1;
+                    // What was to be here is not known, and that is told.
+                    if text.chars() == [lex::UNDEFINED] {
+                        node.refused += 1;
+                        continue;
+                    }
                     let before = node.entries.len();
                     if let Some(words) = self.split(text, false) {
                         let line = text.span(0, text.len());
