@@ -28,6 +28,8 @@ use super::model::{Config, Location, NotBuilt};
 use super::parse::{self, Node};
 
 pub struct Built {
+pub use check::group_member;
+
     pub config: Config,
     pub diagnostics: Vec<Diagnostic>,
     /// Something was left out without which Keepalived does not start.

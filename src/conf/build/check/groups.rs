@@ -59,7 +59,8 @@ pub fn has(members: &[GroupMember], family: Family) -> bool {
     })
 }
 
-fn member(line: &Line) -> Option<GroupMember> {
+/// What a line of the block stands for.
+pub fn member(line: &Line) -> Option<GroupMember> {
     if let Some(Value::Int(mark)) = line.value("fwmark") {
         let family = match line.value("family") {
             Some(Value::Text(word)) if word == "inet6" => Some(Family::V6),

@@ -13,6 +13,8 @@ mod timing;
 
 use std::collections::HashMap;
 
+pub use groups::member as group_member;
+
 use super::Builder;
 use super::scripts::Scripts;
 use crate::conf::diag::{Diagnostic, Span};
