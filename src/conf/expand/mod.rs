@@ -13,6 +13,7 @@ use super::Options;
 use super::diag::{Class, Diagnostic, Expansion, Made, Severity, Source, Sources, Span};
 use super::files::{FileKind, Files};
 use super::host::Host;
+use super::keywords::Suggestions;
 use super::lex::{self, Text, is_blank};
 
 /// What is left of the text when reading is done.
@@ -54,6 +55,7 @@ pub struct Expander<'a> {
     /// Reading ended early: too many mistakes, files or octets.
     ended: bool,
     patience: Patience,
+    suggestions: Suggestions,
 }
 
 /// `include_check`: which include problems are errors.
@@ -164,6 +166,7 @@ impl<'a> Expander<'a> {
             read: 0,
             ended: false,
             patience: Patience::default(),
+            suggestions: Suggestions::default(),
         }
     }
 
@@ -309,11 +312,11 @@ impl<'a> Expander<'a> {
                 if continues && piece.get(piece.len().wrapping_sub(1)) == Some('\\') {
                     piece = piece.slice(0, piece.len() - 1).trim();
                 }
-                if !(continues && piece.is_empty()) {
-                    open.lines.push(piece);
-                }
                 if let Some(span) = uncommented.cuts {
                     self.comment_cuts(span, &piece);
+                }
+                if !(continues && piece.is_empty()) {
+                    open.lines.push(piece);
                 }
                 if !continues && let Some(open) = definition.take() {
                     self.define(open);
@@ -392,9 +395,6 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// The number of an expansion, for the characters that it brings.
-    fn brought(&mut self, how: Made, at: Span) -> Option<u32> {
-        self.sources.expand(Expansion { how, at })
     /// A comment that touches the word before it, of which `kept` is the end.
     fn comment_cuts(&mut self, span: Span, kept: &Text) {
         let sign = text_at(&self.sources, span);
@@ -412,6 +412,9 @@ impl<'a> Expander<'a> {
         );
     }
 
+    /// The number of an expansion, for the characters that it brings.
+    fn brought(&mut self, how: Made, at: Span) -> Option<u32> {
+        self.sources.expand(Expansion { how, at })
     }
 
     fn define(&mut self, definition: OpenDefinition) {
@@ -700,10 +703,6 @@ fn last_word(text: &Text) -> String {
 fn text_at(sources: &Sources, span: Span) -> char {
     let column = usize::try_from(span.column.saturating_sub(1)).unwrap_or_default();
     sources.line(span).and_then(|line| line.chars().nth(column)).unwrap_or('#')
-}
-
-fn lex_closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    super::keywords::closest(name, known)
 }
 
 fn is_pattern(name: &str) -> bool {

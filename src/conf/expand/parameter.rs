@@ -1,6 +1,6 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
-use super::{Definition, Expander, LINE_MAX, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
+use super::{Definition, Expander, LINE_MAX, MADE_MAX, NESTING_MAX, ROUND_COST, name_at};
 use crate::conf::diag::{Diagnostic, Expansion, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
@@ -118,7 +118,7 @@ impl Expander<'_> {
     }
 
     fn undefined(&mut self, name: &str, span: Span) {
-        let known = lex_closest(name, self.definitions.keys().map(String::as_str));
+        let known = self.suggestions.closest(name, self.definitions.keys().map(String::as_str));
         let hint = match known {
             Some(known) => format!("did you mean `${{{known}}}`?"),
             None => format!(
