@@ -293,3 +293,20 @@ fn addresses_are_strict_and_what_has_no_meaning_behind_them_is_cut_off() {
         assert!(refused.config.services.is_empty() && refused.status == 5, "{address}: {}", refused.render());
     }
 }
+
+#[test]
+fn a_word_before_a_brace_counts_where_lines_of_data_follow() {
+    let of = |text: &str| {
+        let loaded = load(text);
+        (codes(&loaded).join(" "), loaded.status)
+    };
+    let told = |status| ("extra-word".to_owned(), status);
+    assert_eq!(of(&GOOD.replace("virtual_ipaddress {", "virtual_ipaddress x {")), told(5));
+    assert_eq!(of("static_ipaddress x {\n 192.0.2.100/24\n}\n"), told(5));
+    let auth = "authentication x {\n auth_type PASS\n auth_pass a\n }";
+    assert_eq!(of(&GOOD.replace("priority 100", auth)), told(0));
+    assert_eq!(of("global_defs x {\n router_id a\n}\n"), told(0));
+    let service = "virtual_server 192.0.2.11 80 {\n protocol TCP\n lvs_sched rr\n lvs_method NAT\n real_server 10.0.0.1 80 {\n \
+                   TCP_CHECK x {\n }\n }\n}\n";
+    assert_eq!(of(service), told(0));
+}
