@@ -67,7 +67,7 @@ impl Kind<'_> {
     }
 
     /// Whether packets are selected by address and port: only then is there a protocol.
-    fn has_addresses(&self) -> bool {
+    pub fn has_addresses(&self) -> bool {
         match self {
             Kind::Address(..) => true,
             Kind::Mark(_) => false,
@@ -75,7 +75,7 @@ impl Kind<'_> {
         }
     }
 
-    fn has_marks(&self) -> bool {
+    pub fn has_marks(&self) -> bool {
         match self {
             Kind::Address(..) => false,
             Kind::Mark(_) => true,
