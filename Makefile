@@ -71,7 +71,8 @@ fuzz: setup ## each parser of what strangers send, for FUZZ_SECONDS (60) each; f
 	@set -e; cd fuzz; mkdir -p artifacts; for source in src/*.rs; do name=$$(basename $$source .rs); \
 	   mkdir -p target/corpus/$$name; echo "fuzz: $$name"; \
 	   target/$(FUZZ_HOST)/release/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-	     -print_final_stats=1 -artifact_prefix=artifacts/$$name- target/corpus/$$name $$(ls -d seeds/$$name 2>/dev/null) \
+	     -print_final_stats=1 -artifact_prefix=artifacts/$$name- $$(ls $$name.dict 2>/dev/null | sed s/^/-dict=/) \
+	     target/corpus/$$name $$(ls -d seeds/$$name 2>/dev/null) \
 	     2>&1 | tee target/$$name.log | grep -E 'stat::(number_of_executed|peak_rss)|ERROR|panicked|SUMMARY' || true; \
 	   grep -q 'stat::number_of_executed' target/$$name.log && ! grep -qE '^==[0-9]+== *ERROR' target/$$name.log \
 	     || { tail -40 target/$$name.log; exit 1; }; done

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keepwatch::conf::diag::Class;
-use keepwatch::conf::{Loaded, keywords};
+use keepwatch::conf::{Diagnostic, Loaded, keywords};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -97,27 +97,56 @@ const THEIRS: &[(&str, &str)] = &[
 
 /// Reasons for which what Keepalived accepts is refused here, by the names of our diagnostics.
 const OURS: &[(&str, &str)] = &[
-    ("already-set", "told-here-only"),
     ("checker-family", "told-here-only"),
     ("continuation", "continuation"),
     ("duplicate-address", "told-here-only"),
     ("duplicate-peer", "told-here-only"),
     ("extra-name", "told-here-only"),
-    ("extra-word", "told-here-only"),
     ("bind-family", "told-here-only"),
     ("file-missing", "include"),
     ("include-missing", "include"),
     ("no-script", "told-here-only"),
     ("script-security", "script-security"),
     ("strict-unicast", "told-here-only"),
-    ("unknown-name", "told-here-only"),
-    ("value", "value-dropped"),
 ];
+
+/// The same for diagnostics that are told of many things: one of these parts is in the message.
+const OURS_IN_PART: &[(&str, &[&str], &str)] = &[
+    // A tracker's second weight; Keepalived takes the first one, too.
+    ("already-set", &["`weight` is set already"], "told-here-only"),
+    // An empty string; words of switches of which Keepalived looks only for some; a path that it does not use.
+    (
+        "value",
+        &[
+            "found ``",
+            "for `vrrp_strict`,",
+            "for `vrrp_skip_check_adv_addr`,",
+            "for `reload_repeat`,",
+            "for `reload_time_file`,",
+        ],
+        "value-dropped",
+    ),
+];
+
+/// Why something that is told here is not told there.
+fn told_here(diagnostic: &Diagnostic, all: &[Diagnostic]) -> Option<&'static str> {
+    let code = diagnostic.code;
+    // A block with two names is none here, so nothing has its name.
+    if code == "unknown-name" && all.iter().any(|other| other.code == "extra-name") {
+        return Some("told-here-only");
+    }
+    let whole = OURS.iter().find(|(known, _)| *known == code).map(|(_, reason)| *reason);
+    whole.or_else(|| {
+        let says = |parts: &[&str]| parts.iter().any(|part| diagnostic.message.contains(part));
+        OURS_IN_PART.iter().find(|(known, parts, _)| *known == code && says(parts)).map(|(.., reason)| *reason)
+    })
+}
 
 /// Every reason that the documentation has to have.
 pub fn reasons() -> Vec<&'static str> {
     let more = ["newer", "byte-order-mark", "long-line", "manual-page", "crash"];
-    let mut all: Vec<_> = THEIRS.iter().chain(OURS).map(|(_, reason)| *reason).chain(more).collect();
+    let in_part = OURS_IN_PART.iter().map(|(.., reason)| *reason);
+    let mut all: Vec<_> = THEIRS.iter().chain(OURS).map(|(_, reason)| *reason).chain(in_part).chain(more).collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -130,10 +159,7 @@ pub fn judge(text: &str, ours: &Loaded, theirs: &Theirs) -> Judgement {
         End::Status(0) if accepted_here => Judgement::Agreed,
         End::Status(0) => {
             let counted = ours.diagnostics.iter().filter(|each| each.class != Class::Silent);
-            explain(counted.map(|each| {
-                let reason = OURS.iter().find(|(code, _)| *code == each.code).map(|(_, reason)| *reason);
-                reason.ok_or_else(|| each.in_a_line(&ours.sources))
-            }))
+            explain(counted.map(|each| told_here(each, &ours.diagnostics).ok_or_else(|| each.in_a_line(&ours.sources))))
         }
         _ if !accepted_here => Judgement::Agreed,
         End::Signal(_) | End::Never => Judgement::Explained(vec!["crash"]),
@@ -203,14 +229,22 @@ fn follows(line: &str, lines: &[&str]) -> bool {
 
 /// Whether two refusals have the same exit status, or a documented reason for another one.
 pub fn statuses(ours: &Loaded, theirs: &Theirs) -> Result<&'static str, String> {
+    let said = theirs.said.as_str();
     let End::Status(theirs) = theirs.end else { return Ok("crash") };
+    let has = |class| ours.diagnostics.iter().any(|each| each.class == class);
+    let said = |part| said.contains(part);
     match (ours.status, theirs) {
         (ours, theirs) if i32::from(ours) == theirs => Ok("same"),
-        // A missing file is never 0 here and beats the rest; Keepalived counts only the worst of its own.
-        (6, _) => Ok("include"),
         // Keepalived ends at a missing value, we go on: what it had not come to yet may be worse, or it has one more than we.
-        (_, 2) | (2, _) => Ok("ends-at-once"),
-        (4, _) | (_, 4) | (_, 6) => Ok("order-of-classes"),
+        (_, 2) if said("is missing a parameter after keyword") => Ok("ends-at-once"),
+        (2, _) if has(Class::MissingArgument) => Ok("ends-at-once"),
+        // A missing file is never 0 here and beats the rest; Keepalived counts only the worst of its own.
+        (6, _) if has(Class::MissingFile) || has(Class::IncludeCheck) => Ok("include"),
+        // Either knows more of the script than the other, which may have lost it by a mistake before it.
+        (6, _) if has(Class::Security) && !said("SECURITY VIOLATION") => Ok("script-security"),
+        (_, 6) if !has(Class::Security) && said("SECURITY VIOLATION") => Ok("script-security"),
+        // A mistake besides, on a line about an interface that is missing, to which Keepalived does not come.
+        (5, 4) if has(Class::BadInterface) && said("unknown interface") => Ok("order-of-classes"),
         (ours, theirs) => Err(format!("status {ours} here, {theirs} there")),
     }
 }

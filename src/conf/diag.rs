@@ -115,7 +115,7 @@ impl Sources {
     }
 
     /// Whether a line may hold a secret: it has the keyword of one, or stands below such a keyword, indented or not.
-    fn is_secret(&self, span: Span) -> bool {
+    pub fn is_secret(&self, span: Span) -> bool {
         let Some(line) = self.line(span) else { return false };
         if names_a_secret(line) {
             return true;

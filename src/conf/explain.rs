@@ -8,8 +8,9 @@
 use std::fmt;
 
 use super::Options;
+use super::build::group_member;
 use super::diag::{Diagnostic, Made, Severity, Sources, Span};
-use super::dump::{Directive, Dump, HIDDEN};
+use super::dump::{self, Directive, Dump, HIDDEN};
 use super::keywords::{Arg, Kind, Shape};
 use super::lex;
 use super::model::Location;
@@ -115,9 +116,11 @@ pub(super) fn explain(
     let global = nodes.iter().filter(|node| node.name() == "global_defs").flat_map(|node| &node.children).collect();
     let mut tracer = Tracer { diagnostics, sources, options, global, lines: Vec::new() };
     let top: Vec<&Node> = nodes.iter().collect();
-    tracer.block(&dump.directives, &Scope { nodes: top, owner: None, around: None });
+    tracer.block(&dump.directives, &Scope { depth: 0, nodes: top, owner: None, around: None });
     Explanation { remarks: dump.remarks.clone(), lines: tracer.lines }
 }
+
+const GROUP: &str = "virtual_server_group";
 
 struct Tracer<'a> {
     diagnostics: &'a [Diagnostic],
@@ -129,21 +132,17 @@ struct Tracer<'a> {
 
 /// The directives that were written where the dump stands.
 struct Scope<'s, 'a> {
+    /// Blocks of the dump around it.
+    depth: usize,
     nodes: Vec<&'a Node>,
     /// The blocks that these are in.
     owner: Option<Vec<&'a Node>>,
     around: Option<&'s Scope<'s, 'a>>,
 }
 
-impl Scope<'_, '_> {
-    fn depth(&self) -> usize {
-        self.around.map_or(0, |around| around.depth() + 1)
-    }
-}
-
 impl<'a> Tracer<'a> {
     fn block(&mut self, directives: &[Directive], scope: &Scope<'_, 'a>) {
-        let depth = scope.depth();
+        let depth = scope.depth;
         let mut occurrence: Vec<(&'static str, usize)> = Vec::new();
         for directive in directives {
             let number = match occurrence.iter_mut().find(|(keyword, _)| *keyword == directive.keyword) {
@@ -169,8 +168,19 @@ impl<'a> Tracer<'a> {
                 (None, None) => Origin::Made(None),
             };
             self.lines.push(Explained { depth, text, origin: Some(origin) });
+            // What a `host` does not say its SMTP_CHECK does.
+            let whole = blocks.first().filter(|block| block.name() == "host").and_then(|host| {
+                scope.nodes.iter().find(|node| node.children.iter().any(|child| std::ptr::eq(child, *host)))
+            });
+            let whole = whole.map(|whole| Scope {
+                depth,
+                nodes: whole.children.iter().collect(),
+                owner: Some(vec![*whole]),
+                around: Some(scope),
+            });
             let nodes = blocks.iter().flat_map(|block| &block.children).collect();
-            self.block(inner, &Scope { nodes, owner: Some(blocks), around: Some(scope) });
+            let around = Some(whole.as_ref().unwrap_or(scope));
+            self.block(inner, &Scope { depth: depth + 1, nodes, owner: Some(blocks), around });
             self.lines.push(Explained { depth, text: "}".to_owned(), origin: None });
         }
     }
@@ -232,6 +242,14 @@ impl<'a> Tracer<'a> {
             let word = line.first().map_or("", |value| value.word.text.as_str());
             word == first || (!word.is_empty() && first.split('/').next() == word.split('/').next())
         });
+        let group = scope.owner.as_ref().and_then(|owner| owner.first()).is_some_and(|it| it.name() == GROUP);
+        // Whatever a mark or a range of a group is written like.
+        let named = match group {
+            true => {
+                entries().find(|line| group_member(line).is_some_and(|it| dump::member(&it).words == directive.words))
+            }
+            false => named,
+        };
         let placed = || {
             let location = directive.location.as_ref()?;
             entries().find(|line| self.location(line.span) == *location)

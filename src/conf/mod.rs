@@ -100,7 +100,10 @@ fn read(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> (L
     built.config.settings = ours.settings;
     let advice = yaml::advice(&built.config, ours.file);
     let mut diagnostics = expanded.diagnostics;
-    diagnostics.extend(complaints);
+    // That there are too many is told once.
+    let is_end = |diagnostic: &Diagnostic| diagnostic.code == "too-much";
+    let ended = diagnostics.iter().any(is_end);
+    diagnostics.extend(complaints.into_iter().filter(|it| !(ended && is_end(it))));
     diagnostics.extend(built.diagnostics);
     diagnostics.extend(ours.diagnostics);
     diagnostics.extend(advice);

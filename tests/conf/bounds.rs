@@ -152,3 +152,35 @@ fn a_bound_that_is_not_defined_is_told_once() {
         assert!(!told.contains(&"repetition"), "{line}: {told:?}");
     }
 }
+
+#[test]
+fn too_many_mistakes_are_told_once() {
+    let loaded = load(&format!("{}{}", "}\n".repeat(10_001), "~SEQ(\n".repeat(10_001)));
+    assert_eq!(codes(&loaded).iter().filter(|code| **code == "too-much").count(), 1);
+}
+
+#[test]
+fn of_names_that_nothing_has_many_are_told_and_few_get_a_suggestion() {
+    let known: String = (0..3_000).map(|n| format!("vrrp_script known_{n} {{\n script /bin/true\n}}\n")).collect();
+    let used: String = (0..3_000).map(|n| format!(" kmown_{n}\n")).collect();
+    let used = instance(&format!(" track_script {{\n{used} }}"));
+    let loaded = load(&format!("{known}{used}"));
+    let unknown: Vec<_> = loaded.diagnostics.iter().filter(|each| each.code == "unknown-name").collect();
+    assert_eq!(unknown.len(), 3_000);
+    assert_eq!(unknown[7].fix(), Some("known_7"));
+    assert_eq!(unknown[2_999].fix(), None, "by then nobody reads on");
+
+    let instances: String = (1..=255).map(|n| GOOD.replace("VI_1", &format!("V{n}"))).collect();
+    let group = "vrrp_sync_group G {\n group {\n nothing\n V1\n V2\n }\n}\n";
+    let loaded = load(&format!("{group}{instances}"));
+    let told = loaded.diagnostics.iter().find(|each| each.code == "unknown-instance").unwrap();
+    let hint = told.hint.clone().unwrap_or_default();
+    assert_eq!(hint, "known: V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, and 245 more");
+}
+
+#[test]
+fn two_long_names_are_not_compared_letter_by_letter() {
+    let name = "n".repeat(100_000);
+    let told = told(&format!("${name}=1\nfoo ${{{name}x}}\n"), "undefined-parameter");
+    assert!(told.ends_with("is not defined before this line"));
+}

@@ -685,8 +685,8 @@ fn all_failures_are_logged_where_the_checker_or_the_whole_file_says_so() {
 fn ports_follow_the_method() {
     let of = |service: &str, server: &str| {
         let text = format!("virtual_server {service} {{\nlvs_sched rr\nprotocol TCP\nreal_server {server}\n}}\n}}\n");
-        let group =
-            "virtual_server_group one {\n192.0.2.1 80\n}\nvirtual_server_group two {\n192.0.2.1 80\n192.0.2.2 81\n}\n";
+        let group = "virtual_server_group one {\n192.0.2.1 80\n}\nvirtual_server_group two {\n192.0.2.1 80\n192.0.2.2 81\n}\n\
+             virtual_server_group marks {\nfwmark 7\n}\nvirtual_server_group both {\nfwmark 8\n192.0.2.3 8080\n}\n";
         let loaded = read(&format!("{group}{text}"));
         let port = only_service(&loaded).servers[0].port;
         let Check::Tcp(target) = &only_service(&loaded).servers[0].checkers[0].check else { panic!() };
@@ -703,6 +703,9 @@ fn ports_follow_the_method() {
     assert_eq!(of("fwmark 5", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
     assert_eq!(of("group one", &format!("10.0.0.1 {check}")), (String::new(), 80, 80));
     assert_eq!(of("group two", &direct), ("port-translation".to_owned(), 8080, 8080));
+    assert_eq!(of("group marks", &direct), ("port-translation".to_owned(), 0, 8080));
+    assert_eq!(of("group marks", &format!("10.0.0.1 8080 {check}")), (String::new(), 8080, 8080));
+    assert_eq!(of("group both", &direct), ("port-translation".to_owned(), 8080, 8080));
 }
 
 #[test]

@@ -411,3 +411,25 @@ fn every_value_is_explained_by_the_line_that_says_it() {
     let again = conf::load("k.conf", &Options::default(), &Memory::default().with("k.conf", text), &TwoInterfaces);
     assert_eq!(difference(&essence(&loaded.config), &essence(&again.config), ""), None);
 }
+
+#[test]
+fn ranges_and_marks_of_a_group_and_hosts_of_a_check_are_explained_by_their_lines() {
+    let text = "virtual_server_group g {\n 192.0.2.1-5 80\n fwmark 7 inet\n 192.0.2.16/30 81\n 192.0.2.9 82\n}\n\
+        virtual_server group g {\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 10.0.0.1 25 {\n SMTP_CHECK {\n \
+        helo_name lb.example\n retry 7\n connect_timeout 9\n host {\n connect_ip 10.2.2.2\n connect_timeout 2\n}\n}\n}\n}\n";
+    let memory = Memory::default().with("k.conf", text);
+    let (loaded, explanation) = conf::explain("k.conf", &Options::default(), &memory, &TwoInterfaces, &SECRETS);
+    let text = String::from_utf8(explanation.text()).unwrap();
+    let of = |keyword: &str| origins(&text, keyword);
+    assert_eq!(of("192.0.2.1-192.0.2.5"), ["k.conf:2"], "{text}");
+    assert_eq!(of("fwmark"), ["k.conf:3"], "{text}");
+    assert_eq!(of("192.0.2.16-192.0.2.19"), ["k.conf:4"], "{text}");
+    assert_eq!(of("192.0.2.9"), ["k.conf:5"], "{text}");
+    assert_eq!(of("SMTP_CHECK"), ["k.conf:12", "k.conf:16"], "{text}");
+    assert_eq!(of("connect_ip"), ["default", "k.conf:17"], "{text}");
+    assert_eq!(of("helo_name"), ["k.conf:13", "k.conf:13, inherited from SMTP_CHECK"], "{text}");
+    assert_eq!(of("retry")[..], ["k.conf:14", "k.conf:14, inherited from SMTP_CHECK"], "{text}");
+    assert_eq!(of("connect_timeout")[2..], ["k.conf:15", "k.conf:18"], "{text}");
+    let again = conf::load("k.conf", &Options::default(), &Memory::default().with("k.conf", text), &TwoInterfaces);
+    assert_eq!(difference(&essence(&loaded.config), &essence(&again.config), ""), None);
+}

@@ -163,3 +163,22 @@ fn a_secret_in_a_definition_is_kept_from_those_who_may_not_read_the_file() {
         assert!(!told.contains("canary"), "{told}");
     }
 }
+
+#[test]
+fn a_comment_that_begins_inside_a_secret_is_told_to_those_who_may_not_see_it_too() {
+    for (text, place) in [
+        ("$PASS=s3cr#t\n".to_owned(), (1, 11)),
+        ("$PASS= \\\n    s3cr#t\n".to_owned(), (2, 9)),
+        (GOOD.replace("priority 100", "authentication {\n auth_type PASS\n auth_pass s3cr!t\n }"), (6, 16)),
+    ] {
+        let loaded = load(&text);
+        let told = complaints(&loaded);
+        let [told] = told[..] else { panic!("{}", loaded.render()) };
+        assert_eq!((told.code, (told.span.line, told.span.column)), ("comment-cuts-word", place), "{text}");
+        assert_eq!(told.message, "a comment begins inside this secret: the value read is `s3cr`");
+        let discreet = told.render_discreetly(&loaded.sources);
+        assert!(discreet.starts_with("warning: a comment begins inside this secret: the value read is (not shown)\n"));
+    }
+    let told = complaint("$NAME=some#thing\n");
+    assert_eq!(told.message, "`#` starts a comment: the value read is `some`");
+}

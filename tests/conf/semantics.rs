@@ -60,6 +60,35 @@ fn members_of_a_sync_group_agree_about_what_decides_the_election() {
 }
 
 #[test]
+fn a_state_that_is_corrected_is_told_once() {
+    let ah = "priority 150\n state MASTER\n authentication {\n auth_type AH\n auth_pass x\n }";
+    assert_eq!(codes(&pair(ah, "priority 150\n state MASTER")), ["ah-master"]);
+    assert_eq!(codes(&pair("priority 150\n state MASTER", ah)), ["ah-master"]);
+    assert_eq!(codes(&pair(ah, "priority 150\n state BACKUP")), ["ah-master"]);
+    let backup = ah.replace("MASTER", "BACKUP");
+    assert_eq!(codes(&pair(&backup, "priority 150\n state MASTER")), ["group-disagrees"]);
+}
+
+#[test]
+fn an_address_of_two_instances_is_told_whatever_its_interface_and_prefix_unless_each_link_has_its_own() {
+    let two = |first: &str, second: &str| {
+        let instance = |number: u8, line: &str| {
+            format!(
+                "vrrp_instance VI_{number} {{\n interface eth0\n virtual_router_id {number}\n virtual_ipaddress {{\n {line}\n }}\n}}\n"
+            )
+        };
+        load(&format!("{}{}", instance(1, first), instance(2, second)))
+    };
+    let shared = (Severity::Warning, "shared-address", (12, 2), Some((5, 2)));
+    assert_eq!(told(&two("192.0.2.100/24", "192.0.2.100/24")), shared);
+    assert_eq!(told(&two("192.0.2.100/24 dev eth0", "192.0.2.100/24 dev eth1")), shared);
+    assert_eq!(told(&two("192.0.2.100/24", "192.0.2.100/32 dev lo")), shared);
+    assert_eq!(codes(&two("192.0.2.100/24", "192.0.2.101/24 dev eth1")), [] as [&str; 0]);
+    assert_eq!(codes(&two("169.254.1.1/24", "169.254.1.1/24 dev eth1")), [] as [&str; 0]);
+    assert_eq!(told(&two("169.254.1.1/24", "169.254.1.1/24 dev eth0")), shared);
+}
+
+#[test]
 fn members_of_both_families_may_speak_the_versions_of_their_families() {
     let loaded = load(
         "vrrp_sync_group G {\n group {\n A\n B\n }\n}\n\

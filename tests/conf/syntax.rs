@@ -205,6 +205,16 @@ fn sequences_count_as_their_numbers_say() {
         ("~LST({P,Q}, 1, 2) 192.0.2.${P}${Q}/24", &[1, 2]),
         ("~SEQ(A, 1, 2) ~SEQ(B, 3, 4) 192.0.2.${A}${B}/24", &[13, 14, 23, 24]),
         ("$T=~SEQ(N, 1, 2) 192.0.2.${N}/24\n$T", &[1, 2]),
+        // As soon as values make a repetition or a condition of a line, what follows is for the lines that it makes.
+        ("$T=~SEQ(N, 1, 2)\n$T 192.0.2.${N}/24", &[1, 2]),
+        ("$T=~SEQ(N, 2, 3) 192.0.2.${N}\n${T}${N}/24", &[22, 33]),
+        ("$N=9\n$T=~LST(N, 1, 2)\n${T}192.0.2.${N}/24", &[1, 2]),
+        ("$B=~SEQ(N, 1, 2)\n$A=$B\n$E=\n${E}$A 192.0.2.${N}/24", &[1, 2]),
+        ("$Z=$E ~SEQ(N, 1, 2)\n$E=\n$Z 192.0.2.${N}/24", &[1, 2]),
+        ("$H=3\n$T=~SEQ(N, 2,\n${T} ${H}) 192.0.2.${N}/24", &[2, 3]),
+        ("$T=~SEQ(N, 1, 2)\n$T ~SEQ(M, 3, 4) 192.0.2.${N}${M}/24", &[13, 14, 23, 24]),
+        ("$T=~SEQ(N, 1, 2)\n$U=~SEQ(M, 3, 4)\n$T $U 192.0.2.${N}${M}/24", &[13, 14, 23, 24]),
+        ("$C=@^other\n$M=5\n$C 192.0.2.${M}/24\n$C $T=~SEQ(N, 6, 7)\n$T 192.0.2.${N}/24", &[5, 6, 7]),
     ] {
         assert_eq!(addresses(line), wanted, "{line}");
     }
@@ -227,6 +237,20 @@ fn a_repetition_that_cannot_be_read_is_one_mistake() {
     ] {
         let loaded = load(&GOOD.replace("192.0.2.100/24", &format!("192.0.2.100/24\n{line}")));
         assert_eq!((codes(&loaded), loaded.status), (vec!["repetition"], 5), "{line}");
+        // Nor is it told that there is nothing where its lines were to be.
+        for (before, after) in [
+            ("vrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n", "}\n}\n"),
+            ("virtual_server_group g {\n", "}\n"),
+            ("global_defs {\n smtp_server 192.0.2.1\n notification_email {\n", "}\n}\n"),
+            ("", ""),
+        ] {
+            let loaded = load(&format!("{before}{line}\n{after}"));
+            assert_eq!(codes(&loaded), ["repetition"], "{before}{line}\n{}", loaded.render());
+        }
+        let peers = format!("unicast_src_ip 192.0.2.11\n unicast_peer {{\n{line}\n}}");
+        assert_eq!(codes(&load(&GOOD.replace("priority 100", &peers))), ["repetition"], "{line}");
+        let group = format!("vrrp_sync_group G {{\n group {{\n{line}\n}}\n}}\n{GOOD}");
+        assert_eq!(codes(&load(&group)), ["repetition"], "{line}");
     }
     assert_eq!(codes(&load("~FOO(N, 1) x\n")), ["unknown-keyword"]);
     for line in ["$A=~SEQ(N, 1, 2) $A\n$A", "$A=@^x $A\n$A"] {
@@ -268,4 +292,21 @@ fn addresses_are_strict_and_what_has_no_meaning_behind_them_is_cut_off() {
         let refused = service(address);
         assert!(refused.config.services.is_empty() && refused.status == 5, "{address}: {}", refused.render());
     }
+}
+
+#[test]
+fn a_word_before_a_brace_counts_where_lines_of_data_follow() {
+    let of = |text: &str| {
+        let loaded = load(text);
+        (codes(&loaded).join(" "), loaded.status)
+    };
+    let told = |status| ("extra-word".to_owned(), status);
+    assert_eq!(of(&GOOD.replace("virtual_ipaddress {", "virtual_ipaddress x {")), told(5));
+    assert_eq!(of("static_ipaddress x {\n 192.0.2.100/24\n}\n"), told(5));
+    let auth = "authentication x {\n auth_type PASS\n auth_pass a\n }";
+    assert_eq!(of(&GOOD.replace("priority 100", auth)), told(0));
+    assert_eq!(of("global_defs x {\n router_id a\n}\n"), told(0));
+    let service = "virtual_server 192.0.2.11 80 {\n protocol TCP\n lvs_sched rr\n lvs_method NAT\n real_server 10.0.0.1 80 {\n \
+                   TCP_CHECK x {\n }\n }\n}\n";
+    assert_eq!(of(service), told(0));
 }

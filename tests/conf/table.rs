@@ -128,3 +128,58 @@ fn a_directive_that_is_said_to_have_an_effect_changes_the_configuration() {
     }
     assert!(without.is_empty(), "no effect:\n{}", without.join("\n"));
 }
+
+/// What a fuzzer puts together: every word of the table, and what else has a meaning.
+fn dictionary() -> String {
+    let mut words: std::collections::BTreeSet<String> = [
+        "~SEQ(N, 1, 3) ",
+        "~LST(N, a, b) ",
+        "include a\n",
+        "$N=",
+        "${N}",
+        "${_RANDOM 1 9}",
+        "@^id ",
+        " {\n",
+        "\n}\n",
+        "\"",
+        "\\\n",
+    ]
+    .map(str::to_owned)
+    .into();
+    let named = |kind: Kind| match kind {
+        Kind::Word(words) | Kind::AnyCase(words) | Kind::NumberOrWord(words) => words,
+        _ => &[],
+    };
+    for row in keywords::rows() {
+        words.extend(row.synonyms.iter().map(|synonym| synonym.word().to_owned()));
+        words.extend((!row.keyword.starts_with('<')).then(|| row.keyword.to_owned()));
+        let (args, options) = match row.shape {
+            Shape::Words(args) | Shape::Block(args) | Shape::Entries(args, _) => (args, &[][..]),
+            Shape::Options(args, options) => (args, options),
+            Shape::Flag | Shape::Rest => (&[][..], &[][..]),
+        };
+        words.extend(options.iter().map(|option| option.word.to_owned()));
+        let args = args.iter().chain(options.iter().flat_map(|option| option.args));
+        words.extend(args.flat_map(|arg| named(arg.kind)).map(|word| (*word).to_owned()));
+    }
+    let quoted = |word: &String| {
+        let octet = |octet: u8| match octet {
+            b'"' | b'\\' => format!("\\{}", char::from(octet)),
+            b' '..=b'~' => char::from(octet).to_string(),
+            octet => format!("\\x{octet:02x}"),
+        };
+        format!("\"{}\"\n", word.bytes().map(octet).collect::<String>())
+    };
+    words.iter().filter(|word| !word.is_empty()).map(quoted).collect()
+}
+
+#[test]
+fn the_dictionary_of_the_fuzzer_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/conf.dict");
+    let wanted = dictionary();
+    if std::env::var_os("KEEPWATCH_RENEW").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "fuzz/conf.dict is stale: KEEPWATCH_RENEW=1 cargo test --test conf renews it");
+}

@@ -75,6 +75,11 @@ impl Host for Fixed {
     fn resolve(&self, _: &str) -> Option<IpAddr> {
         None
     }
+
+    /// What is on the link of `eth0`.
+    fn reaches(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(v4) if v4.octets().starts_with(&[192, 0, 2]))
+    }
 }
 
 /// Reads these files and holds the result to what is true of any: a known status, and places that exist.

@@ -2,7 +2,7 @@
 //!
 //! [`read`] comes before the instances, whose weights depend on their group; [`Groups::build`] after them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::global::Defaults;
 use super::instance::tracked_already;
@@ -35,6 +35,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
     let mut groups = Groups { memberships: HashMap::new(), drafts: Vec::new() };
     let instances: Vec<&str> =
         nodes.iter().filter(|node| node.name() == "vrrp_instance").filter_map(|node| node.text()).collect();
+    let known: HashSet<&str> = instances.iter().copied().collect();
     let mut names: HashMap<&str, Span> = HashMap::new();
     for node in nodes.iter().filter(|node| node.name() == "vrrp_sync_group") {
         let Some(name) = node.text() else { continue };
@@ -56,7 +57,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
         let tracked = tracked(builder, node);
         let interfaces = tracked.iter().map(|tracked| tracked.interface.clone()).collect();
         let membership = Membership { name: name.to_owned(), weighted: tracking_weight, interfaces, at: node.span() };
-        let members = members(builder, node, &instances, &membership, &mut groups.memberships);
+        let members = members(builder, node, (&instances, &known), &membership, &mut groups.memberships);
         let group = SyncGroup {
             location: builder.location(node.keyword.span),
             name: name.to_owned(),
@@ -79,7 +80,7 @@ pub fn read<'a>(builder: &mut Builder<'_>, nodes: &'a [Node], defaults: &Default
 fn members(
     builder: &mut Builder<'_>,
     node: &Node,
-    instances: &[&str],
+    (instances, known): (&[&str], &HashSet<&str>),
     membership: &Membership,
     memberships: &mut HashMap<String, Membership>,
 ) -> Vec<InstanceName> {
@@ -89,14 +90,15 @@ fn members(
         builder.already_set(other);
     }
     let mut members = Vec::new();
-    let mut refused = 0;
+    let mut refused = first.map_or(0, |group| group.refused);
     for word in first.into_iter().flat_map(|group| &group.entries).filter_map(|line| Some(&line.first()?.word)) {
-        if !instances.contains(&word.text.as_str()) {
+        if !known.contains(word.text.as_str()) {
             let diagnostic =
                 Diagnostic::error("unknown-instance", word.span, format!("no vrrp_instance {}", word.text));
-            builder.report(match keywords::closest(&word.text, instances.iter().copied()) {
+            let near = builder.suggestions.closest(&word.text, instances.iter().copied());
+            builder.report(match near {
                 Some(near) => diagnostic.suggest(near),
-                None => diagnostic.hint(format!("known: {}", instances.join(", "))),
+                None => diagnostic.hint(format!("known: {}", keywords::some_of(instances.iter().copied()))),
             });
             refused += 1;
         } else if let Some(group) = memberships.get(word.text.as_str()) {

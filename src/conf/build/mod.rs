@@ -24,8 +24,11 @@ use super::Options;
 use super::diag::{Class, Diagnostic, Sources, Span};
 use super::files::Files;
 use super::host::{Host, Interface};
+use super::keywords::{self, Suggestions};
 use super::model::{Config, Location, NotBuilt};
 use super::parse::{self, Node};
+
+pub use check::group_member;
 
 pub struct Built {
     pub config: Config,
@@ -45,6 +48,7 @@ pub fn build(nodes: &[Node], sources: &Sources, options: &Options, files: &dyn F
         diagnostics: Vec::new(),
         refused: false,
         interface_missing: false,
+        suggestions: Suggestions::default(),
     };
     let (global, defaults) = global::build(&mut builder, nodes, options);
     builder.dynamic_interfaces |= global.dynamic_interfaces;
@@ -84,6 +88,7 @@ struct Builder<'a> {
     refused: bool,
     /// An interface is missing: Keepalived ends its checks of VRRP there.
     interface_missing: bool,
+    suggestions: Suggestions,
 }
 
 impl Builder<'_> {
@@ -115,10 +120,10 @@ impl Builder<'_> {
     }
 
     fn no_interface(&self, name: &str, span: Span) -> Diagnostic {
-        let names: Vec<_> = self.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        let names = keywords::some_of(self.interfaces.iter().map(|interface| interface.name.as_str()));
         Diagnostic::error("no-interface", span, format!("no interface {name} on this host")).hint(format!(
             "this host has {}; dynamic_interfaces in global_defs accepts interfaces that come later",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            if names.is_empty() { "none" } else { &names }
         ))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Builder;
-use super::tracking::is_tracked;
+use super::tracking::tracked_scripts;
 use crate::conf::diag::{Class, Diagnostic, Span};
 use crate::conf::files::{FileKind, Stat};
 use crate::conf::host::Identity;
@@ -77,11 +77,12 @@ pub fn check(builder: &mut Builder<'_>, nodes: &[Node]) -> Scripts {
     let all_groups = switch("set_supplementary_groups").unwrap_or(false);
     let mut first = None;
     let mut running = HashMap::new();
+    let tracked = tracked_scripts(nodes);
     for script in &all {
         let runs = script.check(builder, default, rules);
         // Keepalived does not come to the scripts of VRRP when an interface is missing.
         let reached = script.checker || !builder.interface_missing;
-        if runs.is_some() && reached && script.tracked.is_none_or(|name| is_tracked(nodes, name)) {
+        if runs.is_some() && reached && script.tracked.is_none_or(|name| tracked.contains(name)) {
             first = first.or(Some(script));
         }
         if let Some(runs) = runs {

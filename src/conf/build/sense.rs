@@ -69,7 +69,8 @@ fn group_agrees(builder: &mut Builder<'_>, nodes: &[Node], config: &Config, grou
             );
         }
         let state = |state| if state == InitialState::Master { "state MASTER" } else { "state BACKUP" };
-        if other.priority == first.priority && other.initial_state != first.initial_state {
+        let states = other.initial_state != first.initial_state;
+        if other.priority == first.priority && states && !corrected(other, node) && !corrected(first, first_node) {
             differ(
                 ["state", "state"],
                 state(other.initial_state).to_owned(),
@@ -102,6 +103,12 @@ fn group_agrees(builder: &mut Builder<'_>, nodes: &[Node], config: &Config, grou
             );
         }
     }
+}
+
+/// Whether an instance begins in another state than the one that is written, which has been told.
+fn corrected(instance: &Instance, node: &Node) -> bool {
+    let master = node.children("state").any(|state| state.text() == Some("MASTER"));
+    node.wrote("state") && master != (instance.initial_state == InitialState::Master)
 }
 
 /// Weights that cannot move the election: the priority that is advertised stays within 1 to 254.

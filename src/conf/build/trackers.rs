@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::Builder;
 use super::scripts::Scripts;
-use super::tracking::is_tracked;
+use super::tracking::tracked_scripts;
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::model::{
     BfdSession, FileInit, ParameterMatch, TrackBfd, TrackFile, TrackProcess, TrackScript, Trackers,
@@ -18,7 +18,8 @@ use crate::conf::values::Value;
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts) -> (Trackers, Vec<BfdSession>) {
     let mut trackers = Trackers::default();
     // The runner is to know nothing of scripts that it never runs.
-    let scripts_used = blocks(builder, nodes, &["vrrp_script"]).into_iter().filter(|(name, _)| is_tracked(nodes, name));
+    let tracked = tracked_scripts(nodes);
+    let scripts_used = blocks(builder, nodes, &["vrrp_script"]).into_iter().filter(|(name, _)| tracked.contains(name));
     for (name, node) in scripts_used {
         trackers.scripts.extend(script(builder, name, node, scripts));
     }

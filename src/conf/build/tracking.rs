@@ -1,14 +1,13 @@
 //! Names of scripts, files, processes and sessions that VRRP tracks, against those that exist.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::scripts::Scripts;
 use super::{Builder, trackers};
 use crate::conf::diag::{Diagnostic, Span};
-use crate::conf::keywords;
 use crate::conf::lex::Word;
-use crate::conf::model::{Config, InstanceName, Priority, Track, TrackerKind, Trackers};
-use crate::conf::parse::{Line, Node};
+use crate::conf::model::{Config, InstanceName, Priority, SyncGroup, Track, TrackerKind, Trackers};
+use crate::conf::parse::Node;
 use crate::conf::values::Value;
 
 /// The lists of an instance or a sync group, in the order in which their tracks are kept.
@@ -24,22 +23,35 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: &mut Scripts, c
     let (mut trackers, sessions) = trackers::build(builder, nodes, scripts);
     config.bfd = sessions;
     let mut used: HashSet<(TrackerKind, String)> = HashSet::new();
+    let weights = weights(&trackers);
+    let owners: HashSet<InstanceName> =
+        config.instances.iter().filter(|it| it.priority == Priority::MAX).map(|it| it.name.clone()).collect();
     for group in &mut config.sync_groups {
-        let owner = config.instances.iter().find(|it| it.priority == Priority::MAX && group.members.contains(&it.name));
+        let owner = group.members.iter().find(|member| owners.contains(member));
         let Some(node) = block(nodes, "vrrp_sync_group", &group.name) else { continue };
-        let lines = found(node, &trackers).into_iter();
-        group.tracks = lines.map(|line| line.beside(builder, owner.map(|owner| &owner.name))).collect();
+        let lines = found(node, &weights).into_iter();
+        group.tracks = lines.map(|line| line.beside(builder, owner)).collect();
         used.extend(group.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
+    let mut groups: HashMap<&InstanceName, &SyncGroup> = HashMap::new();
+    for group in &config.sync_groups {
+        for member in &group.members {
+            groups.entry(member).or_insert(group);
+        }
+    }
+    let mut blocks: HashMap<&str, &Node> = HashMap::new();
+    for node in nodes.iter().filter(|node| node.name() == "vrrp_instance") {
+        blocks.entry(node.text().unwrap_or_default()).or_insert(node);
+    }
     for instance in &mut config.instances {
-        let Some(node) = block(nodes, "vrrp_instance", &instance.name.0) else { continue };
-        let group = config.sync_groups.iter().find(|group| group.members.contains(&instance.name));
+        let Some(node) = blocks.get(instance.name.0.as_str()) else { continue };
+        let group = groups.get(&instance.name);
         let why = match group {
             _ if instance.priority == Priority::MAX => Some(Unweighted::Owner),
             Some(group) if !group.tracking_weight => Some(Unweighted::Group(&group.name)),
             _ => None,
         };
-        let lines = found(node, &trackers).into_iter();
+        let lines = found(node, &weights).into_iter();
         instance.tracks = lines.filter_map(|line| line.allowed(builder, &instance.name, why)).collect();
         used.extend(instance.tracks.iter().map(|track| (track.kind, track.name.clone())));
     }
@@ -59,6 +71,21 @@ pub fn block<'a>(nodes: &'a [Node], keyword: &str, name: &str) -> Option<&'a Nod
     nodes.iter().find(|node| node.name() == keyword && node.text() == Some(name))
 }
 
+/// The weight of each tracker's own, and whether it is reversed.
+type Weights<'a> = HashMap<(TrackerKind, &'a str), (i32, bool)>;
+
+fn weights<'a>(trackers: &'a Trackers) -> Weights<'a> {
+    let mut weights = HashMap::new();
+    let mut add = |kind, name: &'a str, weight, reverse| {
+        weights.entry((kind, name)).or_insert((weight, reverse));
+    };
+    trackers.scripts.iter().for_each(|it| add(TrackerKind::Script, &it.name, it.weight, it.reverse));
+    trackers.files.iter().for_each(|it| add(TrackerKind::File, &it.name, it.weight, it.reverse));
+    trackers.processes.iter().for_each(|it| add(TrackerKind::Process, &it.name, it.weight, it.reverse));
+    trackers.bfds.iter().for_each(|it| add(TrackerKind::Bfd, &it.name, it.weight, it.reverse));
+    weights
+}
+
 /// A line whose tracker exists.
 struct Found<'a> {
     track: Track,
@@ -69,13 +96,14 @@ struct Found<'a> {
 
 /// What an instance or a sync group tracks: the first line of each tracker, each kind in the order of its lines. Names
 /// that are not there are told by [`references`]; so has been what is wrong with a tracker that was dropped.
-fn found<'a>(block: &'a Node, trackers: &Trackers) -> Vec<Found<'a>> {
+fn found<'a>(block: &'a Node, weights: &Weights<'_>) -> Vec<Found<'a>> {
     let mut found: Vec<Found<'a>> = Vec::new();
+    let mut names: HashSet<(TrackerKind, &str)> = HashSet::new();
     for (list, kind) in LISTS {
         for line in block.children(list).flat_map(|list| &list.entries) {
             let Some(word) = line.first().map(|value| &value.word) else { continue };
-            let Some((weight, reverse)) = trackers.weight(kind, &word.text) else { continue };
-            if found.iter().any(|known| known.track.kind == kind && known.track.name == word.text) {
+            let Some((weight, reverse)) = weights.get(&(kind, word.text.as_str())).copied() else { continue };
+            if !names.insert((kind, &word.text)) {
                 continue;
             }
             let own = match line.option("weight").and_then(|option| option.value()) {
@@ -147,16 +175,11 @@ impl Found<'_> {
     }
 }
 
-pub fn is_tracked(nodes: &[Node], name: &str) -> bool {
-    script_lines(nodes).any(|(_, line)| line.first().is_some_and(|value| value.word.text == name))
-}
-
-/// Lines of every `track_script`, with the block around it.
-fn script_lines(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Line)> {
+/// Names in every `track_script`.
+pub fn tracked_scripts(nodes: &[Node]) -> HashSet<&str> {
     let blocks = nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group"));
-    blocks.flat_map(|block| {
-        block.children("track_script").flat_map(move |list| list.entries.iter().map(move |line| (block, line)))
-    })
+    let lines = blocks.flat_map(|block| block.children("track_script")).flat_map(|list| &list.entries);
+    lines.filter_map(|line| Some(line.first()?.word.text.as_str())).collect()
 }
 
 pub fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
@@ -172,6 +195,8 @@ pub fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
             .filter(|node| definitions.contains(&node.name()) && trackers::is_for_vrrp(node))
             .filter_map(|node| Some((node.text()?, node.span())))
             .collect();
+        // In one order, for one suggestion.
+        let names: BTreeSet<&str> = known.keys().copied().collect();
         let blocks = nodes.iter().filter(|node| matches!(node.name(), "vrrp_instance" | "vrrp_sync_group"));
         let mut first: BTreeMap<(Span, &str), Span> = BTreeMap::new();
         for (block, word) in blocks
@@ -192,10 +217,10 @@ pub fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
             first.insert(place, word.span);
             match known.get(word.text.as_str()) {
                 None => {
-                    let names: Vec<&str> = known.keys().copied().collect();
+                    let near = builder.suggestions.closest(&word.text, names.iter().copied());
                     let diagnostic =
                         Diagnostic::error("unknown-name", word.span, format!("no {} {}", definitions[0], word.text));
-                    builder.report(match keywords::closest(&word.text, names) {
+                    builder.report(match near {
                         Some(near) => diagnostic.suggest(near),
                         None => diagnostic.hint(format!("define `{} {} {{ ... }}`", definitions[0], word.text)),
                     });
@@ -209,8 +234,9 @@ pub fn references(builder: &mut Builder<'_>, nodes: &[Node]) {
             }
         }
     }
+    let tracked = tracked_scripts(nodes);
     for node in nodes.iter().filter(|node| node.name() == "vrrp_script") {
-        if let Some(name) = node.text().filter(|name| !is_tracked(nodes, name) && node.child("script").is_some()) {
+        if let Some(name) = node.text().filter(|name| !tracked.contains(name) && node.child("script").is_some()) {
             builder.report(
                 Diagnostic::warning("unused-script", node.span(), format!("vrrp_script {name} is in no track_script"))
                     .silent()

@@ -36,7 +36,8 @@ pub fn all(writer: &Writer<'_>, top: &mut Block) {
     }
 }
 
-fn member(member: &GroupMember) -> Directive {
+/// A line of a `virtual_server_group`.
+pub fn member(member: &GroupMember) -> Directive {
     match member {
         GroupMember::Mark { mark, family } => {
             let family = family.map(|family| if family == Family::V6 { "inet6" } else { "inet" });

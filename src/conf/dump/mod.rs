@@ -12,6 +12,8 @@ mod track;
 mod vrrp;
 mod words;
 
+pub(super) use self::check::member;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,6 +14,7 @@ use super::Options;
 use super::diag::{Class, Diagnostic, Expansion, Made, Severity, Source, Sources, Span};
 use super::files::{FileKind, Files};
 use super::host::Host;
+use super::keywords::Suggestions;
 use super::lex::{self, Text, is_blank};
 
 /// What is left of the text when reading is done.
@@ -58,6 +59,7 @@ pub struct Expander<'a> {
     /// Reading ended early: too many mistakes, files or octets.
     ended: bool,
     patience: Patience,
+    suggestions: Suggestions,
 }
 
 /// `include_check`: which include problems are errors.
@@ -168,6 +170,7 @@ impl<'a> Expander<'a> {
             read: 0,
             ended: false,
             patience: Patience::default(),
+            suggestions: Suggestions::default(),
         }
     }
 
@@ -307,9 +310,13 @@ impl<'a> Expander<'a> {
             let continues = text.get(text.len().wrapping_sub(1)) == Some('\\');
             if let Some(open) = &mut definition {
                 // A comment may hide the backslash; the definition goes on all the same.
-                let mut piece = lex::uncomment(&text).text.trim();
+                let uncommented = lex::uncomment(&text);
+                let mut piece = uncommented.text.trim();
                 if continues && piece.get(piece.len().wrapping_sub(1)) == Some('\\') {
                     piece = piece.slice(0, piece.len() - 1).trim();
+                }
+                if let Some(span) = uncommented.cuts {
+                    self.comment_cuts(span, &piece);
                 }
                 if !(continues && piece.is_empty()) {
                     open.lines.push(piece);
@@ -328,18 +335,8 @@ impl<'a> Expander<'a> {
                 text = start;
             }
             if let Some(span) = uncommented.cuts {
-                let sign = text_at(&self.sources, span);
-                self.diagnostics.push(
-                    Diagnostic::warning(
-                        "comment-cuts-word",
-                        span,
-                        format!("`{sign}` starts a comment: the value read is `{}`", last_word(&text)),
-                    )
-                    .silent()
-                    .hint(format!(
-                        "put the value in double quotes, write `\\{sign}`, or put a space before the comment"
-                    )),
-                );
+                let value = definition_start(&text).filter(|_| !goes_on).map_or(0, |(.., value)| value);
+                self.comment_cuts(span, &text.slice(value, text.len()));
             }
             text.trim_end();
             if !goes_on && let Some((condition, name, value)) = definition_start(&text) {
@@ -399,6 +396,23 @@ impl<'a> Expander<'a> {
         if let Some(open) = definition {
             self.define(open);
         }
+    }
+
+    /// A comment that touches the word before it, of which `kept` is the end.
+    fn comment_cuts(&mut self, span: Span, kept: &Text) {
+        let sign = text_at(&self.sources, span);
+        let value = last_word(kept);
+        // Who may not see the value shall see what is wrong with it: what is hidden begins with the first quote.
+        let message = if self.sources.is_secret(span) {
+            format!("a comment begins inside this secret: the value read is `{value}`")
+        } else {
+            format!("`{sign}` starts a comment: the value read is `{value}`")
+        };
+        self.diagnostics.push(
+            Diagnostic::warning("comment-cuts-word", span, message)
+                .silent()
+                .hint(format!("put the value in double quotes, write `\\{sign}`, or put a space before the comment")),
+        );
     }
 
     /// The number of an expansion, for the characters that it brings.
@@ -664,10 +678,6 @@ fn last_word(text: &Text) -> String {
 fn text_at(sources: &Sources, span: Span) -> char {
     let column = usize::try_from(span.column.saturating_sub(1)).unwrap_or_default();
     sources.line(span).and_then(|line| line.chars().nth(column)).unwrap_or('#')
-}
-
-fn lex_closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    super::keywords::closest(name, known)
 }
 
 fn is_pattern(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! `${NAME}` and `$NAME`: what they stand for, and putting it in their place.
 
-use super::{Definition, Expander, LINE_MAX, MADE_MAX, NESTING_MAX, ROUND_COST, lex_closest, name_at};
+use super::{Definition, Expander, LINE_MAX, MADE_MAX, NESTING_MAX, ROUND_COST, name_at};
 use crate::conf::diag::{Diagnostic, Expansion, Made, Span};
 use crate::conf::lex::{self, Text, is_blank};
 
@@ -35,10 +35,19 @@ impl Expander<'_> {
             quoted ^= c == '"';
             let reference = if c == '$' { reference(text, at) } else { None };
             let Some(reference) = reference else {
-                out.push(c, text.at(at));
+                // What is blank at the start of a line is nothing.
+                if !(out.is_empty() && is_blank(c)) {
+                    out.push(c, text.at(at));
+                }
                 at += 1;
                 continue;
             };
+            if (changed || place.depth > 0) && is_for_a_line(out) {
+                // The rest is for each of the lines that this makes, which come back here.
+                self.made += ROUND_COST;
+                out.append(&text.slice(at, text.len()));
+                return true;
+            }
             let span = text.span(at, reference.end);
             let last = place.last && reference.end >= text.len();
             if !last && self.has_several_lines(&reference) {
@@ -78,13 +87,7 @@ impl Expander<'_> {
                         self.made += lines.as_slice().iter().map(|line| line.len() + ROUND_COST).sum::<usize>();
                         if let Some(first) = first {
                             self.made += first.len() + 1;
-                            if out.is_empty() && matches!(first.get(0), Some('~' | '@')) {
-                                // A repetition or a condition is for the line that this makes, which comes back here.
-                                self.made += ROUND_COST;
-                                out.append(&first);
-                            } else {
-                                self.replace_into(&first, out, following, Place { depth: place.depth + 1, last });
-                            }
+                            self.replace_into(&first, out, following, Place { depth: place.depth + 1, last });
                         }
                         following.extend(lines);
                     }
@@ -115,7 +118,7 @@ impl Expander<'_> {
     }
 
     fn undefined(&mut self, name: &str, span: Span) {
-        let known = lex_closest(name, self.definitions.keys().map(String::as_str));
+        let known = self.suggestions.closest(name, self.definitions.keys().map(String::as_str));
         let hint = match known {
             Some(known) => format!("did you mean `${{{known}}}`?"),
             None => format!(
@@ -222,6 +225,11 @@ enum Value {
     Undefined,
     /// Reported already.
     Broken,
+}
+
+/// Whether a line begins with a repetition or a condition.
+fn is_for_a_line(text: &Text) -> bool {
+    text.get(0) == Some('@') || text.starts_with("~SEQ") || text.starts_with("~LST")
 }
 
 fn reference(text: &Text, dollar: usize) -> Option<Reference> {

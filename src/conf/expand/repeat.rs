@@ -11,7 +11,7 @@ impl Expander<'_> {
         let end = text.chars().iter().position(|c| *c == ')');
         let (Some(at), Some(end)) = (at, end.filter(|end| at.is_some_and(|at| at < *end))) else {
             self.bad_repeat(text.span(0, text.len()), "expected `(VAR, values)` after it");
-            return Vec::new();
+            return nothing(text, at_start);
         };
         let keyword = text.slice(0, at).trim().to_string();
         let arguments = text.slice(at + 1, end);
@@ -42,7 +42,7 @@ impl Expander<'_> {
                 if let Some((span, message)) = mistake {
                     self.bad_repeat(span, &message);
                 }
-                Vec::new()
+                nothing(text, at_start)
             }
         }
     }
@@ -53,6 +53,11 @@ impl Expander<'_> {
                 .hint("write `~SEQ(VAR, START, STEP, END) text ${VAR}` or `~LST(VAR, a, b) text ${VAR}`"),
         );
     }
+}
+
+/// In the place of lines that nobody knows: what lacks them has not to be told.
+fn nothing(text: &Text, at_start: bool) -> Vec<Step> {
+    vec![Step::Line(Text::of_use(text.span(0, text.len()), UNDEFINED.encode_utf8(&mut [0; 4])), at_start)]
 }
 
 type Rounds = Vec<Vec<(String, Definition)>>;

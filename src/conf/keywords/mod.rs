@@ -360,9 +360,47 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     nearest(word, candidates).1.first().copied()
 }
 
+/// Looks for what was meant among names that a file defines, for as long as that costs little: of ten thousand names that
+/// are not known among ten thousand others nobody reads the last.
+pub struct Suggestions {
+    /// Comparisons.
+    left: usize,
+}
+
+impl Default for Suggestions {
+    fn default() -> Self {
+        Suggestions { left: 1 << 20 }
+    }
+}
+
+impl Suggestions {
+    pub fn closest<'a>(&mut self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        let mut left = self.left;
+        let found = closest(word, candidates.into_iter().take(left).inspect(|_| left -= 1));
+        self.left = left;
+        found
+    }
+}
+
+/// Some names for a hint, and how many there are besides.
+pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 10;
+    let mut names = names.into_iter();
+    let shown = names.by_ref().take(SHOWN).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
+    }
+}
+
 /// How many letters the closest words differ in, and these words: the one that begins or ends like it comes first.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> (usize, Vec<&'a str>) {
+    /// Characters; to compare two words takes as many steps as the product of their lengths.
+    const LONGEST: usize = 256;
     let length = word.chars().count();
+    if length > LONGEST {
+        return (usize::MAX, Vec::new());
+    }
     let limit = (length / 3).clamp(1, 4);
     let begins = |candidate: &str| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
     let ends = |candidate: &str| candidate.chars().rev().zip(word.chars().rev()).take_while(|(a, b)| a == b).count();

@@ -42,6 +42,11 @@ impl Parser<'_> {
                         return;
                     }
                     self.at += 1;
+                    // What was to be here is not known, and that is told.
+                    if text.chars() == [lex::UNDEFINED] {
+                        node.refused += 1;
+                        continue;
+                    }
                     let before = node.entries.len();
                     let split = text.plain();
                     if !self.is_unclosed(&split) {

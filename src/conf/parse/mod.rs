@@ -409,8 +409,8 @@ impl<'a> Parser<'a> {
             );
             return false;
         }
-        let counted =
-            if node.name() == "global_defs" || node.name() == "real_server" { Class::Silent } else { Class::General };
+        // Keepalived counts the words before a block of lines of data only.
+        let counted = if matches!(node.row.shape, Shape::Entries(..)) { Class::General } else { Class::Silent };
         self.diagnostics.push(
             Diagnostic::warning("extra-word", first.span, format!("`{}` takes nothing before its `{{`", node.name()))
                 .class(counted)

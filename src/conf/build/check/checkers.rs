@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::timing::Timing;
 use super::{Context, hex, http, last, number, text, text_once};
 use crate::conf::diag::{Diagnostic, Span};
-use crate::conf::keywords;
 use crate::conf::model::{
     Check, Checker, DnsCheck, Family, FileCheck, MiscCheck, SmtpCheck, Target, UdpCheck, UdpReply,
 };
@@ -246,8 +245,7 @@ fn udp(context: &mut Context<'_, '_>, node: &Node, server: &Server<'_>, timing: 
 fn file(context: &mut Context<'_, '_>, node: &Node) -> Option<Check> {
     let line = node.children("track_file").rfind(|line| !line.values.is_empty())?;
     let name = line.text()?;
-    let nodes = context.nodes;
-    let found = named(context, nodes, line.values.first()?, "track_file", &["track_file", "vrrp_track_file"])?;
+    let found = named(context, line.values.first()?, "track_file", &["track_file", "vrrp_track_file"])?;
     let (path, its_weight) = crate::conf::build::trackers::watched(found)?;
     let own = node.children("weight").rev().find(|line| line.int().is_some());
     let weight = own.or(its_weight);
@@ -263,8 +261,7 @@ fn file(context: &mut Context<'_, '_>, node: &Node) -> Option<Check> {
 fn bfd(context: &mut Context<'_, '_>, node: &Node, before: &[Checker]) -> Option<Check> {
     let line = node.children("name").rfind(|line| !line.values.is_empty())?;
     let name = line.text()?;
-    let nodes = context.nodes;
-    named(context, nodes, line.values.first()?, "bfd_instance", &["bfd_instance"])?;
+    named(context, line.values.first()?, "bfd_instance", &["bfd_instance"])?;
     if before.iter().any(|checker| checker.check == Check::Bfd(name.to_owned())) {
         let message = format!("this server is checked by {name} already: the block is dropped");
         context.report(Diagnostic::error("duplicate-bfd", line.span(), message).hint("delete one of the blocks"));
@@ -274,21 +271,17 @@ fn bfd(context: &mut Context<'_, '_>, node: &Node, before: &[Checker]) -> Option
 }
 
 /// The block that a checker names. Keepalived wants it before its use; here either order works.
-fn named<'n>(
-    context: &mut Context<'_, '_>,
-    nodes: &'n [Node],
-    value: &Val,
-    kind: &str,
-    keywords: &[&str],
-) -> Option<&'n Node> {
+fn named<'n>(context: &mut Context<'n, '_>, value: &Val, kind: &str, keywords: &[&str]) -> Option<&'n Node> {
     let Some(Value::Text(name)) = &value.value else { return None };
-    let blocks = || nodes.iter().filter(|node| keywords.contains(&node.name()));
     let place = |span: Span| (span.file, span.line);
-    match blocks().find(|node| node.text() == Some(name)) {
+    let found = keywords.iter().filter_map(|keyword| context.names.get(&(*keyword, name.as_str())).copied());
+    match found.min_by_key(|node| node.keyword.span.place()) {
         None => {
+            let blocks = context.nodes.iter().filter(|node| keywords.contains(&node.name()));
+            let near = context.builder.suggestions.closest(name, blocks.filter_map(Node::text));
             let message = format!("no {kind} {name}: the check is dropped");
             let diagnostic = Diagnostic::error("unknown-name", value.word.span, message);
-            context.report(match keywords::closest(name, blocks().filter_map(Node::text)) {
+            context.report(match near {
                 Some(near) => diagnostic.suggest(near),
                 None => diagnostic.hint(format!("define `{kind} {name} {{ ... }}`")),
             });

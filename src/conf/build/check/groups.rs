@@ -1,5 +1,6 @@
 //! `virtual_server_group`.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::conf::build::Builder;
@@ -11,15 +12,17 @@ use crate::conf::values::Value;
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node]) -> Vec<ServerGroup> {
     let blocks = nodes.iter().filter(|node| node.name() == "virtual_server_group");
     let mut groups: Vec<ServerGroup> = Vec::new();
+    let mut names = HashSet::new();
     for (group, node) in blocks.filter_map(|node| Some((group(builder, node)?, node))).collect::<Vec<_>>() {
-        match groups.iter().position(|known| known.name == group.name) {
-            Some(_) => builder.report(
-                Diagnostic::error("duplicate-group", node.span(), format!("group {} is already defined", group.name))
-                    .silent()
-                    .hint("this block is dropped; give it a name of its own"),
-            ),
-            None => groups.push(group),
+        if names.insert(group.name.clone()) {
+            groups.push(group);
+            continue;
         }
+        builder.report(
+            Diagnostic::error("duplicate-group", node.span(), format!("group {} is already defined", group.name))
+                .silent()
+                .hint("this block is dropped; give it a name of its own"),
+        );
     }
     groups
 }
@@ -59,7 +62,8 @@ pub fn has(members: &[GroupMember], family: Family) -> bool {
     })
 }
 
-fn member(line: &Line) -> Option<GroupMember> {
+/// What a line of the block stands for.
+pub fn member(line: &Line) -> Option<GroupMember> {
     if let Some(Value::Int(mark)) = line.value("fwmark") {
         let family = match line.value("family") {
             Some(Value::Text(word)) if word == "inet6" => Some(Family::V6),

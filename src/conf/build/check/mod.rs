@@ -13,6 +13,8 @@ mod timing;
 
 use std::collections::HashMap;
 
+pub use groups::member as group_member;
+
 use super::Builder;
 use super::scripts::Scripts;
 use crate::conf::diag::{Diagnostic, Span};
@@ -24,7 +26,12 @@ use crate::conf::values::Value;
 pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: Scripts, config: &mut Config) {
     let groups = groups::build(builder, nodes);
     let tls = tls_client(builder, nodes);
-    let mut context = Context { builder, nodes, global: &config.global, groups: &groups, tls, scripts };
+    let mut names: HashMap<(&str, &str), &Node> = HashMap::new();
+    for node in nodes {
+        names.entry((node.name(), node.text().unwrap_or_default())).or_insert(node);
+    }
+    let known = groups.iter().map(|group| (group.name.as_str(), group)).collect();
+    let mut context = Context { builder, nodes, names, global: &config.global, groups: known, tls, scripts };
     let mut seen: HashMap<ServiceKey, Span> = HashMap::new();
     let mut services = Vec::new();
     for node in nodes.iter().filter(|node| node.name() == "virtual_server") {
@@ -54,8 +61,10 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], scripts: Scripts, config
 struct Context<'c, 'b> {
     builder: &'c mut Builder<'b>,
     nodes: &'c [Node],
+    /// The first block of each keyword and name.
+    names: HashMap<(&'c str, &'c str), &'c Node>,
     global: &'c Global,
-    groups: &'c [ServerGroup],
+    groups: HashMap<&'c str, &'c ServerGroup>,
     tls: Option<TlsClient>,
     scripts: Scripts,
 }

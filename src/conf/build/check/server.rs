@@ -125,6 +125,15 @@ fn server_port(context: &mut Context<'_, '_>, node: &Node, service: &Outline<'_>
             context.report(Diagnostic::warning("port-translation", at, message).hint(hint));
             0
         }
+        Kind::Group(group) if service.kind.has_marks() => {
+            let message = format!(
+                "{name} cannot translate ports, and marks of group {} have none: {written} is ignored",
+                group.name
+            );
+            let hint = "write the port as connect_port of the checkers, or use NAT";
+            context.report(Diagnostic::warning("port-translation", at, message).hint(hint));
+            if service.kind.has_addresses() { written } else { 0 }
+        }
         Kind::Group(group) => {
             if service.kind.ports().iter().any(|port| *port != written) {
                 let message = format!("{name} cannot translate ports, and group {} has others", group.name);

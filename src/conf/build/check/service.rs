@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use super::timing::{self, Timing};
 use super::{Context, first_of, groups, last, method, number, port, server, snmp_name, text, text_once};
 use crate::conf::diag::{Class, Diagnostic};
+use crate::conf::keywords;
 use crate::conf::model::{
     Family, Forwarding, GroupMember, Persistence, Protocol, ServerGroup, ServiceKey, ServiceKind, VirtualServer,
 };
@@ -41,8 +42,7 @@ impl Kind<'_> {
         match (first.name, first.value.as_ref()?) {
             ("address", Value::Ip(address)) => Some(Kind::Address(*address, port(node, "port").unwrap_or(0))),
             ("group", Value::Text(name)) => {
-                let groups = context.groups;
-                let found = groups.iter().find(|group| group.name == *name);
+                let found = context.groups.get(name.as_str()).copied();
                 if found.is_none() {
                     unknown_group(context, node, name);
                 }
@@ -69,7 +69,7 @@ impl Kind<'_> {
     }
 
     /// Whether packets are selected by address and port: only then is there a protocol.
-    fn has_addresses(&self) -> bool {
+    pub fn has_addresses(&self) -> bool {
         match self {
             Kind::Address(..) => true,
             Kind::Mark(_) => false,
@@ -77,7 +77,7 @@ impl Kind<'_> {
         }
     }
 
-    fn has_marks(&self) -> bool {
+    pub fn has_marks(&self) -> bool {
         match self {
             Kind::Address(..) => false,
             Kind::Mark(_) => true,
@@ -198,18 +198,17 @@ pub fn smtp_alert(context: &Context<'_, '_>, node: &Node, default: bool) -> bool
 
 fn unknown_group(context: &mut Context<'_, '_>, node: &Node, name: &str) {
     // A group that was dropped has been reported itself.
-    let nodes = context.nodes;
-    let written = || nodes.iter().filter(|node| node.name() == "virtual_server_group");
-    if written().any(|group| group.text() == Some(name)) {
+    if context.names.contains_key(&("virtual_server_group", name)) {
         return;
     }
-    let names: Vec<_> = written().filter_map(Node::text).collect();
+    let written = context.nodes.iter().filter(|node| node.name() == "virtual_server_group");
+    let names = keywords::some_of(written.filter_map(Node::text));
     context.report(
         Diagnostic::error("unknown-group", node.span(), format!("no virtual_server_group {name}")).silent().hint(
             if names.is_empty() {
                 format!("define `virtual_server_group {name} {{ ... }}`")
             } else {
-                format!("known: {}", names.join(", "))
+                format!("known: {names}")
             },
         ),
     );

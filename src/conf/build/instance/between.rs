@@ -14,7 +14,7 @@ use crate::conf::values::Value;
 pub(super) fn between(builder: &mut Builder<'_>, built: &[(Instance, &Node)]) {
     type Key = (Option<String>, Family, u8);
     let mut routers: HashMap<Key, Vec<usize>> = HashMap::new();
-    let mut addresses: HashMap<(IpAddr, u8, &str), (usize, u32)> = HashMap::new();
+    let mut addresses: HashMap<(IpAddr, Option<&str>), usize> = HashMap::new();
     for (index, (instance, node)) in built.iter().enumerate() {
         let key = (instance.interface.clone(), instance.family, instance.vrid.get());
         let same = routers.entry(key).or_default();
@@ -38,9 +38,11 @@ pub(super) fn between(builder: &mut Builder<'_>, built: &[(Instance, &Node)]) {
         }
         same.push(index);
         for address in instance.addresses.iter().chain(&instance.excluded) {
-            let key = (address.address, address.prefix, address.interface.as_str());
+            // Of link-local addresses each interface has its own.
+            let link = is_link_local(address.address).then_some(address.interface.as_str());
+            let key = (address.address, link);
             match addresses.get(&key) {
-                Some((first, _)) if *first != index => {
+                Some(first) if *first != index => {
                     let Some((other, other_node)) = built.get(*first) else { continue };
                     let message =
                         format!("{}/{} is also an address of {}", address.address, address.prefix, other.name);
@@ -50,10 +52,17 @@ pub(super) fn between(builder: &mut Builder<'_>, built: &[(Instance, &Node)]) {
                 }
                 Some(_) => {}
                 None => {
-                    addresses.insert(key, (index, address.location.line));
+                    addresses.insert(key, index);
                 }
             }
         }
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

@@ -7,7 +7,7 @@ pub(in crate::conf::build) mod names;
 mod route;
 mod rule;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use self::names::Names;
@@ -24,7 +24,8 @@ pub fn build(builder: &mut Builder<'_>, nodes: &[Node], config: &mut Config) {
     let mut preferences = Preferences::default();
     let mut instances: HashMap<String, &mut Instance> =
         config.instances.iter_mut().map(|instance| (instance.name.0.clone(), instance)).collect();
-    let groups: Vec<&str> = nodes.iter().filter(|node| node.name() == "track_group").filter_map(Node::text).collect();
+    let groups: HashSet<&str> =
+        nodes.iter().filter(|node| node.name() == "track_group").filter_map(Node::text).collect();
     for node in nodes {
         match node.name() {
             "static_routes" => {
@@ -62,7 +63,7 @@ struct Context<'c, 'b, 'a> {
     builder: &'c mut Builder<'a>,
     names: &'b mut Names,
     /// Names of track groups; `None` in an instance, whose lines belong to none.
-    groups: Option<&'b [&'b str]>,
+    groups: Option<&'b HashSet<&'b str>>,
 }
 
 impl Context<'_, '_, '_> {
@@ -138,7 +139,7 @@ impl Context<'_, '_, '_> {
                 Diagnostic::error("unknown-option", option.word.span, "`track_group` has no meaning here")
                     .hint("it belongs in static_routes and static_rules"),
             ),
-            Some(groups) if !groups.contains(&word.text.as_str()) && !word.is_undefined() => self.report(
+            Some(groups) if !groups.contains(word.text.as_str()) && !word.is_undefined() => self.report(
                 Diagnostic::error("unknown-group", word.span, format!("no track_group {}", word.text))
                     .hint("define it at the top level; the word is ignored"),
             ),
