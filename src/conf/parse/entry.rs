@@ -43,7 +43,7 @@ impl Parser<'_> {
                     }
                     self.at += 1;
                     // What was to be here is not known, and that is told.
-                    if text.chars() == [lex::UNDEFINED] {
+                    if matches!(text, lex::Line::Made(text) if text.chars() == [lex::UNDEFINED]) {
                         node.refused += 1;
                         continue;
                     }
