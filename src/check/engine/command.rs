@@ -41,6 +41,7 @@ impl Engine {
             None => Command::ResetWeight { server: server.clone() },
         };
         let changed = previous != set;
+        self.weights_before.set(&server, set);
         if changed {
             self.weight_changed(slot, at, "an operator", now, out);
         }
@@ -161,6 +162,7 @@ impl Engine {
             && set != previous
         {
             real.operator = previous;
+            self.weights_before.set(server, previous);
             self.weight_changed(slot, at, "the kernel's refusal", now, out);
         }
     }
