@@ -148,7 +148,8 @@ fn a_route_a_rule_or_an_interface_that_the_kernel_does_not_take_takes_a_reload_b
     let foreign = configuration(120, ADDRESSES, "")
         + "vrrp_instance VI_3 {\n interface eth0\n virtual_router_id 60\n use_vmac vrrp.60\n virtual_ipaddress {\n \
            10.0.0.160/24\n }\n}\n";
-    let rule = "virtual_rules {\n from 10.51.0.0/24 goto 400 preference 500\n }";
+    // Bits of congestion are no part of what a rule may look at, which only the kernel knows.
+    let rule = "virtual_rules {\n from 10.51.0.0/24 tos 0x03 table 100 preference 500\n }";
     for (text, why) in [
         (configuration(120, ADDRESSES, &route("192.0.2.254")), "the kernel refuses route 10.50.0.0/24"),
         (configuration(120, ADDRESSES, rule), "the kernel refuses rule"),

@@ -103,7 +103,7 @@ pub struct Engine {
     audit_at: Option<Instant>,
     /// What the kernel has refused of the last configuration that was applied.
     pub(super) verdict: super::reload::Verdict,
-    pub(super) weights_before: super::reload::Weights,
+    pub(super) weights_before: Option<super::reload::Weights>,
     /// `lvs_flush` was carried out, or is not to be.
     flushed: bool,
     pub(super) phase: Phase,
@@ -139,7 +139,7 @@ impl Engine {
             pending: Vec::new(),
             audit_at: None,
             verdict: Default::default(),
-            weights_before: Default::default(),
+            weights_before: None,
             flushed: options.restarted || !config.global.lvs_flush,
             phase: Phase::Waiting,
             options,

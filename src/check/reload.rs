@@ -139,7 +139,7 @@ impl Engine {
             return;
         }
         if !back && !self.verdict.open {
-            self.weights_before = self.operators_weights();
+            self.weights_before = Some(self.operators_weights());
         }
         self.verdict.begin(&self.kernel);
         self.audit_soon(now);
@@ -202,7 +202,8 @@ impl Engine {
     }
 
     fn restore_weights(&mut self, out: &mut Vec<Output>) {
-        let before = &self.weights_before.0;
+        // One that was started meanwhile has taken over what it found.
+        let Some(Weights(before)) = self.weights_before.take() else { return };
         for Service { config, servers, .. } in self.slots.iter_mut().flatten().map(|it| &mut **it) {
             for server in servers {
                 let key = config.server_key(&server.config);

@@ -41,7 +41,9 @@ impl Engine {
             None => Command::ResetWeight { server: server.clone() },
         };
         let changed = previous != set;
-        self.weights_before.set(&server, set);
+        if let Some(before) = &mut self.weights_before {
+            before.set(&server, set);
+        }
         if changed {
             self.weight_changed(slot, at, "an operator", now, out);
         }
@@ -162,7 +164,9 @@ impl Engine {
             && set != previous
         {
             real.operator = previous;
-            self.weights_before.set(server, previous);
+            if let Some(before) = &mut self.weights_before {
+                before.set(server, previous);
+            }
             self.weight_changed(slot, at, "the kernel's refusal", now, out);
         }
     }

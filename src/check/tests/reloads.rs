@@ -126,6 +126,12 @@ fn weights_of_operators_are_what_they_were_when_a_configuration_is_taken_back() 
     let raised = |op: &Op| matches!(op, Op::EditDestination(_, it) if it.id == dest(1) && it.weight > 0);
     assert!(!world.ops.iter().any(raised), "a drained server gets no traffic in between: {:?}", world.ops);
 
+    // Whoever was started in between knows of nothing that was before, and keeps what it has found.
+    let mut world = World::new(&old);
+    world.set(1, 1, Some(0));
+    go_back(&mut world, &old);
+    assert_eq!(world.kernel.weights(1), [(1, 0), (2, 1), (3, 1)]);
+
     // A server that the refused file did not have at all comes back drained.
     let mut world = World::new(&old);
     world.set(1, 1, Some(0));

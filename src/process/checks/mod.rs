@@ -493,7 +493,8 @@ impl Driver {
                     self.taking = None;
                     self.surveying = Some((Box::new(new), config, clock::now() + SURVEY_PATIENCE));
                 }
-                Ok(new) => self.take(&new, config, back),
+                // What it is to be taken back from may not have been applied at all.
+                Ok(new) => self.take(&new, config, back && self.surveying.is_none()),
                 Err(_) => self.cannot_take(config, "it cannot be read".to_owned()),
             },
             (ToChild::Reload { config, .. }, None) => self.cannot_take(config, "it did not arrive".to_owned()),

@@ -50,6 +50,8 @@ pub(super) struct Taking {
 struct Open {
     config: ConfigGeneration,
     began: Instant,
+    /// [`SECOND_TRY`] is over.
+    tried: bool,
     /// Questions up to this one are of the configuration before: positions change hands.
     asked: u64,
     /// Those that were not in the configuration before, by their owner and their position there.
@@ -109,6 +111,7 @@ impl Taking {
         self.open = Some(Open {
             config,
             began: now,
+            tried: false,
             asked,
             addresses,
             lines,
@@ -122,7 +125,8 @@ impl Taking {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        Some(if open.refused_lines.is_empty() { open.until() } else { open.began + SECOND_TRY })
+        let waits = !open.refused_lines.is_empty() && !open.tried;
+        Some(if waits { open.began + SECOND_TRY } else { open.until() })
     }
 
     /// Looks at what the kernel says. An interface that is not there, or not up, refuses nothing: its turn comes.
@@ -175,7 +179,8 @@ impl Taking {
     /// Told once, when the kernel has answered everything or had its time: the configuration, and what was refused of it.
     pub(super) fn over(&mut self, idle: bool, now: Instant) -> Option<(ConfigGeneration, Vec<String>)> {
         let done = |open: &mut Open| {
-            let tried = open.refused_lines.is_empty() || open.began + SECOND_TRY <= now;
+            open.tried |= open.began + SECOND_TRY <= now;
+            let tried = open.refused_lines.is_empty() || open.tried;
             (tried && (idle || open.is_new_to_nobody())) || open.until() <= now
         };
         let (config, refusals, holds) = self.open.take_if(done)?.verdict();
@@ -361,6 +366,8 @@ mod tests {
 
         let mut taking = begun();
         taking.note(&answered(2, 2, Some(libc::ENETUNREACH)));
+        assert_eq!(taking.over(false, now + SECOND_TRY), None, "the kernel has not answered everything");
+        assert_eq!(taking.deadline(), Some(now + PATIENCE), "nobody is woken for nothing meanwhile");
         let (_, refusals) = taking.over(true, now + SECOND_TRY).unwrap();
         assert!(refusals[0].contains("198.51.100.0/24") && refusals[0].contains("invalid gateway"), "{refusals:?}");
 
