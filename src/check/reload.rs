@@ -87,6 +87,11 @@ impl Engine {
         Some(refusals.filter(|(id, about, _)| stands(id, *about)).map(|(.., line)| line).collect())
     }
 
+    /// There is to be a verdict on the first configuration.
+    pub fn on_trial(&mut self) {
+        self.verdict = Verdict { open: true, after: self.kernel.batches(), ..Verdict::default() };
+    }
+
     /// Asks for the kernel's table before a configuration is applied. False: there is none to ask for.
     pub fn survey(&mut self, now: Instant, out: &mut Vec<Output>) -> bool {
         let there = self.phase == Phase::Running && self.kernel.available == Some(true);

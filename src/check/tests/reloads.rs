@@ -1,6 +1,7 @@
 //! What a reload finds in the kernel, what is said of it, and the way back.
 
 use super::world::*;
+use crate::check::engine::EngineOptions;
 use crate::check::io::Output;
 use crate::check::table::Op;
 use crate::conf::model::Config;
@@ -100,6 +101,21 @@ fn of_two_reloads_in_quick_succession_the_second_does_not_let_through_what_is_re
         while world.answer() {}
         let verdict = world.engine.verdict(false).unwrap();
         assert_eq!(verdict.len(), refused, "{verdict:?}");
+    }
+}
+
+#[test]
+fn there_is_a_verdict_on_the_first_configuration_if_somebody_waits_for_it() {
+    let mut first = pools();
+    first.services[1].scheduler = "nosuch".into();
+    for (waits, refused) in [(true, Some(1)), (false, None)] {
+        let mut world = World::waiting(&first, EngineOptions::default());
+        world.kernel.unknown_scheduler = Some("nosuch".into());
+        if waits {
+            world.engine.on_trial();
+        }
+        world.begin();
+        assert_eq!(world.engine.verdict(false).map(|lines| lines.len()), refused);
     }
 }
 

@@ -237,7 +237,13 @@ impl Driver {
         };
         driver.kernel.ask(Ask::Table);
         driver.configure(&config, generation);
-        driver.ready(generation);
+        if generation > 1 && !restarted {
+            // Started for a new configuration, of which everything is new.
+            driver.engine.on_trial();
+            driver.taking = Some((generation, now + TAKE_PATIENCE));
+        } else {
+            driver.ready(generation);
+        }
         Ok(driver)
     }
 
@@ -439,7 +445,7 @@ impl Driver {
 
     /// Says whether the last configuration is in force, when the kernel has done its part.
     fn judge(&mut self, now: Instant) {
-        let Some((config, until)) = self.taking else { return };
+        let Some((config, until)) = self.taking.filter(|(_, until)| self.started || *until <= now) else { return };
         // An engine that does not decide any more has no opinion.
         if self.leaving.is_some() {
             self.taking = None;

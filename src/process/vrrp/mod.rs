@@ -262,7 +262,14 @@ impl Driver {
             leaving: None,
         };
         driver.perform(now);
-        driver.ready(generation);
+        if generation > 1 && !restarted {
+            // Started for a new configuration, of which everything is new.
+            let vmacs = vmacs(&driver.engine);
+            driver.taking = Taking::default();
+            driver.taking.begin(generation, &config, vmacs, 0, now);
+        } else {
+            driver.ready(generation);
+        }
         Ok(driver)
     }
 
