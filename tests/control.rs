@@ -23,7 +23,7 @@ use keepwatch::clock::{self, WallTime};
 use keepwatch::conf::model::{
     Config, Family, Global, Protocol, RealServer, ServerKey, ServiceKey, ServiceKind, VirtualServer,
 };
-use keepwatch::export::look::{Daemon, ReloadReport};
+use keepwatch::export::look::ReloadReport;
 use keepwatch::process::control::ControlSocket;
 use keepwatch::process::lifecycle::{Channel, Sheet, ToChild, ToSupervisor};
 use keepwatch::process::options::Options;
@@ -457,24 +457,21 @@ fn a_plugin_exits_as_plugins_do() {
 #[test]
 fn a_reload_is_the_supervisors_and_its_errors_are_told() {
     let mut lab = Lab::new();
-    let mut answered = 0;
-    let mut reload = |lab: &mut Lab, report: ReloadReport| {
+    let reload = |lab: &mut Lab, report: ReloadReport| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keepwatch"));
         let tool = command.arg("reload").env("KEEPWATCH_SOCKET", lab.path()).stdin(Stdio::null());
         let tool = tool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        loop {
+        let request = loop {
             match lab.channel.receive::<ToSupervisor>().unwrap() {
-                Some((ToSupervisor::Reload, _)) => break,
+                Some((ToSupervisor::Reload { request }, _)) => break request,
                 Some(_) => {}
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
             assert!(Instant::now() < deadline, "{}", lab.log());
-        }
-        answered += 1;
-        let reloads = ReloadReport { answered, ..report };
-        let daemon = Daemon { reloads, all_ready: true, ..Daemon::default() };
-        lab.channel.send(&ToChild::Daemon(Box::new(daemon)), None).unwrap();
+        };
+        let answer = ToChild::Reloaded { requests: vec![request], reload: Box::new(report) };
+        lab.channel.send(&answer, None).unwrap();
         let output = tool.wait_with_output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())

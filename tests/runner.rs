@@ -346,7 +346,7 @@ fn script_security_is_asked_again_when_the_script_runs() {
     let mut runner = Runner::new(0, &["exit 0"]);
     let path = runner.file("script-0");
     let config = Config { scripts: runner.scripts.clone(), script_security: true, ..Config::default() };
-    runner.channel.send(&ToChild::Reload { config: 1 }, Some(sealed(&config))).unwrap();
+    runner.channel.send(&ToChild::Reload { config: 1, back: false }, Some(sealed(&config))).unwrap();
     runner.until("the new one is in force", |runner| matches!(runner.channel.receive::<ToSupervisor>(), Ok(Some(_))));
     assert_eq!(runner.run(0), Ended::Exited(0));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
@@ -476,7 +476,7 @@ fn scripts_of_the_configurations_before_may_still_be_asked_for_and_much_older_on
     };
     for generation in 2..6 {
         let config = Config { scripts: vec![entry(NOBODY, &["/bin/true"])], ..Config::default() };
-        runner.channel.send(&ToChild::Reload { config: generation }, Some(sealed(&config))).unwrap();
+        runner.channel.send(&ToChild::Reload { config: generation, back: false }, Some(sealed(&config))).unwrap();
         // Asked at once: the runner may not have read of the new one yet.
         assert_eq!(ask(&mut runner, generation, 100 + generation), Ended::Exited(0));
         let before = ask(&mut runner, generation - 1, 200 + generation);

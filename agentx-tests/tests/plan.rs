@@ -139,3 +139,35 @@ fn a_reload_that_the_kernel_does_not_take_is_taken_back_everywhere() {
     assert_eq!(daemon.tool(&["reload"]).status, 0);
     assert_eq!(priority(&daemon), 120);
 }
+
+#[test]
+fn a_route_a_rule_or_an_interface_that_the_kernel_does_not_take_takes_a_reload_back_as_well() {
+    let link = Link::new();
+    let daemon = masters(&link);
+    let node = daemon.node();
+    node.ip(&["link", "add", "vrrp.60", "type", "veth", "peer", "name", "other"]);
+    let route = |via: &str| format!("virtual_routes {{\n 10.50.0.0/24 via {via} dev eth0\n }}");
+    let foreign = configuration(120, ADDRESSES, "")
+        + "vrrp_instance VI_3 {\n interface eth0\n virtual_router_id 60\n use_vmac vrrp.60\n virtual_ipaddress {\n \
+           10.0.0.160/24\n }\n}\n";
+    // Bits of congestion are no part of what a rule may look at, which only the kernel knows.
+    let rule = "virtual_rules {\n from 10.51.0.0/24 tos 0x03 table 100 preference 500\n }";
+    for (text, why) in [
+        (configuration(120, ADDRESSES, &route("192.0.2.254")), "the kernel refuses route 10.50.0.0/24"),
+        (configuration(120, ADDRESSES, rule), "the kernel refuses rule"),
+        (foreign, "the kernel refuses the interface vrrp.60"),
+    ] {
+        write(&daemon, &text);
+        let refused = daemon.tool(&["reload"]);
+        assert!(refused.status == 1 && refused.text.contains(why), "{refused:?}\n{}", daemon.log());
+        wait::until("the old priority", PATIENCE, || (priority(&daemon) == 150).then_some(()));
+    }
+    assert!(!node.ip(&["route", "show"]).contains("10.50.0.0/24"));
+    assert!(link.witness.adverts_from(link.ports[0]).iter().all(|(_, advert)| advert.priority != 0), "nobody resigned");
+
+    // What it takes is there when the reload is over.
+    write(&daemon, &configuration(120, ADDRESSES, &route("10.0.0.254")));
+    let done = daemon.tool(&["reload"]);
+    assert_eq!(done.status, 0, "{done:?}\n{}", daemon.log());
+    assert!(node.ip(&["route", "show"]).contains("10.50.0.0/24 via 10.0.0.254"));
+}

@@ -203,11 +203,51 @@ pub enum Refusal {
     Kernel(i32),
 }
 
+/// What somebody else has changed in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DriftReport {
+    /// In words; at most [`DriftReport::LINES_MAX`].
+    pub lines: Vec<String>,
+    /// Differences that are not told.
+    pub more: u32,
+}
+
+impl DriftReport {
+    pub const LINES_MAX: usize = 10;
+
+    /// The first of these lines; the others are counted.
+    pub fn of(mut lines: Vec<String>) -> DriftReport {
+        let more = lines.len().saturating_sub(Self::LINES_MAX);
+        lines.truncate(Self::LINES_MAX);
+        DriftReport { lines, more: u32::try_from(more).unwrap_or(u32::MAX) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.more == 0
+    }
+
+    pub fn add(&mut self, other: DriftReport) {
+        let more = self.more.saturating_add(other.more);
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.extend(other.lines);
+        *self = DriftReport::of(lines);
+        self.more = self.more.saturating_add(more);
+    }
+}
+
 /// What an engine process writes to its bridge socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToBridge {
     Feed(Feed),
-    Reply { request: u64, reply: Reply },
+    Reply {
+        request: u64,
+        reply: Reply,
+    },
+    /// The answer to the [`ToEngine::Survey`] of this number.
+    Surveyed {
+        request: u64,
+        drift: DriftReport,
+    },
 }
 
 /// What the bridge writes to an engine process.
@@ -219,6 +259,8 @@ pub enum ToEngine {
     Seen(Generation),
     /// The bridge lost track: send everything again.
     Resync,
+    /// To checks: what does the kernel hold otherwise than is known? Nothing is done about it.
+    Survey { request: u64 },
 }
 
 impl Command {

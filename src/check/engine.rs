@@ -103,6 +103,7 @@ pub struct Engine {
     audit_at: Option<Instant>,
     /// What the kernel has refused of the last configuration that was applied.
     pub(super) verdict: super::reload::Verdict,
+    pub(super) weights_before: Option<super::reload::Weights>,
     /// `lvs_flush` was carried out, or is not to be.
     flushed: bool,
     pub(super) phase: Phase,
@@ -138,6 +139,7 @@ impl Engine {
             pending: Vec::new(),
             audit_at: None,
             verdict: Default::default(),
+            weights_before: None,
             flushed: options.restarted || !config.global.lvs_flush,
             phase: Phase::Waiting,
             options,
@@ -172,7 +174,7 @@ impl Engine {
             Input::Probed { checker, attempt, outcome, began, took_us } => {
                 self.probed(&checker, attempt, outcome, (began, took_us), now, out);
             }
-            Input::Table(found) => self.table(found, now, out),
+            Input::Table(found) => drop(self.table(found, now, out)),
             Input::Statistics(found) => self.statistics(found, out),
             Input::Counted { began, took_us, totals } => {
                 self.ipvs.counted_at = began;
@@ -449,7 +451,7 @@ impl Engine {
         }
     }
 
-    fn audit(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn audit(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.audit_at = Some(now + AUDIT_EVERY);
         self.kernel.auditing = true;
         out.push(Output::Audit);

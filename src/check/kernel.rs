@@ -335,10 +335,7 @@ impl Kernel {
             };
             drift.unexpected += strangers.len() as u32;
             if !adopt {
-                managed.compare(id, actual.as_ref(), &mut drift);
-                for stranger in strangers.iter().filter(|it| !managed.strangers.contains(it)) {
-                    drift.lines.push(format!("{id}: {stranger} is not in the configuration, and stays"));
-                }
+                managed.compare(id, actual.as_ref(), &strangers, &mut drift);
             } else if actual.is_some() && plan::operations(id, managed.wanted.as_ref(), actual.as_ref()).is_empty() {
                 drift.kept += 1;
             }
@@ -354,6 +351,38 @@ impl Kernel {
         }
         drift.unexpected += found.len() as u32;
         drift
+    }
+
+    /// What [`Self::absorb`] would say, in words.
+    pub fn inspect(&self, found: Vec<Found>, named: impl Fn(Slot, &ServiceId, &DestinationId) -> bool) -> Vec<String> {
+        let mut drift = Drift::default();
+        let mut found: BTreeMap<ServiceId, Found> = found.into_iter().map(|it| (it.service.id, it)).collect();
+        for (id, managed) in &self.services {
+            let there = found.remove(id);
+            let (actual, strangers) = there.map_or_else(Default::default, |it| managed.sort_out(id, it, false, &named));
+            managed.compare(id, actual.as_ref(), &strangers, &mut drift);
+        }
+        drift.lines
+    }
+
+    /// Services that are to be planned, and what is wanted of each.
+    pub fn unplanned(&self) -> BTreeMap<ServiceId, Option<Wanted>> {
+        let wanted = |id: &ServiceId| self.services.get(id).and_then(|it| it.wanted.clone());
+        self.dirty.iter().map(|id| (*id, wanted(id))).collect()
+    }
+
+    pub fn wanted(&self, id: &ServiceId) -> Option<&Wanted> {
+        self.services.get(id)?.wanted.as_ref()
+    }
+
+    /// Whether the service itself, or this destination of it, is not as wanted.
+    pub fn lacks(&self, id: &ServiceId, destination: Option<DestinationId>) -> bool {
+        if let Some(destination) = destination {
+            return !self.settled(id, &destination);
+        }
+        let Some(managed) = self.services.get(id) else { return false };
+        let wanted = managed.wanted.as_ref().map(|it| Some(&it.service));
+        wanted != managed.known.as_ref().map(|it| it.service.as_ref())
     }
 
     pub fn owner(&self, id: &ServiceId) -> Option<Slot> {
@@ -517,7 +546,14 @@ impl Managed {
         (Some(known), strangers)
     }
 
-    fn compare(&self, id: &ServiceId, actual: Option<&Known>, drift: &mut Drift) {
+    fn compare(&self, id: &ServiceId, actual: Option<&Known>, strangers: &[DestinationId], drift: &mut Drift) {
+        self.compare_ours(id, actual, drift);
+        for stranger in strangers.iter().filter(|it| !self.strangers.contains(it)) {
+            drift.lines.push(format!("{id}: {stranger} is not in the configuration, and stays"));
+        }
+    }
+
+    fn compare_ours(&self, id: &ServiceId, actual: Option<&Known>, drift: &mut Drift) {
         let (known, actual) = match (&self.known, actual) {
             (None, None) => return,
             (None, Some(_)) if self.wanted.is_none() => return,

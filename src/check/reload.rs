@@ -3,18 +3,22 @@
 //! What did not change keeps its state, counters and deadlines, also when it moved to another line: a weight is one
 //! operation of the kernel, a service's setting is one. An operator's weight stays with a server that is as it was.
 //! New servers of a running virtual server start up, or down with `alpha`, as at start.
+//!
+//! Whoever applies one may ask for the kernel's table first ([`Engine::survey`], [`Engine::compare`]): then it is known what somebody
+//! else has changed there, and one plan mends that and brings what is new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::engine::{Engine, Phase, log};
 use super::io::{Level, Output};
-use super::kernel::Slot;
-use super::service::{CheckerId, Probe, Server, ids, server_name, service_name};
+use super::kernel::{Kernel, Slot};
+use super::service::{CheckerId, Probe, Server, Service, ids, server_name, service_name};
 use crate::bus::rows::RowKey;
-use crate::check::plan::errno;
+use crate::check::plan::{Wanted, destination, errno, subject};
+use crate::check::table::{DestinationId, Found, Op, ServiceId};
 use crate::clock::Instant;
 use crate::conf::model::{
-    Check, Checker, CheckerKey, Config, Location, RealServer, Script, ScriptId, ServiceKey, VirtualServer,
+    Check, Checker, CheckerKey, Config, Location, RealServer, Script, ScriptId, ServerKey, ServiceKey, VirtualServer,
 };
 
 /// What the kernel thinks of a configuration that was applied, until it has answered everything.
@@ -22,24 +26,49 @@ use crate::conf::model::{
 pub(super) struct Verdict {
     open: bool,
     after: u64,
-    /// In words, not more than anybody reads.
-    refusals: Vec<String>,
+    /// What was to be mended when the configuration came, and as what: if that is refused it is no matter of the new one.
+    mended: BTreeMap<ServiceId, Option<Wanted>>,
+    /// In words, with what each is about; not more than anybody reads.
+    refusals: Vec<(Option<ServiceId>, Option<DestinationId>, String)>,
+}
+
+/// What operators had set before a configuration that may be taken back.
+#[derive(Debug, Default)]
+pub(super) struct Weights(HashMap<ServerKey, u32>);
+
+impl Weights {
+    /// An operator says something else meanwhile.
+    pub(super) fn set(&mut self, server: &ServerKey, weight: Option<u32>) {
+        match weight {
+            Some(weight) => self.0.insert(server.clone(), weight),
+            None => self.0.remove(server),
+        };
+    }
 }
 
 impl Verdict {
     const REFUSALS_MAX: usize = 8;
 
-    /// What is asked of the kernel after this batch is its matter.
-    fn begin(&mut self, after: u64) {
-        *self = Verdict { open: true, after, refusals: Vec::new() };
+    /// What is asked of the kernel after this batch is its matter; and what was asked for the configuration before it, as long as
+    /// nobody has heard the verdict on that.
+    fn begin(&mut self, kernel: &Kernel) {
+        if !self.open {
+            *self = Verdict { after: kernel.batches(), mended: kernel.unplanned(), ..Verdict::default() };
+        }
+        self.open = true;
     }
 
     /// The kernel has refused something that it has not refused before. Where it had no room, or its answer got lost, it will be
     /// asked again.
-    pub(super) fn refused(&mut self, batch: u64, errno: i32, line: &str) {
+    pub(super) fn refused(&mut self, batch: u64, op: &Op, errno: i32, kernel: &Kernel, line: &str) {
         let passes = matches!(errno, errno::ENOBUFS | errno::ENOMEM | errno::EIO | errno::ETIMEDOUT);
-        if self.open && batch > self.after && !passes && self.refusals.len() < Self::REFUSALS_MAX {
-            self.refusals.push(line.to_owned());
+        if !self.open || batch <= self.after || passes || self.refusals.len() >= Self::REFUSALS_MAX {
+            return;
+        }
+        let id = subject(op);
+        let mends = id.and_then(|id| Some((id, self.mended.get(&id)?)));
+        if mends.is_none_or(|(id, before)| kernel.wanted(&id) != before.as_ref()) {
+            self.refusals.push((id, destination(op), line.to_owned()));
         }
     }
 }
@@ -52,17 +81,72 @@ impl Engine {
             return None;
         }
         self.verdict.open = false;
-        Some(std::mem::take(&mut self.verdict.refusals))
+        // Some may be of a configuration that was replaced before it was heard of.
+        let stands = |id: &Option<ServiceId>, about| id.is_none_or(|id| self.kernel.lacks(&id, about));
+        let refusals = std::mem::take(&mut self.verdict.refusals).into_iter();
+        Some(refusals.filter(|(id, about, _)| stands(id, *about)).map(|(.., line)| line).collect())
+    }
+
+    /// There is to be a verdict on the first configuration.
+    pub fn on_trial(&mut self) {
+        self.verdict = Verdict { open: true, after: self.kernel.batches(), ..Verdict::default() };
+    }
+
+    /// Asks for the kernel's table before a configuration is applied. False: there is none to ask for.
+    pub fn survey(&mut self, now: Instant, out: &mut Vec<Output>) -> bool {
+        let there = self.phase == Phase::Running && self.kernel.available == Some(true);
+        if there {
+            self.audit(now, out);
+        }
+        there
+    }
+
+    /// Takes the table in, and tells what somebody else has changed there. It is mended with what [`Self::apply`] brings, which is
+    /// to follow.
+    pub fn compare(&mut self, found: Vec<Found>, now: Instant, out: &mut Vec<Output>) -> Vec<String> {
+        match self.phase {
+            Phase::Running => self.table(found, now, out),
+            Phase::Waiting | Phase::Stopping | Phase::Stopped => Vec::new(),
+        }
+    }
+
+    /// How much was asked of the kernel so far, if it has answered it all: for [`Self::look`].
+    pub fn batches(&self) -> Option<u64> {
+        (self.phase == Phase::Running && self.kernel.available == Some(true) && self.kernel.idle())
+            .then(|| self.kernel.batches())
+    }
+
+    /// Tells what somebody else has changed in the table that was listed after so many batches, and does nothing about it. Nobody
+    /// can tell if there were more meanwhile.
+    pub fn look(&self, found: Vec<Found>, batches: u64) -> Vec<String> {
+        if self.batches() != Some(batches) {
+            return Vec::new();
+        }
+        self.kernel.inspect(found, |slot, id, destination| {
+            self.service(slot).is_some_and(|service| service.names(id, destination))
+        })
+    }
+
+    /// Goes back to `before`, which was in force until a moment ago: operators' weights are what they were.
+    pub fn go_back(&mut self, before: &Config, now: Instant, out: &mut Vec<Output>) {
+        self.change_over(before, true, now, out);
     }
 
     /// Goes over to `new`. Numbers of scripts are the new configuration's from here on.
     ///
     /// Every row is reported as changed; those that [`Engine::row`] no longer knows are gone.
     pub fn apply(&mut self, new: &Config, now: Instant, out: &mut Vec<Output>) {
+        self.change_over(new, false, now, out);
+    }
+
+    fn change_over(&mut self, new: &Config, back: bool, now: Instant, out: &mut Vec<Output>) {
         if matches!(self.phase, Phase::Stopping | Phase::Stopped) {
             return;
         }
-        self.verdict.begin(self.kernel.batches());
+        if !back && !self.verdict.open {
+            self.weights_before = Some(self.operators_weights());
+        }
+        self.verdict.begin(&self.kernel);
         self.audit_soon(now);
         let mut keys: BTreeSet<RowKey> = self.keys().into_iter().collect();
         let timeouts = self.timeouts();
@@ -88,6 +172,9 @@ impl Engine {
                 added.push(self.adopt(service, index, now));
             }
         }
+        if back {
+            self.restore_weights(out);
+        }
         self.reindex();
         out.extend(abandoned.into_iter().map(|checker| Output::Abandon { checker }));
         if self.phase == Phase::Running {
@@ -111,6 +198,32 @@ impl Engine {
         self.times.take_moved();
         keys.extend(self.keys());
         out.extend(keys.into_iter().map(Output::Changed));
+    }
+
+    fn operators_weights(&self) -> Weights {
+        let services = self.slots.iter().flatten();
+        let servers = services.flat_map(|service| service.servers.iter().map(move |server| (service, server)));
+        Weights(servers.filter_map(|(service, server)| Some((service.server_key(server), server.operator?))).collect())
+    }
+
+    fn restore_weights(&mut self, out: &mut Vec<Output>) {
+        // One that was started meanwhile has taken over what it found.
+        let Some(Weights(before)) = self.weights_before.take() else { return };
+        for Service { config, servers, .. } in self.slots.iter_mut().flatten().map(|it| &mut **it) {
+            for server in servers {
+                let key = config.server_key(&server.config);
+                let weight = before.get(&key).copied();
+                if std::mem::replace(&mut server.operator, weight) == weight {
+                    continue;
+                }
+                if let Some(weight) = weight {
+                    let (server, vs) = (server_name(&key), service_name(&config.key));
+                    let text =
+                        format!("service {server} of VS {vs} has weight {weight} again, as an operator had set it");
+                    out.push(log(Level::Info, text));
+                }
+            }
+        }
     }
 
     /// A virtual server left the configuration.

@@ -10,7 +10,7 @@ use super::outcome::{Failure, finish, print_json, status};
 use super::progress::Progress;
 use super::text::{clean, count, span};
 use crate::control::{Request, Response};
-use crate::export::look::ReloadReport;
+use crate::export::look::{DriftReport, ReloadReport};
 use crate::report::PlanReport;
 
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ impl Reload {
 }
 
 fn shown(reload: &ReloadReport) -> String {
-    let mut out = cleaned(&reload.errors);
+    let mut out = cleaned(&reload.errors) + &drifted(&reload.drift, "and that is mended");
     if reload.successful {
         let warnings = match reload.warnings {
             0 => String::new(),
@@ -93,9 +93,10 @@ fn shown(reload: &ReloadReport) -> String {
 
 /// `refused`: a safe reload was asked for, and this is why there is none.
 fn planned(plan: &PlanReport, refused: bool) -> String {
+    let drift = drifted(&plan.drift, "which is mended within half a minute");
     if !plan.errors.is_empty() {
         let end = if refused { "refused: the configuration in force stays in force" } else { "it would be refused" };
-        return cleaned(&plan.errors) + end + "\n";
+        return cleaned(&plan.errors) + end + "\n" + &drift;
     }
     let mut out: String = plan.changes.iter().map(|change| clean(&change.text) + "\n").collect();
     if plan.changes.is_empty() {
@@ -108,11 +109,27 @@ fn planned(plan: &PlanReport, refused: bool) -> String {
         }
         those.for_each(|it| out += &format!("  {}\n", clean(&it.text)));
     }
+    if !drift.is_empty() {
+        out += &format!("\n{drift}");
+    }
     if plan.warnings > 0 {
         out += &format!("\n{} (`keepwatch check`)\n", count(plan.warnings as usize, "warning"));
     }
     if refused {
         out += "\nrefused, as it has consequences: the configuration in force stays in force\n";
+    }
+    out
+}
+
+/// What somebody has changed in the kernel.
+fn drifted(drift: &DriftReport, and: &str) -> String {
+    if drift.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("somebody changed the IPVS table, {and}:\n");
+    drift.lines.iter().for_each(|line| out += &format!("  {}\n", clean(line)));
+    if drift.more > 0 {
+        out += &format!("  {} more\n", count(drift.more as usize, "difference"));
     }
     out
 }
@@ -133,6 +150,9 @@ mod tests {
         assert_eq!(shown(&refused), expected);
         let good = ReloadReport { successful: true, took_us: 25_300, warnings: 1, ..ReloadReport::default() };
         assert_eq!(shown(&good), "in force after 25 ms, with 1 warning (`keepwatch check`)\n");
+        let drift = DriftReport { lines: vec!["10.0.0.1:80/tcp was missing".to_owned()], more: 2 };
+        let told = "somebody changed the IPVS table, and that is mended:\n  10.0.0.1:80/tcp was missing\n  2 differences more\n";
+        assert_eq!(shown(&ReloadReport { drift, warnings: 0, ..good }), format!("{told}in force after 25 ms\n"));
     }
 
     #[test]

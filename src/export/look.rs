@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::bfd::{BfdCounters, BfdRow};
+pub use crate::bus::msg::DriftReport;
 use crate::bus::msg::Source;
 use crate::bus::rows::{Counters, InstanceRow, RouterCounters, ServerRow, ServiceRow, TrackerRow, TrackerRuns};
 use crate::bus::timing::{CheckTimes, Histogram, Logged, Pulse, RunnerPulse, VrrpTimes};
@@ -107,7 +108,7 @@ pub struct ReloadReport {
     /// Attempts after the start.
     pub accepted: u64,
     pub rejected: u64,
-    /// Of the requests that this bridge has made, as many as the attempts up to the last one have answered.
+    /// Requests of this bridge that were answered.
     pub answered: u64,
     /// From the request until every process had it in force, microseconds.
     pub took_us: u64,
@@ -118,6 +119,9 @@ pub struct ReloadReport {
     /// What was wrong at the last attempt, as `keepwatch check` prints it but without lines of the files and without what may be
     /// a secret; at most 16 KiB. Empty after one that was accepted.
     pub errors: String,
+    /// What the kernel held otherwise than was known, found at the last attempt that got as far; it is mended.
+    #[serde(default)]
+    pub drift: DriftReport,
 }
 
 /// What the rrd process has done.

@@ -19,7 +19,7 @@ use crate::bus::frame;
 use crate::bus::msg::ConfigGeneration;
 use crate::conf::model::ProcessSettings;
 use crate::export::dump::Kind;
-use crate::export::look::{Daemon, Endpoint};
+use crate::export::look::{Daemon, DriftReport, Endpoint, ReloadReport};
 use crate::sys::seqpacket::{self, Received, Seqpacket};
 
 /// Supervisor to child. The comments name the descriptor that travels along.
@@ -28,8 +28,8 @@ pub enum ToChild {
     /// The first message. With the sealed configuration (load: the empty memory file to fill and seal).
     /// `restarted`: this process replaces one that died.
     Start { options: Box<Options>, config: ConfigGeneration, restarted: bool },
-    /// With the new sealed configuration.
-    Reload { config: ConfigGeneration },
+    /// With the new sealed configuration. `back`: it was in force before, and what came between could not be.
+    Reload { config: ConfigGeneration, back: bool },
     /// To load, behind [`Self::Start`], when there is one in force: with that sealed configuration. `plan_only`: nobody
     /// means to go over to the new one yet.
     Previous { plan_only: bool },
@@ -37,6 +37,8 @@ pub enum ToChild {
     PlanInto,
     /// To the bridge, an answer to the [`ToSupervisor::Plan`] of this number: with the sealed plan, or with what is wrong.
     Planned { number: u64, warnings: u32, error: Option<String> },
+    /// To the bridge: what became of the reloads that it has asked for under these numbers.
+    Reloaded { requests: Vec<u64>, reload: Box<ReloadReport> },
     /// With a new socket to that process; an earlier one is dead.
     Peer(Role),
     /// The answer to the [`ToSupervisor::ConnectAgentX`] of this number: with a connected socket, or an errno.
@@ -102,13 +104,16 @@ pub enum ToSupervisor {
     Fifo { path: PathBuf, made: bool },
     /// An operator wants what this signal stands for.
     Signal(UserSignal),
-    /// An operator wants the configuration read again.
-    Reload,
+    /// An operator wants the configuration read again, and is told by [`ToChild::Reloaded`] what became of it. Requests count from
+    /// 1 in each bridge.
+    Reload { request: u64 },
     /// An operator wants to know what a reload would do. `keep`: what was read may be wanted in force afterwards. One that was
     /// asked for before is given up.
     Plan { number: u64, keep: bool },
-    /// What was read for the plan of this number is to be in force, or may be forgotten.
-    Settle { number: u64, apply: bool },
+    /// What was read for the plan of this number is to be in force, which is a request as [`Self::Reload`] is, or may be forgotten.
+    Settle { number: u64, request: Option<u64> },
+    /// What somebody else had changed in the kernel, found when this configuration came.
+    Drift { config: ConfigGeneration, drift: DriftReport },
 }
 
 /// Octets of why a configuration cannot be in force.

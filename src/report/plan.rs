@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{and, count, state};
+use crate::bus::msg::DriftReport;
 use crate::bus::rows::{InstanceRow, ServerRow, ServiceRow, State};
 use crate::conf::diff::{How, Object, What};
 use crate::conf::model::{InstanceName, ServerKey, ServiceKey};
@@ -25,6 +26,10 @@ pub struct PlanReport {
     /// good one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub errors: String,
+    /// What somebody has changed in the kernel's IPVS table since it was looked at last, if that was found out within half a second.
+    /// It is mended with a reload, and without.
+    #[serde(default, skip_serializing_if = "DriftReport::is_empty")]
+    pub drift: DriftReport,
 }
 
 /// One object that comes, goes or changes.
@@ -103,6 +108,7 @@ pub fn plan(plan: &Plan, look: Option<&Look>, warnings: u32) -> PlanReport {
         consequences,
         warnings,
         errors: String::new(),
+        drift: DriftReport::default(),
     }
 }
 

@@ -483,6 +483,43 @@ fn documents_are_as_their_schema_says() {
             differs(&root["$defs"][name], &root, &document.unwrap(), name, &mut found);
         }
     }
+    for plan in [PlanReport::default(), full_plan()] {
+        differs(&root["$defs"]["PlanReport"], &root, &serde_json::to_value(plan).unwrap(), "PlanReport", &mut found);
+    }
     found.dedup();
     assert_eq!(found, [""; 0], "docs/api.schema.json is to be mended");
+    // Whoever reads one of them finds it.
+    for name in ["PlanReport", "Status"] {
+        let reference = serde_json::json!({ "$ref": format!("#/$defs/{name}") });
+        assert!(root["anyOf"].as_array().unwrap().contains(&reference), "{name}");
+    }
+}
+
+/// A plan that leaves nothing out.
+#[cfg(feature = "daemon")]
+fn full_plan() -> PlanReport {
+    use crate::bus::msg::DriftReport;
+    use plan::{Action, PlannedChange, PlannedConsequence, PlannedValue};
+    let text = || "text".to_owned();
+    let values = [(Some(text()), None), (None, Some(text()))];
+    let values = values.map(|(old, new)| PlannedValue { directive: text(), old, new });
+    let change = |action| PlannedChange {
+        kind: text(),
+        name: text(),
+        service: Some(text()),
+        action,
+        values: values.to_vec(),
+        text: text(),
+    };
+    let kinds = ["mastership", "address", "virtual-server", "real-server", "restart"];
+    let consequence =
+        |kind: &str| PlannedConsequence { kind: kind.to_owned(), name: text(), refuses: true, text: text() };
+    PlanReport {
+        changes: [Action::Added, Action::Removed, Action::Changed, Action::Reordered].map(change).to_vec(),
+        consequences: kinds.map(consequence).to_vec(),
+        safe: true,
+        warnings: 1,
+        errors: text(),
+        drift: DriftReport { lines: vec![text()], more: 1 },
+    }
 }

@@ -12,6 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use super::engine::{Engine, Slot, info};
 use super::io::Output;
 use super::machine::{Event, OWNER};
+use super::reload::Commanded;
 use crate::bus::msg::{Command, Refusal, Reply};
 use crate::bus::rows::RowKey;
 use crate::clock::{Instant, WallTime};
@@ -80,9 +81,20 @@ impl Engine {
             Command::SetWeight { .. } | Command::ResetWeight { .. } => return Reply::Refused(Refusal::NoSuchServer),
         };
         out.push(Output::Changed(RowKey::Instance(name)));
+        for slot in self.mates(slot) {
+            self.note_commanded(slot);
+        }
         self.arm(slot);
         // The driver fills in the generation of the batch that carries the row.
         Reply::Done { undo, visible_at: 0 }
+    }
+
+    /// So that it outlasts a configuration that is taken back.
+    fn note_commanded(&mut self, slot: Slot) {
+        let Some(router) = self.slots.get(slot as usize).and_then(Option::as_deref) else { return };
+        if let Some(before) = self.commanded.get_mut(&router.config.name) {
+            *before = Commanded::of(router);
+        }
     }
 
     fn stands_down(&self, slot: Slot) -> bool {
@@ -121,7 +133,7 @@ impl Engine {
         }
     }
 
-    fn note_standing(&mut self, slot: Slot, since: Option<WallTime>, out: &mut Vec<Output>) {
+    pub(super) fn note_standing(&mut self, slot: Slot, since: Option<WallTime>, out: &mut Vec<Output>) {
         let Some(router) = self.router_mut(slot) else { return };
         if router.stood_down.is_some() != since.is_some() {
             let name = &router.config.name;

@@ -16,6 +16,7 @@ use super::group::Group;
 use super::host::Host;
 use super::io::{Block, Datagram, HostAddress, IfIndex, Input, Level, Link, Listen, Log, Output, WantedVmac};
 use super::machine::{Advert, Event, OWNER};
+use super::reload::Commanded;
 use super::router::{Held, LOG_PAUSE, Router};
 use super::routes::{Line, Lines, Place, Which};
 use super::track::Findings;
@@ -113,6 +114,8 @@ pub struct Engine {
     /// Wall clock minus monotonic clock, nanoseconds.
     epoch: u64,
     quiet_until: Instant,
+    /// As it was before the configuration in force, which may be taken back.
+    pub(super) commanded: HashMap<InstanceName, Commanded>,
 }
 
 /// What the kernel was asked so far.
@@ -182,6 +185,7 @@ impl Engine {
             start_at: now,
             epoch: 0,
             quiet_until: Instant::ZERO,
+            commanded: HashMap::new(),
         };
         engine.set_delays(&config.global, &config.instances, now);
         engine.set_wall(now, wall);

@@ -10,14 +10,40 @@ use super::machine::{Action, Actions, Event, Settings, Transition};
 use super::router::{Held, Router, listed, same_address};
 use super::track;
 use crate::bus::rows::{Reason, RowKey, State};
-use crate::clock::Instant;
-use crate::conf::model::{Address, Config, Instance, InstanceName};
+use crate::clock::{Instant, WallTime};
+use crate::conf::model::{Address, Config, Instance, InstanceName, Preempt, Priority};
+
+/// What operators and managers have commanded of an instance, or what the file says.
+#[derive(Debug, Clone)]
+pub(super) struct Commanded {
+    base: Priority,
+    demoted: bool,
+    preempt: Preempt,
+    stood_down: Option<WallTime>,
+}
+
+impl Commanded {
+    pub(super) fn of(router: &Router) -> Commanded {
+        let preempt = router.machine.settings.preempt;
+        Commanded { base: router.base, demoted: router.demoted, preempt, stood_down: router.stood_down }
+    }
+}
 
 impl Engine {
     /// Goes over to `new`. Addresses that leave go before others come, so that one may move between instances.
     ///
     /// Every row is reported as changed; those that [`Engine::row`] no longer knows are gone.
     pub fn apply(&mut self, new: &Config, now: Instant, out: &mut Vec<Output>) {
+        self.commanded = self.routers().map(|router| (router.config.name.clone(), Commanded::of(router))).collect();
+        self.change_over(new, false, now, out);
+    }
+
+    /// Goes back to `before`, which was in force until a moment ago: what operators had commanded holds again.
+    pub fn go_back(&mut self, before: &Config, now: Instant, out: &mut Vec<Output>) {
+        self.change_over(before, true, now, out);
+    }
+
+    fn change_over(&mut self, new: &Config, back: bool, now: Instant, out: &mut Vec<Output>) {
         if self.phase == Phase::Stopped {
             return;
         }
@@ -57,6 +83,9 @@ impl Engine {
         }
         self.change_groups(&new.sync_groups, since);
         self.reindex();
+        if back {
+            self.restore_commanded(out);
+        }
         self.stand_together(out);
         if self.phase == Phase::Running {
             self.join_groups();
@@ -87,6 +116,17 @@ impl Engine {
         keys.extend(self.keys());
         let keys: BTreeSet<RowKey> = keys.into_iter().collect();
         out.extend(keys.into_iter().map(Output::Changed));
+    }
+
+    fn restore_commanded(&mut self, out: &mut Vec<Output>) {
+        for slot in self.each_slot() {
+            let name = self.router(slot).map(|router| &router.config.name);
+            let Some(before) = name.and_then(|name| self.commanded.get(name)).cloned() else { continue };
+            let Some(router) = self.router_mut(slot) else { continue };
+            (router.base, router.demoted) = (before.base, before.demoted);
+            router.machine.settings.preempt = before.preempt;
+            self.note_standing(slot, before.stood_down, out);
+        }
     }
 
     /// Takes an instance out: for good, or to start it anew with another identity.

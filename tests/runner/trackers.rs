@@ -117,7 +117,7 @@ impl Runner {
     }
 
     fn reload(&mut self, generation: u64, config: &Config) {
-        self.channel.send(&ToChild::Reload { config: generation }, Some(sealed(config))).unwrap();
+        self.channel.send(&ToChild::Reload { config: generation, back: false }, Some(sealed(config))).unwrap();
         self.until("it has reloaded", |runner| {
             matches!(runner.channel.receive(), Ok(Some((ToSupervisor::Ready { config }, _))) if config == generation)
         });

@@ -1,6 +1,7 @@
 //! Everything that needs IPVS, or ipvlan and what else the same kernels have or lack: each test here is a scenario, run in a virtual
 //! machine where this kernel has none. See `agentx_tests::vm`.
 
+mod answers;
 mod balancer;
 mod drain;
 mod effective;

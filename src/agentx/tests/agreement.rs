@@ -331,7 +331,7 @@ impl World {
                     Source::Checks => self.checks.say(check::io::Input::Command { request, command }),
                 },
                 Some(ToEngine::Seen(generation)) => self.side(source).outbox.seen(generation),
-                Some(ToEngine::Resync) => panic!("frames do not follow from each other"),
+                Some(ToEngine::Resync | ToEngine::Survey { .. }) => panic!("frames do not follow from each other"),
                 None => {}
             },
             (2, Source::Vrrp) => {
@@ -392,6 +392,7 @@ impl World {
                     assert_eq!(of, source);
                     self.event(Event::CommandReply { token, reply });
                 }
+                ToBridge::Surveyed { .. } => panic!("nobody has asked"),
             }
         }
     }

@@ -206,7 +206,7 @@ impl Process {
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
-            (ToChild::Reload { config }, Some(file)) => match vrrp::decode(&file) {
+            (ToChild::Reload { config, .. }, Some(file)) => match vrrp::decode(&file) {
                 Ok(new) => {
                     self.configure(settings(&new));
                     self.ready(config);

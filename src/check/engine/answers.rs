@@ -14,7 +14,8 @@ use crate::check::table::{DestinationId, Found, Load, Op, ServiceId};
 use crate::clock::Instant;
 
 impl Engine {
-    pub(super) fn table(&mut self, found: Vec<Found>, now: Instant, out: &mut Vec<Output>) {
+    /// Takes the kernel's table in. Returns what somebody else has changed there, in words.
+    pub(in crate::check) fn table(&mut self, found: Vec<Found>, now: Instant, out: &mut Vec<Output>) -> Vec<String> {
         let adopt = self.kernel.available != Some(true);
         let back = self.kernel.available == Some(false);
         let ours = adopt && self.options.restarted;
@@ -64,6 +65,7 @@ impl Engine {
         if adopt && self.phase == Phase::Running {
             self.take_kernel(out);
         }
+        drift.lines
     }
 
     /// After a crash: servers that have weight 0 in the kernel, for no reason of the configuration or of a check, were
@@ -177,7 +179,7 @@ impl Engine {
             Op::Flush | Op::Timeouts { .. } => {
                 if let Some(errno) = error {
                     let text = self.plain_refused(&answer.op, errno, out);
-                    self.verdict.refused(batch, errno, &text);
+                    self.verdict.refused(batch, &answer.op, errno, &self.kernel, &text);
                 }
             }
             _ => {}
@@ -198,7 +200,7 @@ impl Engine {
                         let text = refusal::explain(&answer.op, errno);
                         let (place, what) = (self.locate(&answer), self.describe(&answer.op));
                         let line = format!("{place}IPVS refused to {what}: {text}");
-                        self.verdict.refused(batch, errno, &line);
+                        self.verdict.refused(batch, &answer.op, errno, &self.kernel, &line);
                         out.push(log(Level::Error, line));
                     }
                 }

@@ -41,6 +41,9 @@ impl Engine {
             None => Command::ResetWeight { server: server.clone() },
         };
         let changed = previous != set;
+        if let Some(before) = &mut self.weights_before {
+            before.set(&server, set);
+        }
         if changed {
             self.weight_changed(slot, at, "an operator", now, out);
         }
@@ -161,6 +164,9 @@ impl Engine {
             && set != previous
         {
             real.operator = previous;
+            if let Some(before) = &mut self.weights_before {
+                before.set(server, previous);
+            }
             self.weight_changed(slot, at, "the kernel's refusal", now, out);
         }
     }

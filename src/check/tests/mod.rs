@@ -3,6 +3,7 @@
 mod bfd;
 mod groups;
 mod pools;
+mod reloads;
 mod simulation;
 mod table;
 mod times;

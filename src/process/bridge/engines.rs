@@ -203,6 +203,7 @@ impl Bridge {
                     self.ask_resync(source);
                 }
             },
+            ToBridge::Surveyed { request, drift } => self.surveyed(request, drift),
             ToBridge::Reply { request, reply } => {
                 // A number that another engine was given is not this one's to answer.
                 let asked = self.engines.requests.get(&request).filter(|(asked, _)| *asked == source).copied();

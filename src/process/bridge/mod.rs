@@ -242,6 +242,7 @@ impl Bridge {
             self.wake_bus(now);
             self.heart.beats(now, clock::wall(), logging::counts);
             self.wake_http(now);
+            self.wake_plans(now);
             self.refuse_lost();
             // What is ready stays ready, so nothing above need ever wait: let the runtime look at the other sockets.
             tokio::task::yield_now().await;
@@ -257,7 +258,7 @@ impl Bridge {
         let stall = self.link.as_ref().and_then(Link::stall_deadline);
         let snmp = [self.session.deadline(), self.direct.deadline(), self.agent.deadline()];
         let ours = [stall, self.leaving, self.history.deadline(), self.http.deadline(), Some(self.heart.deadline())];
-        let ours = ours.into_iter().chain([self.dumps.deadline(), self.bus.deadline()]);
+        let ours = ours.into_iter().chain([self.dumps.deadline(), self.bus.deadline(), self.plans.deadline()]);
         snmp.into_iter().chain(ours).flatten().min()
     }
 
@@ -350,7 +351,7 @@ impl Bridge {
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
-            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
+            (ToChild::Reload { config, .. }, Some(file)) => match super::vrrp::decode(&file) {
                 Ok(new) => {
                     naming::apply(Some(Role::Bridge), &self.options.program, &new.global.process.names);
                     self.configure(&new);
@@ -359,7 +360,7 @@ impl Bridge {
                 }
                 Err(_) => self.cannot_take(config, "it cannot be read"),
             },
-            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
+            (ToChild::Reload { config, .. }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Peer(Role::Vrrp), Some(fd)) => self.meet_engine(Source::Vrrp, fd),
             (ToChild::Peer(Role::Checks), Some(fd)) => self.meet_engine(Source::Checks, fd),
             (ToChild::Peer(Role::Runner), Some(fd)) => self.runner.meet(fd),
@@ -388,8 +389,8 @@ impl Bridge {
             (ToChild::Dump { .. } | ToChild::Signal(_), _) => {}
             (ToChild::Daemon(daemon), _) => {
                 self.daemon = (*daemon).into();
-                self.reloads.told(&self.daemon);
             }
+            (ToChild::Reloaded { requests, reload }, _) => self.reloads.told(&requests, &reload),
             (ToChild::Planned { number, warnings, error }, fd) => self.planned(number, warnings, error, fd),
             (ToChild::Bus { attempt, error }, fd) => self.bus_opened(attempt, opened(error, fd)),
             (ToChild::ListeningStream { endpoint, error }, fd) => self.listening_stream(endpoint, opened(error, fd)),

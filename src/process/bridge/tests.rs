@@ -548,10 +548,9 @@ async fn who_asks_for_a_reload_that_the_supervisor_does_not_hear_of_is_told_and_
     told_supervisor(&mut lab);
     let (tell, mut told) = oneshot::channel();
     lab.bridge.reload(tell);
-    assert_eq!(told_supervisor(&mut lab), [ToSupervisor::Reload]);
-    let mut daemon = crate::export::look::Daemon { all_ready: true, ..Default::default() };
-    (daemon.reloads.answered, daemon.reloads.successful) = (1, true);
-    lab.bridge.reloads.told(&daemon);
+    assert_eq!(told_supervisor(&mut lab), [ToSupervisor::Reload { request: 2 }]);
+    let reload = crate::export::look::ReloadReport { successful: true, ..Default::default() };
+    lab.bridge.reloads.told(&[2], &reload);
     assert!(told.try_recv().unwrap().successful);
 }
 
@@ -585,18 +584,17 @@ async fn a_safe_reload_is_done_when_its_plan_does_no_harm_and_one_is_asked_for_a
     assert!(first.try_recv().is_err());
     lab.bridge.planned(1, 0, None, left(&Plan::default()));
     let Planned::Does(mut done) = first.try_recv().unwrap() else { panic!("it does no harm") };
-    let settle = ToSupervisor::Settle { number: 1, apply: true };
+    let settle = ToSupervisor::Settle { number: 1, request: Some(1) };
     assert_eq!(told_supervisor(&mut lab), [settle, ToSupervisor::Plan { number: 2, keep: true }]);
-    let mut daemon = crate::export::look::Daemon { all_ready: true, ..Default::default() };
-    (daemon.reloads.answered, daemon.reloads.successful) = (1, true);
-    lab.bridge.reloads.told(&daemon);
+    let reload = crate::export::look::ReloadReport { successful: true, ..Default::default() };
+    lab.bridge.reloads.told(&[1], &reload);
     assert!(done.try_recv().unwrap().successful);
 
     let gone = Consequence::AddressRemoved { instance: None, address: "192.0.2.7/24 dev eth0".to_owned() };
     lab.bridge.planned(2, 0, None, left(&Plan { changes: vec![], consequences: vec![gone] }));
     let Planned::Would(plan) = second.try_recv().unwrap() else { panic!("an address leaves") };
     assert!(!plan.safe && plan.consequences[0].text.contains("192.0.2.7/24"));
-    let settle = ToSupervisor::Settle { number: 2, apply: false };
+    let settle = ToSupervisor::Settle { number: 2, request: None };
     assert_eq!(told_supervisor(&mut lab), [settle, ToSupervisor::Plan { number: 3, keep: false }]);
 
     lab.bridge.planned(3, 0, Some("error: a\n".to_owned()), None);

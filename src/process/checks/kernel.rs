@@ -24,6 +24,8 @@ pub enum Ask {
     Ops { batch: u64, ops: Vec<Op> },
     /// List everything.
     Table,
+    /// List everything to whoever only looks, by a number of his own.
+    Look(u64),
     /// Count these from now on, this often.
     Count { services: BTreeSet<ServiceId>, every: Duration },
 }
@@ -37,6 +39,7 @@ pub enum Answer {
         errors: Vec<Option<i32>>,
     },
     Table(Vec<Found>),
+    Look(u64, Vec<Found>),
     /// Counters that moved.
     Statistics(Found),
     /// A round of counting that began then is over.
@@ -170,7 +173,8 @@ impl Thread {
                 };
                 self.say(Answer::Ops { batch, errors })
             }
-            Ask::Table => self.list(),
+            Ask::Table => self.list(None),
+            Ask::Look(number) => self.list(Some(number)),
             Ask::Count { services, every } => {
                 // Some of them may be somebody else's now, who has heard nothing.
                 self.counted.clear();
@@ -199,14 +203,19 @@ impl Thread {
         }
     }
 
-    fn list(&mut self) -> Result<(), Gone> {
+    fn list(&mut self, look: Option<u64>) -> Result<(), Gone> {
         let (mut interruptions, mut failures) = (0, 0);
         loop {
             if let Err(error) = self.open() {
                 return self.say(Answer::Nothing { error });
             }
-            let error = match self.whole(interruptions < INTERRUPTIONS) {
-                Ok(Listed::Whole(table)) => return self.say(Answer::Table(table)),
+            let error = match self.whole(look, interruptions < INTERRUPTIONS) {
+                Ok(Listed::Whole(table)) => {
+                    return self.say(match look {
+                        None => Answer::Table(table),
+                        Some(number) => Answer::Look(number, table),
+                    });
+                }
                 Ok(Listed::Interrupted(ask)) => {
                     interruptions += 1;
                     self.serve(ask)?;
@@ -227,7 +236,7 @@ impl Thread {
     }
 
     /// Everything there is; or, when it may be interrupted, the change that came in between.
-    fn whole(&mut self, interruptible: bool) -> Result<Listed, ipvs::Error> {
+    fn whole(&mut self, look: Option<u64>, interruptible: bool) -> Result<Listed, ipvs::Error> {
         let Some(ipvs) = &mut self.ipvs else { return Err(ipvs::Error::Absent) };
         let mut table = Vec::new();
         let mut services = ipvs.services()?;
@@ -242,7 +251,8 @@ impl Thread {
             if interruptible {
                 match self.asked.try_recv() {
                     // Asked for twice, told once.
-                    Ok(Ask::Table) | Err(TryRecvError::Empty) => {}
+                    Ok(Ask::Table) if look.is_none() => {}
+                    Err(TryRecvError::Empty) => {}
                     Ok(ask) => return Ok(Listed::Interrupted(ask)),
                     Err(TryRecvError::Disconnected) => return Ok(Listed::Gone),
                 }

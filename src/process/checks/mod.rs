@@ -27,7 +27,8 @@ use super::pulse::Heart;
 use super::role::{Role, exit};
 use super::scheduling::{self, Auto};
 use super::{logging, naming};
-use crate::bus::msg::{ConfigGeneration, ToChecks, ToEngine};
+use crate::bus::frame;
+use crate::bus::msg::{ConfigGeneration, DriftReport, ToBridge, ToChecks, ToEngine};
 use crate::bus::outbox::{self, Outbox};
 use crate::bus::rows::{Row, RowKey};
 use crate::bus::run::{FromRunner, ToRunner};
@@ -95,6 +96,9 @@ pub fn run() -> i32 {
     })
 }
 
+/// How long a new configuration waits for the kernel's table, to tell what somebody has changed there.
+const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How long the kernel may take for what a new configuration asks of it before that counts as in force.
 const TAKE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -129,6 +133,10 @@ struct Driver {
     started: bool,
     resync_at: Option<Instant>,
     resynced_at: Instant,
+    /// Somebody wants to know how the kernel's table is, when that many batches had been asked of it.
+    looking: Option<(u64, u64)>,
+    /// A configuration that waits for the kernel's table, and for how long.
+    surveying: Option<(Box<Config>, ConfigGeneration, Instant)>,
     /// A configuration that was applied, and until when the kernel is waited for before it counts as in force.
     taking: Option<(ConfigGeneration, Instant)>,
     /// Set once the engine was told to shut down: when to go at the latest.
@@ -222,12 +230,20 @@ impl Driver {
             started: false,
             resync_at: None,
             resynced_at: Instant::ZERO,
+            looking: None,
+            surveying: None,
             taking: None,
             leaving: None,
         };
         driver.kernel.ask(Ask::Table);
         driver.configure(&config, generation);
-        driver.ready(generation);
+        if generation > 1 && !restarted {
+            // Started for a new configuration, of which everything is new.
+            driver.engine.on_trial();
+            driver.taking = Some((generation, now + TAKE_PATIENCE));
+        } else {
+            driver.ready(generation);
+        }
         Ok(driver)
     }
 
@@ -264,7 +280,7 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let engine = self.engine.deadline().filter(|_| self.started);
         let probes = self.probes.deadline(clock::now());
-        let taking = self.taking.map(|(_, until)| until);
+        let taking = self.taking.map(|(_, until)| until).or(self.surveying.as_ref().map(|(.., until)| *until));
         let own = [self.leaving, self.resync_at, engine, self.outbox.deadline(), probes, taking];
         own.into_iter().flatten().chain([self.heart.deadline()]).min()
     }
@@ -342,6 +358,10 @@ impl Driver {
         }
         if self.started && self.engine.deadline().is_some_and(|at| at <= now) {
             self.tell(Input::Wake);
+        }
+        if let Some((new, config, _)) = self.surveying.take_if(|(.., until)| *until <= now) {
+            warn!("the IPVS table takes long to be read: what somebody has changed there is told later");
+            self.take(&new, config, false);
         }
         if self.resync_at.is_some_and(|at| at <= now) {
             self.resync_at = None;
@@ -425,7 +445,7 @@ impl Driver {
 
     /// Says whether the last configuration is in force, when the kernel has done its part.
     fn judge(&mut self, now: Instant) {
-        let Some((config, until)) = self.taking else { return };
+        let Some((config, until)) = self.taking.filter(|(_, until)| self.started || *until <= now) else { return };
         // An engine that does not decide any more has no opinion.
         if self.leaving.is_some() {
             self.taking = None;
@@ -473,22 +493,17 @@ impl Driver {
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
-            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
-                Ok(new) => {
-                    naming::apply(Some(Role::Checks), &self.options.program, &new.global.process.names);
-                    // Scripts of the configuration that was in force go by its numbers.
-                    self.perform();
-                    self.tell_what_waits_for_a_restart(&new);
-                    // Where addresses are, before somebody asks for the first time.
-                    self.watch_addresses_for(&new);
-                    self.engine.apply(&new, clock::now(), &mut self.outputs);
-                    self.configure(&new, config);
-                    self.outbox.configuration(config);
-                    self.taking = Some((config, clock::now() + TAKE_PATIENCE));
+            (ToChild::Reload { config, back }, Some(file)) => match super::vrrp::decode(&file) {
+                // What is gone back to is waited for, and its table was compared a moment ago.
+                Ok(new) if !back && self.engine.survey(clock::now(), &mut self.outputs) => {
+                    self.taking = None;
+                    self.surveying = Some((Box::new(new), config, clock::now() + SURVEY_PATIENCE));
                 }
+                // What it is to be taken back from may not have been applied at all.
+                Ok(new) => self.take(&new, config, back && self.surveying.is_none()),
                 Err(_) => self.cannot_take(config, "it cannot be read".to_owned()),
             },
-            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive".to_owned()),
+            (ToChild::Reload { config, .. }, None) => self.cannot_take(config, "it did not arrive".to_owned()),
             (ToChild::Peer(Role::Bridge), Some(fd)) => {
                 if self.bridge.meet(fd) {
                     self.outbox.connected();
@@ -508,7 +523,33 @@ impl Driver {
         }
     }
 
+    fn take(&mut self, new: &Config, config: ConfigGeneration, back: bool) {
+        self.surveying = None;
+        naming::apply(Some(Role::Checks), &self.options.program, &new.global.process.names);
+        // Scripts of the configuration that was in force go by its numbers.
+        self.perform();
+        self.tell_what_waits_for_a_restart(new);
+        // Where addresses are, before somebody asks for the first time.
+        self.watch_addresses_for(new);
+        match back {
+            false => self.engine.apply(new, clock::now(), &mut self.outputs),
+            true => self.engine.go_back(new, clock::now(), &mut self.outputs),
+        }
+        self.configure(new, config);
+        self.outbox.configuration(config);
+        self.taking = Some((config, clock::now() + TAKE_PATIENCE));
+    }
+
+    /// What somebody else has changed in the table is part of the answer to who has a new configuration put in force.
+    fn tell_drift(&mut self, config: ConfigGeneration, lines: Vec<String>) {
+        let drift = DriftReport::of(lines);
+        if !drift.is_empty() {
+            let _ = self.channel.send(&ToSupervisor::Drift { config, drift }, None);
+        }
+    }
+
     fn leave(&mut self) {
+        self.surveying = None;
         if self.leaving.is_none() {
             self.leaving = Some(clock::now() + STOP_PATIENCE);
             self.tell(Input::Shutdown { keep_table: self.options.dont_release_ipvs });
@@ -523,6 +564,13 @@ impl Driver {
                 ToEngine::Command { request, command } => self.tell(Input::Command { request, command }),
                 ToEngine::Seen(generation) => self.outbox.seen(generation),
                 ToEngine::Resync => self.resync_at = Some(self.resynced_at + RESYNC_EVERY),
+                ToEngine::Survey { request } => match self.engine.batches() {
+                    Some(batches) => {
+                        self.looking = Some((request, batches));
+                        self.kernel.ask(Ask::Look(request));
+                    }
+                    None => self.surveyed(request, DriftReport::default()),
+                },
             }
         }
         if self.outbox.replies_waiting() > REPLIES_MAX {
@@ -533,6 +581,14 @@ impl Driver {
             // What it asked for went with it: an outbox that believes in a reader has work for ever.
             self.resync_at = None;
             self.outbox.disconnected();
+        }
+    }
+
+    /// One who has no room for this, or does not listen, goes on without it.
+    fn surveyed(&mut self, request: u64, drift: DriftReport) {
+        match frame::encode(&ToBridge::Surveyed { request, drift }) {
+            Ok(bytes) => drop(self.bridge.send(&bytes)),
+            Err(error) => error!("cannot tell what somebody has changed in the IPVS table: {error}"),
         }
     }
 
@@ -560,12 +616,27 @@ impl Driver {
                 }
             }
             Answer::Table(table) => {
-                self.tell(Input::Table(table));
+                if let Some((new, config, _)) = self.surveying.take() {
+                    let lines = self.engine.compare(table, clock::now(), &mut self.outputs);
+                    self.tell_drift(config, lines);
+                    self.take(&new, config, false);
+                } else {
+                    self.tell(Input::Table(table));
+                }
                 self.begin();
+            }
+            Answer::Look(request, table) => {
+                if let Some((_, batches)) = self.looking.take_if(|(asked, _)| *asked == request) {
+                    let lines = self.engine.look(table, batches);
+                    self.surveyed(request, DriftReport::of(lines));
+                }
             }
             Answer::Nothing { error } => {
                 self.tell(Input::NoIpvs { error });
                 self.begin();
+                if let Some((new, config, _)) = self.surveying.take() {
+                    self.take(&new, config, false);
+                }
             }
             Answer::Statistics(found) => self.tell(Input::Statistics(found)),
             Answer::Counted { began, took_us, totals } => self.tell(Input::Counted { began, took_us, totals }),

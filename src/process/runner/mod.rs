@@ -376,14 +376,14 @@ impl Runner {
     fn told(&mut self, message: ToChild, fd: Option<OwnedFd>) {
         match (message, fd) {
             (ToChild::Stop, _) => self.leave(),
-            (ToChild::Reload { config }, Some(file)) => match super::vrrp::decode(&file) {
+            (ToChild::Reload { config, .. }, Some(file)) => match super::vrrp::decode(&file) {
                 Ok(new) => {
                     naming::apply(Some(Role::Runner), &self.options.program, &new.global.process.names);
                     self.configure(config, &new);
                 }
                 Err(_) => self.cannot_take(config, "it cannot be read"),
             },
-            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
+            (ToChild::Reload { config, .. }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Peer(role @ (Role::Checks | Role::Vrrp)), Some(fd)) => self.meet(role, fd),
             (ToChild::Peer(Role::Bridge), Some(fd)) => self.bridge.meet(fd),
             (ToChild::Occasion(Occasion::Startup), _) => self.occasion(Occasion::Startup),

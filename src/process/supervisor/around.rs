@@ -18,7 +18,7 @@ impl Supervisor {
     pub(super) fn begin(&mut self, now: Instant) {
         let startup_s = self.config.as_ref().and_then(|config| config.sheet.startup_s);
         self.starting = startup_s.map(|seconds| now + Duration::from_secs(seconds.into()) + PATIENCE);
-        self.apply();
+        self.apply(false);
         if self.starting.is_some() {
             self.tell(Role::Runner, &ToChild::Occasion(Occasion::Startup), None);
             if !self.children.contains_key(&Role::Runner) {
@@ -35,7 +35,7 @@ impl Supervisor {
     /// The startup script has ended, whatever it came to, or there is nobody who could run it.
     pub(super) fn started(&mut self) {
         if self.starting.take().is_some() && self.stopping.is_none() {
-            self.apply();
+            self.apply(false);
         }
     }
 

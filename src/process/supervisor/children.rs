@@ -30,6 +30,8 @@ pub(super) struct Running {
     pub(super) started_at: WallTime,
     pub(super) backoff: Duration,
     pub(super) ready: ConfigGeneration,
+    /// It was told to stop, as nothing is left for it.
+    pub(super) dismissed: bool,
     pub(super) watching_write: bool,
     _pid_files: Vec<PidFile>,
 }
@@ -48,6 +50,7 @@ impl Running {
             started_at,
             backoff,
             ready: 0,
+            dismissed: false,
             watching_write: false,
             _pid_files: vec![],
         }
@@ -128,6 +131,7 @@ impl Supervisor {
             started_at: clock::wall(),
             backoff,
             ready: 0,
+            dismissed: false,
             watching_write: false,
             _pid_files: pid_files,
         };
@@ -139,6 +143,7 @@ impl Supervisor {
             self.records.bridge_started();
             self.dumps.bridge_started();
             self.forget_plans();
+            self.requests.bridge_started();
         }
         if role == Role::Bridge
             && let Some(Ok(socket)) = self.control.as_ref().map(ControlSocket::share)
@@ -211,16 +216,16 @@ impl Supervisor {
             match message {
                 ToSupervisor::Listen { address } => self.listen(role, address),
                 ToSupervisor::OpenState => self.open_state(role),
-                ToSupervisor::Reload if role == Role::Bridge && self.stopping.is_none() => {
-                    self.records.asked += 1;
-                    self.reload(clock::now());
+                ToSupervisor::Reload { request } if role == Role::Bridge && self.stopping.is_none() => {
+                    self.reload(clock::now(), Some(request));
                 }
                 ToSupervisor::Plan { number, keep } if role == Role::Bridge && self.stopping.is_none() => {
                     self.plan(number, keep);
                 }
-                ToSupervisor::Settle { number, apply } if role == Role::Bridge && self.stopping.is_none() => {
-                    self.settle_plan(number, apply);
+                ToSupervisor::Settle { number, request } if role == Role::Bridge && self.stopping.is_none() => {
+                    self.settle_plan(number, request);
                 }
+                ToSupervisor::Drift { config, drift } if config == self.generation => self.records.drifted(drift),
                 ToSupervisor::CannotTake { config, why } => self.cannot_take(role, config, &why),
                 ToSupervisor::ConnectBus { attempt } => self.connect_bus(role, attempt),
                 ToSupervisor::Signal(signal) if role == Role::Bridge => self.act_on(signal),
@@ -232,7 +237,8 @@ impl Supervisor {
                 ToSupervisor::OccasionOver(Occasion::Startup) => self.started(),
                 ToSupervisor::OccasionOver(Occasion::Shutdown) => self.last_script_over(),
                 ToSupervisor::Fifo { .. }
-                | ToSupervisor::Reload
+                | ToSupervisor::Reload { .. }
+                | ToSupervisor::Drift { .. }
                 | ToSupervisor::Plan { .. }
                 | ToSupervisor::Settle { .. }
                 | ToSupervisor::Signal(_)

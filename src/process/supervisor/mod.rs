@@ -19,6 +19,7 @@ mod requests;
 mod stopping;
 mod systemd;
 mod trial;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -41,6 +42,7 @@ use self::requests::Kept;
 use self::stopping::Stopping;
 use self::systemd::Systemd;
 use self::trial::Trial;
+use self::turns::Requests;
 use super::control::ControlSocket;
 use super::daemonize;
 use super::lifecycle::{Channel, Sheet, ToChild, UserSignal};
@@ -105,8 +107,7 @@ struct Supervisor {
     config: Option<InForce>,
     generation: ConfigGeneration,
     loading: Option<Loading>,
-    /// Since when the configuration is to be read once more.
-    reload_again: Option<Instant>,
+    requests: Requests,
     planning: Planning,
     /// The configuration in force is a new one, and not every process has it yet.
     trial: Option<Trial>,
@@ -150,8 +151,8 @@ struct Loading {
     started: Instant,
     /// When somebody asked for it.
     requested: Instant,
-    /// How many requests of the bridge it answers.
-    answers: u64,
+    /// Of the bridge: what becomes of this is the answer to them.
+    answers: Vec<u64>,
     /// What was in force when it began, with which it compares.
     against: ConfigGeneration,
     purpose: Purpose,
@@ -185,7 +186,7 @@ impl Supervisor {
             config: None,
             generation: 0,
             loading: None,
-            reload_again: None,
+            requests: Requests::default(),
             planning: Planning::default(),
             trial: None,
             taken_back: false,
@@ -233,6 +234,8 @@ impl Supervisor {
                 }
             }
             finished = finished.or_else(|| self.act_on_time(clock::now()));
+            self.announce();
+            self.read_next(clock::now());
             self.look_at_time_file(clock::now());
             self.systemd.wake(clock::now());
             self.report(clock::now());
@@ -245,7 +248,7 @@ impl Supervisor {
         let respawn = self.respawn.values().map(|(at, _)| *at).min();
         let stop = self.stopping.as_ref().map(|stopping| stopping.deadline).or(self.starting);
         let load = self.loading.as_ref().map(|loading| loading.started + LOAD_PATIENCE);
-        let others = [self.report_due(), self.time_file_due(), self.systemd.deadline()];
+        let others = [self.report_due(), self.time_file_due(), self.systemd.deadline(), self.next_reading_due()];
         [respawn, stop, load].into_iter().chain(others).flatten().min()
     }
 
@@ -267,7 +270,7 @@ impl Supervisor {
             process,
             started: clock::now(),
             requested,
-            answers: self.records.asked,
+            answers: Vec::new(),
             against: self.generation,
             purpose,
             plan,
@@ -293,7 +296,8 @@ impl Supervisor {
         self.reading = None;
         if let Purpose::Plan { number, keep } = loading.purpose {
             self.planned(loading, status, number, keep);
-            return self.loading_done();
+            self.read_next(clock::now());
+            return None;
         }
         if status != exit::OK {
             if first {
@@ -304,7 +308,8 @@ impl Supervisor {
             if let Some(log) = &self.options.reload_log {
                 error!("New config failed validation, see {} for details", log.display());
             }
-            return self.refused(&loading, complaints(&loading.file), || {
+            let told = complaints(&loading.file);
+            return self.refused(loading, told, || {
                 format!("the load process ended with status {status}; the log may say why")
             });
         }
@@ -317,7 +322,7 @@ impl Supervisor {
             Err(error) => {
                 error!("reload refused: the load process left nothing usable: {error}");
                 let why = || format!("the load process left nothing usable: {error}");
-                return self.refused(&loading, String::new(), why);
+                return self.refused(loading, String::new(), why);
             }
         };
         if first {
@@ -336,11 +341,13 @@ impl Supervisor {
             }
         }
         self.accept(loading, sheet, first);
-        self.loading_done()
+        self.read_next(clock::now());
+        None
     }
 
     /// Goes over to what was read.
-    fn accept(&mut self, loading: Loading, sheet: Sheet, first: bool) {
+    fn accept(&mut self, mut loading: Loading, sheet: Sheet, first: bool) {
+        self.superseded();
         if !first {
             self.reloads += 1;
             self.save_state("pre", self.announced);
@@ -349,16 +356,17 @@ impl Supervisor {
         self.taken_back = false;
         let told = self.records.told();
         self.records.accepted(&loading, sheet.hash, sheet.warnings, first);
+        self.requests.accepted(self.generation, std::mem::take(&mut loading.answers));
         let released = self.release(&sheet);
         self.settle(&sheet);
         let before = self.config.replace(InForce { sheet, file: loading.file });
         // What is on trial already was never in force everywhere: what it replaced is what is known to work.
         if self.trial.is_none() {
-            self.trial = before.map(|before| Trial { before, told });
+            self.trial = before.map(|before| Trial { before, told, since: clock::now() });
         }
         match first {
             true => self.begin(clock::now()),
-            false => self.apply(),
+            false => self.apply(false),
         }
         for endpoint in released {
             self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
@@ -376,44 +384,17 @@ impl Supervisor {
     }
 
     /// `told` is what the load process itself had to say.
-    fn refused(&mut self, loading: &Loading, told: String, why: impl FnOnce() -> String) -> Option<i32> {
+    fn refused(&mut self, loading: Loading, told: String, why: impl FnOnce() -> String) -> Option<i32> {
         let errors = if told.is_empty() { format!("error: {}\n", why()) } else { told };
-        self.records.rejected(loading, errors);
+        self.records.rejected(loading.answers, errors);
         self.systemd.ready(REFUSED);
-        self.loading_done()
-    }
-
-    fn loading_done(&mut self) -> Option<i32> {
-        if let Some(requested) = self.reload_again.take() {
-            self.reload(requested);
-        }
-        if self.loading.is_none()
-            && let Some((number, keep)) = self.planning.again.take()
-        {
-            self.plan(number, keep);
-        }
+        self.read_next(clock::now());
         None
     }
 
-    fn reload(&mut self, requested: Instant) {
-        if self.loading.is_some() {
-            // It may have read the file before it was changed.
-            self.reload_again.get_or_insert(requested);
-            return;
-        }
-        info!("Reloading");
-        self.systemd.reloading(clock::now());
-        self.begin_reading();
-        if let Err(error) = self.load(requested, Purpose::Apply) {
-            self.reading = None;
-            self.systemd.ready(REFUSED);
-            error!("reload refused: cannot start the load process: {error}");
-            self.records.not_tried(format!("error: cannot start the load process: {error}\n"));
-        }
-    }
-
-    /// Hands the configuration in force to every process that should run; starts and stops what differs.
-    fn apply(&mut self) {
+    /// Hands the configuration in force to every process that should run; starts and stops what differs. `back`: the processes
+    /// had it in force before.
+    fn apply(&mut self, back: bool) {
         let Some(config) = &self.config else { return };
         let wanted = roles(&config.sheet);
         // The runner first, as engines name its scripts; owners before the bridge, as rows follow from them.
@@ -421,7 +402,7 @@ impl Supervisor {
         for role in all.into_iter().filter(|role| !self.waits(*role)).collect::<Vec<_>>() {
             match (wanted.contains(&role), self.children.contains_key(&role)) {
                 (true, true) => {
-                    let message = ToChild::Reload { config: self.generation };
+                    let message = ToChild::Reload { config: self.generation, back };
                     let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
                     self.tell(role, &message, file);
                 }
@@ -429,12 +410,27 @@ impl Supervisor {
                 (false, true) => {
                     // Told first that nothing is left for it, it leaves alone what `lvs_flush_on_stop` and the like are about.
                     let file = self.config.as_ref().and_then(|config| config.file.try_clone().ok());
-                    self.tell(role, &ToChild::Reload { config: self.generation }, file);
-                    self.tell(role, &ToChild::Stop, None);
+                    self.tell(role, &ToChild::Reload { config: self.generation, back }, file);
                 }
                 (false, false) => {
                     self.respawn.remove(&role);
                 }
+            }
+        }
+        self.dismiss();
+    }
+
+    /// Stops those for whom nothing is left. One that does something stays for as long as there is a way back: what it knows would
+    /// go with it.
+    fn dismiss(&mut self) {
+        let Some(config) = &self.config else { return };
+        let wanted = roles(&config.sheet);
+        let stays = |role: Role| wanted.contains(&role) || (self.trial.is_some() && !trial::watches(role));
+        let leave: Vec<Role> = self.children.keys().copied().filter(|role| !stays(*role)).collect();
+        for role in leave {
+            let told = self.children.get_mut(&role).is_none_or(|child| std::mem::replace(&mut child.dismissed, true));
+            if !told {
+                self.tell(role, &ToChild::Stop, None);
             }
         }
     }
@@ -462,6 +458,9 @@ impl Supervisor {
             self.announced = self.generation;
             self.records.in_force();
             self.systemd.ready(if taken_back { REFUSED } else { "Running" });
+        }
+        if self.announced == self.generation && self.all_ready() {
+            self.in_force();
         }
     }
 
@@ -491,7 +490,7 @@ impl Supervisor {
                 libc::SIGCHLD => finished = finished.or_else(|| self.reap()),
                 libc::SIGINT if self.options.ignore_sigint => {}
                 libc::SIGTERM | libc::SIGINT => self.stop(exit::OK),
-                libc::SIGHUP if self.stopping.is_none() => self.reload(clock::now()),
+                libc::SIGHUP if self.stopping.is_none() => self.reload(clock::now(), None),
                 libc::SIGUSR1 => self.dump_state(),
                 libc::SIGUSR2 => self.act_on(UserSignal::Stats),
                 signal if signal == libc::SIGRTMAX() - 1 => {

@@ -39,18 +39,21 @@ impl Supervisor {
     /// A bridge that is gone asks for nothing, and the next one counts its questions from the beginning.
     pub(super) fn forget_plans(&mut self) {
         self.planning = Planning::default();
-        if let Some(Loading { purpose: Purpose::Plan { number, keep }, .. }) = &mut self.loading {
+        let Some(loading) = &mut self.loading else { return };
+        loading.answers.clear();
+        if let Purpose::Plan { number, keep } = &mut loading.purpose {
             (*number, *keep) = (0, false);
         }
     }
 
+    /// The file is to be read from now on, as with [`Self::reload`], and what is on trial may not stay in force.
     pub(super) fn plan(&mut self, number: u64, keep: bool) {
         self.planning.candidate = None;
-        if self.loading.is_some() {
-            // It may have read the file before it was changed.
-            self.planning.again = Some((number, keep));
-            return;
-        }
+        self.planning.again = Some((number, keep));
+        self.read_next(clock::now());
+    }
+
+    pub(super) fn begin_plan(&mut self, number: u64, keep: bool) {
         self.begin_reading();
         if let Err(error) = self.load(clock::now(), Purpose::Plan { number, keep }) {
             self.reading = None;
@@ -83,25 +86,23 @@ impl Supervisor {
         self.answer_plan(number, warnings, Ok(plan));
     }
 
-    /// The operator has seen the plan, or the bridge for him.
-    pub(super) fn settle_plan(&mut self, number: u64, apply: bool) {
+    /// The operator has seen the plan, or the bridge for him: with a request it is to be in force. A reload that has come between
+    /// reads another file, and what that does is no answer to this one.
+    pub(super) fn settle_plan(&mut self, number: u64, request: Option<u64>) {
         let candidate = self.planning.candidate.take_if(|candidate| candidate.number == number);
-        if !apply {
-            return;
-        }
-        self.records.asked += 1;
-        if let Some(reading) = self.loading.as_mut().filter(|loading| loading.purpose == Purpose::Apply) {
-            // Somebody has asked for a reload meanwhile: what that reads is newer, and is the answer to both.
-            reading.answers = self.records.asked;
-            return;
+        let Some(request) = request else { return };
+        let reads = self.loading.as_ref().is_some_and(|loading| loading.purpose == Purpose::Apply);
+        if reads || self.requests.is_waiting() {
+            let why = "error: somebody else reloads the configuration just now; ask again\n".to_owned();
+            return self.records.refuse(vec![request], why);
         }
         let Some(mut candidate) = candidate.filter(|candidate| candidate.generation == self.generation) else {
             let why = "error: another configuration is in force since the plan was made\n".to_owned();
-            return self.records.not_tried(why);
+            return self.records.refuse(vec![request], why);
         };
         info!("Reloading, as planned");
         self.systemd.reloading(clock::now());
-        candidate.loading.answers = self.records.asked;
+        candidate.loading.answers = vec![request];
         self.accept(candidate.loading, candidate.sheet, false);
     }
 

@@ -109,12 +109,13 @@ impl Supervisor {
         let wall = calendar::seconds_now();
         let Some((when, _)) = self.time_file.scheduled.filter(|(_, at)| *at <= wall) else { return };
         info!("It is time to reload, as {} says", path.display());
-        if !repeat && let Err(error) = fs::remove_file(&path) {
+        // What has a date does not come again; without one it does tomorrow, if the file may stay.
+        let stays = repeat && when.date.is_none();
+        if !stays && let Err(error) = fs::remove_file(&path) {
             error!("cannot remove {}: {error}", path.display());
         }
-        // Without a date it comes again tomorrow, if the file may stay.
-        self.time_file.scheduled = if repeat { next(when, wall) } else { None };
-        self.reload(now);
+        self.time_file.scheduled = if stays { next(when, wall) } else { None };
+        self.reload(now, None);
     }
 
     fn read_time_file(&mut self, path: &Path) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Loading, Supervisor, roles};
 use crate::clock::{self, Instant, WallTime};
-use crate::export::look::{Daemon, ProcessReport, ReloadReport};
+use crate::export::look::{Daemon, DriftReport, ProcessReport, ReloadReport};
 use crate::process::lifecycle::ToChild;
 use crate::process::logging;
 use crate::process::role::Role;
@@ -34,8 +34,8 @@ pub(super) struct Records {
     past: BTreeMap<Role, Past>,
     /// When the configuration was asked for that not every process has in force yet.
     requested: Option<Instant>,
-    /// Reloads that the bridge which runs now has asked for.
-    pub(super) asked: u64,
+    /// What became of requests, for the bridge that runs now; it hears of the daemon first.
+    answers: Vec<(Vec<u64>, ReloadReport)>,
     /// Something has changed since the bridge was told.
     pub(super) changed: bool,
     due: Instant,
@@ -62,7 +62,7 @@ impl Records {
             reloads: ReloadReport::default(),
             past: BTreeMap::new(),
             requested: None,
-            asked: 0,
+            answers: Vec::new(),
             changed: false,
             due: clock::now(),
         }
@@ -81,7 +81,7 @@ impl Records {
 
     /// A bridge starts: it has asked for nothing, and knows nothing.
     pub(super) fn bridge_started(&mut self) {
-        self.asked = 0;
+        self.answers.clear();
         self.reloads.answered = 0;
         self.changed = true;
     }
@@ -93,16 +93,44 @@ impl Records {
         (reloads.successful, reloads.accepted_at, reloads.tried_at) = (true, now, now);
         (reloads.hash, reloads.warnings) = (hash, warnings);
         reloads.errors.clear();
+        reloads.drift = DriftReport::default();
         self.requested = Some(loading.requested);
-        self.answered(loading);
+        self.changed = true;
     }
 
-    pub(super) fn rejected(&mut self, loading: &Loading, errors: String) {
+    /// There was an attempt, and not even a beginning of it; or the file was not good.
+    pub(super) fn rejected(&mut self, requests: Vec<u64>, errors: String) {
         let reloads = &mut self.reloads;
         reloads.rejected += 1;
         (reloads.successful, reloads.tried_at) = (false, clock::wall());
         reloads.errors = errors;
-        self.answered(loading);
+        reloads.drift = DriftReport::default();
+        self.changed = true;
+        self.answer(requests);
+    }
+
+    /// These requests have come to what is on record now.
+    pub(super) fn answer(&mut self, requests: Vec<u64>) {
+        if !requests.is_empty() {
+            self.reloads.answered += requests.len() as u64;
+            self.answers.push((requests, self.reloads.clone()));
+            self.changed = true;
+        }
+    }
+
+    /// These have come to nothing, while what is on record is about others.
+    pub(super) fn refuse(&mut self, requests: Vec<u64>, errors: String) {
+        if !requests.is_empty() {
+            self.reloads.answered += requests.len() as u64;
+            let drift = DriftReport::default();
+            let reload = ReloadReport { successful: false, errors, drift, ..self.reloads.clone() };
+            self.answers.push((requests, reload));
+        }
+    }
+
+    pub(super) fn drifted(&mut self, drift: DriftReport) {
+        self.reloads.drift.add(drift);
+        self.changed = true;
     }
 
     pub(super) fn told(&self) -> Told {
@@ -124,21 +152,6 @@ impl Records {
         reloads.errors = errors;
         cut(&mut reloads.errors, ERRORS_MAX);
         self.requested = None;
-        self.changed = true;
-    }
-
-    /// There was not even an attempt: whoever asks is told so.
-    pub(super) fn not_tried(&mut self, errors: String) {
-        let reloads = &mut self.reloads;
-        reloads.rejected += 1;
-        (reloads.successful, reloads.tried_at) = (false, clock::wall());
-        reloads.errors = errors;
-        reloads.answered = self.asked;
-        self.changed = true;
-    }
-
-    fn answered(&mut self, loading: &Loading) {
-        self.reloads.answered = loading.answers.min(self.asked);
         self.changed = true;
     }
 
@@ -166,6 +179,11 @@ impl Supervisor {
             self.records.due = now + EVERY;
             let daemon = Box::new(self.daemon());
             self.tell(Role::Bridge, &ToChild::Daemon(daemon), None);
+        }
+        if self.report_due().is_some() {
+            for (requests, reload) in std::mem::take(&mut self.records.answers) {
+                self.tell(Role::Bridge, &ToChild::Reloaded { requests, reload: Box::new(reload) }, None);
+            }
         }
     }
 
@@ -256,7 +274,8 @@ mod tests {
 
     #[test]
     fn the_longest_report_fits_a_frame() {
-        let reloads = ReloadReport { errors: "x".repeat(ERRORS_MAX), ..ReloadReport::default() };
+        let drift = DriftReport { lines: vec!["x".repeat(200); DriftReport::LINES_MAX], more: u32::MAX };
+        let reloads = ReloadReport { errors: "x".repeat(ERRORS_MAX), drift, ..ReloadReport::default() };
         let past = Past { deaths: u64::MAX, cpu_ns: u64::MAX };
         let usage = Usage { cpu_ns: u64::MAX, resident_bytes: u64::MAX, open_fds: u64::MAX, max_fds: u64::MAX };
         let one = process("supervisor".to_owned(), u32::MAX, WallTime(u64::MAX), &past, usage);

@@ -9,14 +9,18 @@ use std::process::{Command, Stdio};
 
 use super::children::Running;
 use super::*;
-use crate::export::look::{Daemon, Endpoint};
+use crate::export::look::{Daemon, DriftReport, Endpoint, ReloadReport};
 use crate::process::lifecycle::ToSupervisor;
 use crate::sys::seqpacket::Seqpacket;
+
+mod turns;
 
 struct Lab {
     supervisor: Supervisor,
     bridge: Channel,
     directory: tempfile::TempDir,
+    /// What the bridge was told of its requests.
+    answers: Vec<(Vec<u64>, ReloadReport)>,
 }
 
 const BRIDGE: Token = 7;
@@ -32,7 +36,7 @@ impl Lab {
         supervisor.config = Some(InForce { sheet: sheet(directory.path()), file });
         supervisor.generation = 1;
         let bridge = bridge_of(&mut supervisor);
-        Lab { supervisor, bridge, directory }
+        Lab { supervisor, bridge, directory, answers: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -82,11 +86,22 @@ impl Lab {
     /// What the bridge is told of the daemon, if it is told anything.
     fn told(&mut self) -> Option<Daemon> {
         self.supervisor.report(clock::now());
-        match self.bridge.receive().unwrap() {
-            Some((ToChild::Daemon(daemon), None)) => Some(*daemon),
-            Some(other) => panic!("{other:?}"),
-            None => None,
+        let mut told = None;
+        while let Some(message) = self.bridge.receive().unwrap() {
+            match message {
+                (ToChild::Daemon(daemon), None) => told = Some(*daemon),
+                (ToChild::Reloaded { requests, reload }, None) => self.answers.push((requests, *reload)),
+                other => panic!("{other:?}"),
+            }
         }
+        told
+    }
+
+    /// The numbers of requests that were answered since this was asked last, whether they came to something, and why not.
+    fn answered(&mut self) -> Vec<(Vec<u64>, bool, String)> {
+        self.told();
+        let answers = std::mem::take(&mut self.answers).into_iter();
+        answers.map(|(requests, reload)| (requests, reload.successful, reload.errors)).collect()
     }
 }
 
@@ -114,7 +129,7 @@ fn end(supervisor: &mut Supervisor) {
 }
 
 /// A load process that has ended and left this in its file.
-fn ended(left: &[u8], answers: u64) -> Loading {
+fn ended(left: &[u8], answers: &[u64]) -> Loading {
     let file = memfd::create("test").unwrap();
     std::fs::File::from(file.try_clone().unwrap()).write_all(left).unwrap();
     let mut process = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
@@ -127,7 +142,7 @@ fn ended(left: &[u8], answers: u64) -> Loading {
         process,
         started,
         requested,
-        answers,
+        answers: answers.to_vec(),
         against: 1,
         purpose: Purpose::Apply,
         plan: None,
@@ -291,22 +306,24 @@ fn a_bridge_that_asks_without_end_has_its_turn_and_no_more() {
 fn why_a_reload_was_refused_reaches_the_bridge_and_an_accepted_one_clears_it() {
     let mut lab = Lab::new(|_| Sheet::default());
     assert_eq!(lab.told().unwrap().reloads.rejected, 0);
-    lab.supervisor.records.asked = 1;
-    assert_eq!(lab.supervisor.loaded(ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), 1), exit::CONFIG), None);
+    assert_eq!(
+        lab.supervisor.loaded(ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), &[1]), exit::CONFIG),
+        None
+    );
     let daemon = lab.told().unwrap();
     let reloads = &daemon.reloads;
     assert_eq!((reloads.errors.as_str(), reloads.rejected, reloads.answered), ("error: no such thing\n", 1, 1));
     assert!(!reloads.successful && !daemon.all_ready);
 
     // One that has nothing to say is explained.
-    assert_eq!(lab.supervisor.loaded(ended(b"", 1), exit::SOFTWARE), None);
+    assert_eq!(lab.supervisor.loaded(ended(b"", &[]), exit::SOFTWARE), None);
     assert!(lab.told().unwrap().reloads.errors.contains("status 70"));
 
     let sheet = Sheet { hash: 12, warnings: 3, ..Sheet::default() };
-    let loading = ended(&postcard::to_stdvec(&sheet).unwrap(), 1);
+    let loading = ended(&postcard::to_stdvec(&sheet).unwrap(), &[]);
     memfd::seal(loading.file.as_fd()).unwrap();
     assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
-    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2 }, Some(_))))));
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2, back: false }, Some(_))))));
     let daemon = lab.told().unwrap();
     let reloads = &daemon.reloads;
     assert_eq!((reloads.hash, reloads.warnings, reloads.accepted, reloads.rejected), (12, 3, 1, 2));
@@ -359,7 +376,7 @@ fn the_bridge_is_told_at_every_change_and_not_while_it_does_not_read() {
 
 /// A load process that has left this sheet, and a plan.
 fn read_for_plan(sheet: &Sheet, purpose: Purpose) -> Loading {
-    let mut loading = ended(&postcard::to_stdvec(sheet).unwrap(), 0);
+    let mut loading = ended(&postcard::to_stdvec(sheet).unwrap(), &[]);
     memfd::seal(loading.file.as_fd()).unwrap();
     loading.purpose = purpose;
     loading.plan = Some(memfd::create("test").unwrap());
@@ -382,32 +399,33 @@ fn what_was_read_for_a_plan_comes_into_force_when_it_is_asked_for_and_nothing_ca
     };
     // Nobody wants it, or somebody wants another.
     read(&mut lab, 1, false);
-    lab.tell(&ToSupervisor::Settle { number: 1, apply: true });
-    let daemon = lab.told().unwrap();
-    assert_eq!((daemon.reloads.rejected, daemon.reloads.answered), (1, 1));
+    lab.tell(&ToSupervisor::Settle { number: 1, request: Some(1) });
+    assert!(matches!(&lab.answered()[..], [(of, false, why)] if *of == [1] && why.contains("another configuration")));
     read(&mut lab, 2, true);
-    lab.tell(&ToSupervisor::Settle { number: 2, apply: false });
+    lab.tell(&ToSupervisor::Settle { number: 2, request: None });
     assert_eq!(lab.supervisor.generation, 1);
 
     read(&mut lab, 3, true);
-    lab.tell(&ToSupervisor::Settle { number: 3, apply: true });
-    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2 }, Some(_))))));
+    lab.tell(&ToSupervisor::Settle { number: 3, request: Some(2) });
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 2, back: false }, Some(_))))));
     let daemon = lab.told().unwrap();
-    assert_eq!((daemon.reloads.accepted, daemon.reloads.answered, daemon.reloads.hash), (1, 2, 12));
+    assert_eq!((daemon.reloads.accepted, daemon.reloads.rejected, daemon.reloads.hash), (1, 0, 12));
+    assert_eq!(lab.answered(), [], "it is not in force everywhere");
+    lab.tell(&ToSupervisor::Ready { config: 2 });
+    assert_eq!(lab.answered(), [(vec![2], true, String::new())]);
 
     // The plan is of what was in force when it was made.
     read(&mut lab, 4, true);
     lab.supervisor.generation += 1;
-    lab.tell(&ToSupervisor::Settle { number: 4, apply: true });
-    let daemon = lab.told().unwrap();
-    assert!(daemon.reloads.errors.contains("another configuration"), "{}", daemon.reloads.errors);
+    lab.tell(&ToSupervisor::Settle { number: 4, request: Some(3) });
+    assert!(matches!(&lab.answered()[..], [(of, false, why)] if *of == [3] && why.contains("another configuration")));
 }
 
 #[test]
 fn a_plan_of_a_file_with_mistakes_is_answered_with_them_and_counts_as_no_reload() {
     let mut lab = Lab::new(|_| Sheet::default());
     lab.told();
-    let mut loading = ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), 0);
+    let mut loading = ended(&[COMPLAINTS, b"error: no such thing\n"].concat(), &[]);
     loading.purpose = Purpose::Plan { number: 1, keep: true };
     assert_eq!(lab.supervisor.loaded(loading, exit::CONFIG), None);
     let answer = lab.bridge.receive().unwrap();
@@ -419,11 +437,13 @@ fn a_plan_of_a_file_with_mistakes_is_answered_with_them_and_counts_as_no_reload(
 
 /// A new configuration is accepted, and the bridge is told of it.
 fn reloaded(lab: &mut Lab, sheet: &Sheet) {
-    let loading = ended(&postcard::to_stdvec(sheet).unwrap(), 0);
+    let loading = ended(&postcard::to_stdvec(sheet).unwrap(), &[]);
     memfd::seal(loading.file.as_fd()).unwrap();
     assert_eq!(lab.supervisor.loaded(loading, exit::OK), None);
     let config = lab.supervisor.generation;
-    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: of }, Some(_)))) if of == config));
+    assert!(
+        matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: of, back: false }, Some(_)))) if of == config)
+    );
 }
 
 #[test]
@@ -438,7 +458,7 @@ fn a_configuration_that_a_process_cannot_take_is_taken_back_from_all_and_the_rel
     lab.supervisor.cannot_take(Role::Vrrp, 1, "x");
     assert_eq!(lab.supervisor.generation, 2);
     lab.supervisor.cannot_take(Role::Vrrp, 2, "the kernel refuses it");
-    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 3 }, Some(_))))));
+    assert!(matches!(lab.bridge.receive(), Ok(Some((ToChild::Reload { config: 3, back: true }, Some(_))))));
     assert_eq!(lab.supervisor.config.as_ref().unwrap().sheet.hash, 11);
     let reloads = lab.told().unwrap().reloads;
     assert!(!reloads.successful && reloads.errors.contains("the kernel refuses it"), "{reloads:?}");

@@ -9,7 +9,7 @@ use super::children::roles;
 use super::report::Told;
 use super::{InForce, REFUSED, RESPAWN_FIRST, Supervisor};
 use crate::bus::msg::ConfigGeneration;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::process::lifecycle::ToChild;
 use crate::process::role::Role;
 
@@ -17,6 +17,7 @@ use crate::process::role::Role;
 pub(super) struct Trial {
     pub(super) before: InForce,
     pub(super) told: Told,
+    pub(super) since: Instant,
 }
 
 impl Supervisor {
@@ -51,6 +52,7 @@ impl Supervisor {
         let mut in_question = all().filter(|(watches, _)| !engines || !watches);
         if self.starting.is_none() && !self.children.is_empty() && in_question.all(|(_, ready)| ready) {
             self.trial = None;
+            self.dismiss();
         }
     }
 
@@ -70,7 +72,7 @@ impl Supervisor {
     }
 
     fn take_back(&mut self, why: &str) {
-        let Some(Trial { before, told }) = self.trial.take() else { return };
+        let Some(Trial { before, told, .. }) = self.trial.take() else { return };
         error!("reload taken back, the configuration before is put in force again: {why}");
         self.generation += 1;
         let released = self.release(&before.sheet);
@@ -78,7 +80,8 @@ impl Supervisor {
         self.config = Some(before);
         self.taken_back = true;
         self.records.taken_back(told, format!("error: {why}\n"));
-        self.apply();
+        self.not_in_force();
+        self.apply(true);
         for endpoint in released {
             self.tell(Role::Bridge, &ToChild::StreamReleased { endpoint }, None);
         }
@@ -87,6 +90,6 @@ impl Supervisor {
 }
 
 /// What happens to monitoring, by whomever, is no reason to refuse VRRP its configuration.
-fn watches(role: Role) -> bool {
+pub(super) fn watches(role: Role) -> bool {
     matches!(role, Role::Bridge | Role::Rrd)
 }

@@ -16,7 +16,7 @@ mod taking;
 mod times;
 mod vmacs;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -228,7 +228,7 @@ impl Driver {
         let mut linkbeat = Linkbeat::default();
         // There is nothing yet that drivers would have said otherwise.
         let _ = linkbeat.configure(&config, monitor.links());
-        let taking = Taking::of(&config);
+        let taking = Taking::of(&config, vmacs(&engine));
         let mut driver = Driver {
             options,
             channel,
@@ -262,7 +262,14 @@ impl Driver {
             leaving: None,
         };
         driver.perform(now);
-        driver.ready(generation);
+        if generation > 1 && !restarted {
+            // Started for a new configuration, of which everything is new.
+            let vmacs = vmacs(&driver.engine);
+            driver.taking = Taking::default();
+            driver.taking.begin(generation, &config, vmacs, 0, now);
+        } else {
+            driver.ready(generation);
+        }
         Ok(driver)
     }
 
@@ -392,7 +399,10 @@ impl Driver {
 
     /// Says whether the last configuration is in force, when the kernel has done its part.
     fn judge(&mut self, now: Instant) {
-        match self.taking.over(self.world.idle(), now) {
+        for refusal in self.world.take_refusals() {
+            self.taking.refused(refusal);
+        }
+        match self.taking.over(self.world.tried(now), now) {
             None => {}
             Some((config, refused)) if refused.is_empty() => self.ready(config),
             Some((config, refused)) => self.cannot_take(config, &refused.join("; ")),
@@ -429,14 +439,19 @@ impl Driver {
                 self.errands.meet(Seqpacket::from_fd(fd), RUNNER, &self.poller);
                 self.errands.remind(self.engine.scripts_found());
             }
-            (ToChild::Reload { config }, Some(file)) => match decode(&file) {
+            (ToChild::Reload { config, back }, Some(file)) => match decode(&file) {
                 Ok(mut new) => {
                     bfd::confine(&self.options, &mut new);
                     let now = clock::now();
                     naming::apply(Some(Role::Vrrp), &self.options.program, &new.global.process.names);
                     self.world.tell_what_waits_for_a_restart(&new.global);
                     let asked = self.engine.questions();
-                    self.engine.apply(&new, now, &mut self.outputs);
+                    // Of what was before.
+                    drop(self.world.take_refusals());
+                    match back {
+                        false => self.engine.apply(&new, now, &mut self.outputs),
+                        true => self.engine.go_back(&new, now, &mut self.outputs),
+                    }
                     self.with_bfd(|bfd, poller, to| bfd.apply(&new, poller, now, to));
                     self.world.configure(&new, &self.poller);
                     for link in self.linkbeat.configure(&new, self.monitor.links()) {
@@ -446,11 +461,11 @@ impl Driver {
                     for found in self.errands.configuration(config) {
                         self.engine.handle(found, now, &mut self.outputs);
                     }
-                    self.taking.begin(config, &new, asked, now);
+                    self.taking.begin(config, &new, vmacs(&self.engine), asked, now);
                 }
                 Err(_) => self.cannot_take(config, "it cannot be read"),
             },
-            (ToChild::Reload { config }, None) => self.cannot_take(config, "it did not arrive"),
+            (ToChild::Reload { config, .. }, None) => self.cannot_take(config, "it did not arrive"),
             (ToChild::Signal(UserSignal::StatsClear), _) => {
                 let now = clock::now();
                 self.engine.handle(Input::ClearCounters, now, &mut self.outputs);
@@ -473,6 +488,7 @@ impl Driver {
                 | ToChild::Previous { .. }
                 | ToChild::PlanInto
                 | ToChild::Planned { .. }
+                | ToChild::Reloaded { .. }
                 | ToChild::Daemon(_),
                 _,
             ) => {}
@@ -592,6 +608,8 @@ impl Driver {
             }
             ToEngine::Seen(generation) => self.outbox.seen(generation),
             ToEngine::Resync => self.resync_at = Some(self.resynced_at + RESYNC_EVERY),
+            // For checks.
+            ToEngine::Survey { .. } => {}
         }
     }
 
@@ -682,6 +700,11 @@ impl Driver {
             self.feed(now);
         }
     }
+}
+
+/// Names of the interfaces that instances are to have made.
+fn vmacs(engine: &Engine) -> HashSet<String> {
+    engine.wanted_vmacs().into_iter().map(|wanted| wanted.name).collect()
 }
 
 fn input(event: NetEvent) -> Input<'static> {

@@ -89,6 +89,17 @@ pub struct World {
     /// What was in force when this process started, for settings that cannot change.
     started_with: Global,
     complained: BTreeMap<Option<IfIndex>, Instant>,
+    /// What nftables has refused since it was asked for last.
+    unfiltered: Vec<String>,
+}
+
+/// What the kernel has refused besides addresses, routes and rules, whose answers have inputs of their own.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Of a virtual MAC.
+    Interface { name: String, errno: i32, text: String },
+    /// What `no_accept` drops.
+    Filter(String),
 }
 
 /// A socket that adverts leave by.
@@ -152,6 +163,7 @@ impl World {
             listen_at: None,
             started_with: global.clone(),
             complained: BTreeMap::new(),
+            unfiltered: Vec::new(),
         })
     }
 
@@ -161,7 +173,10 @@ impl World {
         if self.firewall.is_none() && config.instances.iter().any(filters) {
             match open_firewall(&config.global, poller) {
                 Ok(firewall) => self.firewall = Some(firewall),
-                Err(error) => error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}"),
+                Err(error) => {
+                    error!("no_accept and use_vmac filter nothing, nftables cannot be reached: {error}");
+                    self.unfiltered.push(error.to_string());
+                }
             }
         }
         self.line_interest = Interest::of(config);
@@ -464,6 +479,7 @@ impl World {
         match self.firewall.as_mut().map(|firewall| firewall.set(&list)) {
             Some(Err(error)) => {
                 error!("cannot tell nftables what to drop (no_accept), trying again soon: {error}");
+                self.unfiltered.push(error.to_string());
                 self.block_at = Some(now + LISTEN_AGAIN);
             }
             Some(Ok(())) | None => {
@@ -604,9 +620,25 @@ impl World {
         if let Err(error) = firewall.read_answers(&mut texts) {
             error!("cannot read the answers of nftables: {error}");
         }
+        let settled = firewall.settled();
         for text in texts {
             error!("nftables refused what no_accept or use_vmac needs: {text}");
+            if !settled {
+                self.unfiltered.push(text);
+            }
         }
+    }
+
+    /// What was refused since this was asked last.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        let vmacs = self.vmacs.take_refused().into_iter();
+        let vmacs = vmacs.map(|it| Refusal::Interface { name: it.name, errno: it.errno, text: it.text });
+        vmacs.chain(std::mem::take(&mut self.unfiltered).into_iter().map(Refusal::Filter)).collect()
+    }
+
+    /// Whether the kernel was asked for everything that is wanted, and has answered.
+    pub fn tried(&self, now: Instant) -> bool {
+        self.idle() && self.vmacs.tried(now)
     }
 
     pub fn deadline(&self) -> Option<Instant> {

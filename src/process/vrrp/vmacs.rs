@@ -48,6 +48,8 @@ pub struct Vmacs {
     /// An alias by which interfaces of a predecessor are known.
     mark: String,
     settings: Settings,
+    /// What was refused since it was asked for last.
+    refused: Vec<Refused>,
 }
 
 struct There {
@@ -125,6 +127,16 @@ impl Vmacs {
 
     pub fn deadline(&self) -> Option<Instant> {
         self.work_at
+    }
+
+    /// Whether each that is wanted was tried to be made.
+    pub fn tried(&self, now: Instant) -> bool {
+        self.missing(now).next().is_none()
+    }
+
+    /// What the kernel has refused since this was asked last.
+    pub fn take_refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Makes what is missing, if it is time.
@@ -210,10 +222,11 @@ impl Vmacs {
                     stale.push((there.index, there.name.clone()));
                     new.push(wanted);
                 }
-                Some(_) => self.complain(&format!(
-                    "{} exists and is not what use_vmac would make there: rename or delete it",
-                    wanted.name
-                )),
+                Some(_) => {
+                    let text = "exists and is not what use_vmac would make there: rename or delete it".to_owned();
+                    self.complain(&format!("{} {text}", wanted.name));
+                    self.refused.push(Refused { name: wanted.name.clone(), errno: libc::EEXIST, text });
+                }
             }
         }
         let mark = self.mark.clone();
@@ -312,6 +325,7 @@ impl Vmacs {
     fn tell(&mut self, refused: &Refused) {
         let hint = if refused.errno == libc::EOPNOTSUPP { " (is the module macvlan or ipvlan missing?)" } else { "" };
         self.complain(&format!("{}: {}{hint}", refused.name, refused.text));
+        self.refused.push(Refused { name: refused.name.clone(), errno: refused.errno, text: refused.text.clone() });
     }
 
     /// Once, as long as it is so.

@@ -256,3 +256,29 @@ fn of_two_that_stand_down_one_serves() {
     assert_eq!(edges(&out), [(State::Master, State::Backup, Reason::HigherPriorityHeard)]);
     assert_eq!(bench.engine.deadline(), Some(again + LOWEST_WAITS));
 }
+
+#[test]
+fn what_was_commanded_holds_again_when_a_configuration_is_taken_back() {
+    let old = Instance { priority: priority(150), ..instance("VI_1", 51, VIP) };
+    let new = Instance { priority: priority(140), vrid: 52.try_into().unwrap(), ..old.clone() };
+    let (mut bench, at) = of(old.clone());
+    let now = at + Duration::from_millis(300);
+    let set = Command::SetPriority { instance: "VI_1".into(), priority: priority(120) };
+    bench.say_at(Input::Command { request: 1, command: set }, now);
+    let keep = Command::SetPreempt { instance: "VI_1".into(), preempt: false };
+    bench.say_at(Input::Command { request: 2, command: keep }, now);
+    command(&mut bench, true, now);
+    let since = bench.row("VI_1").stood_down;
+    let mut out = Vec::new();
+    bench.engine.apply(&config(vec![new]), now, &mut out);
+    let row = bench.row("VI_1");
+    assert_eq!((row.base_priority.get(), row.stood_down), (140, None), "it is another router");
+    bench.engine.go_back(&config(vec![old.clone()]), now, &mut out);
+    let row = bench.row("VI_1");
+    assert_eq!((row.base_priority.get(), row.preempt, row.stood_down), (120, false, since));
+    // What is commanded before it is taken back counts more.
+    bench.engine.apply(&config(vec![Instance { priority: priority(130), ..old.clone() }]), now, &mut out);
+    command(&mut bench, false, now);
+    bench.engine.go_back(&config(vec![old]), now, &mut out);
+    assert_eq!(bench.row("VI_1").stood_down, None);
+}

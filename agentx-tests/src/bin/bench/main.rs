@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         parse::bench();
     }
     if wanted("reload") {
-        reload::bench();
+        reload::bench(wish.services);
     }
     if wanted("promise") && !promise(Duration::from_secs(60 * wish.minutes)) {
         return ExitCode::FAILURE;

@@ -424,6 +424,7 @@ fn around(store: &Store, words: &Words, seed: u64) -> Look {
             hash: (1 << 48) - 1,
             warnings: 3,
             errors: String::new(),
+            drift: Default::default(),
         },
         logged: logged(seed),
         pid: 1,
