@@ -110,3 +110,130 @@ fn of_a_line_that_nobody_can_look_at_what_is_around_the_word_is_shown() {
     let document = json::document(&loaded, "k.conf", false).to_string();
     assert!(document.len() < loaded.diagnostics.len() * 1000, "{}", document.len());
 }
+
+/// What SARIF 2.1.0's schema says of an object: the properties that it has to have, and those that it may have of what is written
+/// here; others are refused there (`additionalProperties`).
+fn has(value: &serde_json::Value, required: &[&str], allowed: &[&str]) {
+    let object = value.as_object().unwrap_or_else(|| panic!("an object: {value}"));
+    for name in required {
+        assert!(object.contains_key(*name), "{name} is missing in {value}");
+    }
+    for name in object.keys() {
+        assert!(required.contains(&name.as_str()) || allowed.contains(&name.as_str()), "{name} in {value}");
+    }
+}
+
+fn is_message(value: &serde_json::Value) {
+    has(value, &["text"], &[]);
+    assert!(!value["text"].as_str().unwrap().is_empty());
+}
+
+fn is_region(value: &serde_json::Value) {
+    has(value, &["startLine", "startColumn", "endColumn"], &["snippet"]);
+    let number = |name: &str| value[name].as_u64().unwrap();
+    assert!(number("startLine") >= 1 && number("startColumn") >= 1, "{value}");
+    assert!(number("endColumn") > number("startColumn"), "{value}");
+}
+
+fn is_location(value: &serde_json::Value) {
+    has(value, &["physicalLocation"], &["id", "message"]);
+    let place = &value["physicalLocation"];
+    has(place, &["artifactLocation"], &["region"]);
+    is_artifact(&place["artifactLocation"]);
+    if let Some(region) = place.get("region") {
+        is_region(region);
+    }
+}
+
+/// `uri` is a reference of RFC 3986: no octets but those that it has, and `%` before two digits only.
+fn is_artifact(value: &serde_json::Value) {
+    has(value, &["uri"], &[]);
+    let uri = value["uri"].as_str().unwrap();
+    let path = uri.strip_prefix("file://").unwrap_or(uri);
+    let mut parts = path.split('%');
+    let plain = |part: &str| part.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"/-._~".contains(&octet));
+    assert!(!uri.is_empty() && plain(parts.next().unwrap_or_default()), "{uri}");
+    for part in parts {
+        let digits = part.as_bytes().get(..2).unwrap_or_default();
+        assert!(digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit) && plain(&part[2..]), "{uri}");
+    }
+}
+
+/// Every output of this test was held against the schema itself once; this is what the schema refused if it were otherwise.
+fn is_sarif(document: &serde_json::Value) -> usize {
+    has(document, &["version", "runs"], &["$schema"]);
+    assert_eq!(document["version"], "2.1.0");
+    assert!(document["$schema"].as_str().unwrap().contains("sarif-2.1.0"));
+    let mut results = 0;
+    for run in document["runs"].as_array().unwrap() {
+        has(run, &["tool", "results"], &["columnKind", "invocations"]);
+        assert_eq!(run["columnKind"], "unicodeCodePoints");
+        has(&run["tool"], &["driver"], &[]);
+        has(&run["tool"]["driver"], &["name"], &["version", "semanticVersion", "rules"]);
+        let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+        for (index, rule) in rules.iter().enumerate() {
+            has(rule, &["id"], &["defaultConfiguration"]);
+            has(&rule["defaultConfiguration"], &[], &["level"]);
+            assert!(rules[..index].iter().all(|other| other["id"] != rule["id"]), "{rule} twice");
+        }
+        for invocation in run["invocations"].as_array().unwrap() {
+            has(invocation, &["executionSuccessful"], &["exitCode"]);
+        }
+        for result in run["results"].as_array().unwrap() {
+            results += 1;
+            has(result, &["message"], &["ruleId", "ruleIndex", "level", "locations", "relatedLocations", "fixes"]);
+            is_message(&result["message"]);
+            assert!(["none", "note", "warning", "error"].contains(&result["level"].as_str().unwrap()), "{result}");
+            let rule = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[rule]["id"], result["ruleId"]);
+            result["locations"].as_array().unwrap().iter().for_each(is_location);
+            for related in result["relatedLocations"].as_array().unwrap() {
+                is_location(related);
+                assert!(related["id"].as_u64().is_some());
+                is_message(&related["message"]);
+            }
+            for fix in result.get("fixes").and_then(|fixes| fixes.as_array()).into_iter().flatten() {
+                has(fix, &["artifactChanges"], &["description"]);
+                is_message(&fix["description"]);
+                for change in fix["artifactChanges"].as_array().unwrap() {
+                    has(change, &["artifactLocation", "replacements"], &[]);
+                    is_artifact(&change["artifactLocation"]);
+                    for replacement in change["replacements"].as_array().unwrap() {
+                        has(replacement, &["deletedRegion"], &["insertedContent"]);
+                        is_region(&replacement["deletedRegion"]);
+                        has(&replacement["insertedContent"], &["text"], &[]);
+                    }
+                }
+            }
+        }
+    }
+    results
+}
+
+#[test]
+fn sarif_of_every_mistake_of_the_list_has_the_properties_of_its_schema_and_no_others() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf/diagnostics");
+    let mut results = 0;
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "conf") {
+            continue;
+        }
+        let loaded = conf::load(path.to_str().unwrap(), &conf::Options::default(), &conf::Disk, &conf::AnyHost);
+        results += is_sarif(&sarif::document(&loaded));
+    }
+    assert!(results > 100, "{results}");
+    let odd = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a name: 100% [odd] Ä#?.conf", &b"prioritty \xff\x07 1\n\tfoo \"open\n"[..]),
+        ("empty.conf", b""),
+        ("include.conf", b"include nothing.conf\n"),
+    ] {
+        let path = odd.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let loaded = conf::load(path.to_str().unwrap(), &conf::Options::default(), &conf::Disk, &conf::AnyHost);
+        is_sarif(&sarif::document(&loaded));
+    }
+    let missing = conf::load("no/such file", &conf::Options::default(), &conf::Disk, &conf::AnyHost);
+    assert_eq!(is_sarif(&sarif::document(&missing)), 1);
+}
