@@ -227,9 +227,9 @@ fn differences(file: &str, theirs: &str, ours: &str) -> Vec<String> {
     let ours = blocks(ours);
     let mut missing = Vec::new();
     for section in effective::sections(theirs) {
-        let is = |name: &&str| section.title.eq_ignore_ascii_case(name);
+        let is = |name: &str| section.title.eq_ignore_ascii_case(name);
         let other = OTHER_SECTIONS.iter().any(|(name, _)| section.title.starts_with(name));
-        if !other && !SECTIONS.iter().any(|name| is(&name)) {
+        if !other && !SECTIONS.iter().any(|name| is(name)) {
             missing.push(format!("{}: a section that we know nothing of", section.title));
         }
     }
