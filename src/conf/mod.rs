@@ -78,6 +78,13 @@ pub fn load(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -
     read(path, options, files, host).0
 }
 
+/// As [`load`], for a process that ends with it: what was needed for reading is not taken apart.
+pub fn load_last(path: &str, options: &Options, files: &dyn Files, host: &dyn Host) -> Loaded {
+    let (loaded, nodes) = read(path, options, files, host);
+    std::mem::forget(nodes);
+    loaded
+}
+
 /// As [`load`], with the origin of every value.
 pub fn explain(
     path: &str,

@@ -143,7 +143,7 @@ fn tell_changes(plan: &Plan) {
 
 /// `-t`: every complaint on standard error (or in the file given), and the exit status that Keepalived would give.
 pub fn test(options: &Options, complained: bool) -> i32 {
-    let loaded = load(options);
+    let loaded = load_by(options, conf::load_last);
     let text = loaded.render();
     match options.config_test.as_deref() {
         Some(path) if !path.is_empty() => {
@@ -199,6 +199,10 @@ fn save(directory: &Path, name: &str, loaded: &Loaded) -> std::io::Result<()> {
 }
 
 fn load(options: &Options) -> Loaded {
+    load_by(options, conf::load)
+}
+
+fn load_by(options: &Options, load: fn(&str, &conf::Options, &dyn conf::Files, &dyn conf::Host) -> Loaded) -> Loaded {
     let conf_options = conf::Options {
         config_id: options.config_id.clone(),
         all_config_checks: options.all_config,
@@ -208,7 +212,7 @@ fn load(options: &Options) -> Loaded {
         settings: options.settings.clone(),
         random_seed: clock::wall().0,
     };
-    conf::load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
+    load(&options.use_file, &conf_options, &Disk, &HostWithoutOurs::look())
 }
 
 fn report_not_built(loaded: &Loaded) {

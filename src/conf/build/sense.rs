@@ -1,7 +1,7 @@
 //! What reads well and cannot work: checks across blocks of a model that is complete. Keepalived has none of them, so
 //! nothing here counts for `-t`; a warning is certainly not what was meant, a hint may be.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::Builder;
 use super::tracking::block;
 use crate::conf::diag::{Diagnostic, Span};
 use crate::conf::model::{
-    Config, Forwarding, InitialState, Instance, Preempt, Priority, ServiceKind, SyncGroup, TrackScript, TrackerKind,
-    Transport, Version,
+    Config, Forwarding, InitialState, Instance, Location, Preempt, Priority, ServiceKind, SyncGroup, TrackScript,
+    TrackerKind, Transport, Version,
 };
 use crate::conf::parse::Node;
 
@@ -258,20 +258,22 @@ fn mail(builder: &mut Builder<'_>, nodes: &[Node], config: &Config) {
 }
 
 fn services(builder: &mut Builder<'_>, nodes: &[Node], config: &Config) {
-    // Of blocks on one line the first.
-    let mut blocks: HashMap<(&str, u32), &Node> = HashMap::new();
-    for node in nodes.iter().filter(|node| node.name() == "virtual_server") {
-        let at = node.keyword.span;
-        blocks.entry((builder.sources.name(at.file), at.line)).or_insert(node);
-    }
+    // Services are in the order of their blocks, some of which make none.
+    let sources = builder.sources;
+    let mut blocks = nodes.iter().filter(|node| node.name() == "virtual_server");
+    let mut block_of = |location: &Location| {
+        blocks.find(|node| {
+            let at = node.keyword.span;
+            at.line == location.line && sources.name(at.file) == location.file
+        })
+    };
     let held = config.instances.iter().flat_map(|instance| instance.addresses.iter().chain(&instance.excluded));
     let held: HashSet<IpAddr> = held.chain(&config.static_addresses).map(|held| held.address).collect();
     let own = builder.interfaces.iter().flat_map(|interface| interface.addresses.iter().map(|(own, _)| *own));
     let own: HashSet<IpAddr> = own.collect();
     for service in &config.services {
+        let Some(node) = block_of(&service.location) else { continue };
         let ServiceKind::Address { address, port } = service.key.kind else { continue };
-        let block = blocks.get(&(service.location.file.as_str(), service.location.line));
-        let Some(node) = block.copied() else { continue };
         let nowhere = !held.contains(&address) && !own.contains(&address);
         if nowhere && !config.instances.is_empty() && builder.host.is_known() {
             let message = format!("no vrrp_instance has {address}, and neither has this host now");

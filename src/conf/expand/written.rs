@@ -55,10 +55,11 @@ pub(super) fn pieces(file: u32, number: u32, line: &str, items: &mut Vec<Item>) 
 
 fn collect(begin: Span, line: &str, items: &mut Vec<Item>) -> Option<()> {
     let octets = line.as_bytes();
+    let Some(indented) = octets.iter().position(|octet| !is_blank(*octet)) else { return Some(()) };
     let mut quoted = false;
     // Where the words that are being read begin, or blanks before them.
-    let mut from = 0;
-    let mut at = 0;
+    let mut from = indented;
+    let mut at = indented;
     loop {
         let rest = octets.get(at..).unwrap_or_default();
         let Some(ordinary) = rest.iter().position(|octet| OCTETS[usize::from(*octet)] > Octet::Blank) else { break };

@@ -189,7 +189,9 @@ fn collect_not_built(node: &Node, path: &mut Vec<&'static str>, found: &mut Vec<
             }
         }
     }
-    for child in &node.children {
+    // Nearly all are built, and have no block.
+    let more = |child: &&Node| child.row.effect == Effect::NotBuilt || !matches!(child.row.shape, Shape::Words(_));
+    for child in node.children.iter().filter(more) {
         collect_not_built(child, path, found);
     }
     path.pop();
