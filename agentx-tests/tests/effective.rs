@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::effective::{self, Expected};
-use agentx_tests::net::{Lab, Nic, Node};
+use agentx_tests::net::{Lab, Node};
 use agentx_tests::wait;
 use keepwatch::conf::model::Config;
 use nix::sys::signal::Signal;
@@ -88,22 +88,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("06-fwmark-quorum.conf", "its sync daemon needs ip_vs"),
     ("03-sync-tracking.conf", "keepalived 2.2.7 dies of SIGSEGV when it writes the state of it"),
 ];
-
-/// The host that all of these files fit.
-fn host(lab: &Lab) -> Node {
-    let switch = lab.switch();
-    let node = lab.node("R1");
-    for (name, addresses) in [
-        ("eth0", &["192.168.0.1/24", "10.0.0.1/24", "2001:db8::1/64"][..]),
-        ("eth1", &["192.168.100.2/24"]),
-        ("eth2", &["192.168.99.2/24"]),
-        ("eth3", &[]),
-        ("eth0.1", &[]),
-    ] {
-        lab.connect(&node, &switch, Nic { name, addresses, ..Nic::default() });
-    }
-    node
-}
 
 /// What a daemon writes at SIGUSR1, and how we read its configuration on that host.
 struct Told {
@@ -297,7 +281,7 @@ fn compare(files: &[std::path::PathBuf]) {
         }
         // Logs are appended to, so each file has a host of its own.
         let lab = Lab::new();
-        let node = host(&lab);
+        let node = effective::host(&lab, "R1");
         match (state(&node, Program::Keepalived, &text), state(&node, Program::Keepwatch, &text)) {
             (Some(theirs), Some(ours)) => {
                 assert!(theirs.vrrp.contains(" VRRP Instance = "), "{name}: no instance:\n{}", theirs.vrrp);

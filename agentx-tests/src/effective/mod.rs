@@ -15,6 +15,23 @@ mod topology;
 use keepwatch::conf::model::Config;
 
 pub use self::lines::{Section, sections};
+use crate::net::{Lab, Nic, Node};
+
+/// The host that all of keepalived's samples fit.
+pub fn host(lab: &Lab, name: &str) -> Node {
+    let switch = lab.switch();
+    let node = lab.node(name);
+    for (name, addresses) in [
+        ("eth0", &["192.168.0.1/24", "10.0.0.1/24", "2001:db8::1/64"][..]),
+        ("eth1", &["192.168.100.2/24"]),
+        ("eth2", &["192.168.99.2/24"]),
+        ("eth3", &[]),
+        ("eth0.1", &[]),
+    ] {
+        lab.connect(&node, &switch, Nic { name, addresses, ..Nic::default() });
+    }
+    node
+}
 
 /// Lines that say how things are, or how keepalived is built, and not what was configured: section, name of the line, reason.
 pub const EXCUSED: &[(&str, &str, &str)] = &[

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agentx_tests::daemon::{Daemon, Options, Program};
 use agentx_tests::effective::{self, Expected};
-use agentx_tests::net::{Lab, Nic, Node};
+use agentx_tests::net::Lab;
 use agentx_tests::process::must;
 use agentx_tests::vm::{in_guest, scenario};
 use agentx_tests::wait;
@@ -88,7 +88,7 @@ fn compare(files: &[PathBuf]) -> usize {
     for (number, path) in files.iter().enumerate() {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if text.lines().any(|line| line.trim_start().starts_with("virtual_server ")) {
-            let node = host(&lab, &format!("R{number}"));
+            let node = effective::host(&lab, &format!("R{number}"));
             let with_vrrp = text.lines().any(|line| line.trim_start().starts_with("vrrp_instance"));
             let daemon = Daemon::start(&node, Program::Keepalived, &text, Options::default());
             running.push((path, node, daemon, with_vrrp));
@@ -156,22 +156,6 @@ fn prepare() {
     let mut command = Command::new("hostname");
     command.arg("director");
     must(command);
-}
-
-/// The host that all of these files fit.
-fn host(lab: &Lab, name: &str) -> Node {
-    let switch = lab.switch();
-    let node = lab.node(name);
-    for (name, addresses) in [
-        ("eth0", &["192.168.0.1/24", "10.0.0.1/24", "2001:db8::1/64"][..]),
-        ("eth1", &["192.168.100.2/24"]),
-        ("eth2", &["192.168.99.2/24"]),
-        ("eth3", &[]),
-        ("eth0.1", &[]),
-    ] {
-        lab.connect(&node, &switch, Nic { name, addresses, ..Nic::default() });
-    }
-    node
 }
 
 fn files_of(directory: &Path, start: &str) -> Vec<PathBuf> {
