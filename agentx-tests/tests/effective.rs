@@ -305,24 +305,13 @@ fn compare(files: &[std::path::PathBuf]) {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn files_of(directory: &Path, start: &str) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(start)))
-        .filter(|path| path.is_file())
-        .collect();
-    files.sort();
-    files
-}
-
 fn of_the_tree(directory: &str) -> Vec<std::path::PathBuf> {
-    files_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory), "")
+    effective::files_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory), "")
 }
 
 #[test]
 fn keepalived_s_samples_mean_what_keepalived_says_they_mean() {
-    let files = files_of(Path::new(SAMPLES), "keepalived.conf.");
+    let files = effective::files_of(Path::new(SAMPLES), "keepalived.conf.");
     assert!(files.len() >= 20, "only {} samples in {SAMPLES}", files.len());
     compare(&files);
 }

@@ -12,10 +12,24 @@ mod globals;
 mod lines;
 mod topology;
 
+use std::path::{Path, PathBuf};
+
 use keepwatch::conf::model::Config;
 
 pub use self::lines::{Section, sections};
 use crate::net::{Lab, Nic, Node};
+
+/// The files of a directory whose names begin so, sorted.
+pub fn files_of(directory: &Path, start: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(start)))
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files
+}
 
 /// The host that all of keepalived's samples fit.
 pub fn host(lab: &Lab, name: &str) -> Node {

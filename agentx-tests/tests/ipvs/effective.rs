@@ -45,7 +45,7 @@ fn virtual_servers_of_the_other_samples_have_the_values_that_keepalived_gives_th
 
 /// All at once take longer than a scenario may.
 fn samples() -> Vec<PathBuf> {
-    let all = files_of(Path::new(SAMPLES), "keepalived.conf.");
+    let all = effective::files_of(Path::new(SAMPLES), "keepalived.conf.");
     assert!(all.len() >= 20, "only {} samples in {SAMPLES}", all.len());
     all
 }
@@ -53,7 +53,7 @@ fn samples() -> Vec<PathBuf> {
 #[test]
 fn virtual_servers_of_recorded_configurations_and_of_the_ansible_role_have_the_values_that_keepalived_gives_them() {
     scenario(|| {
-        let files = ["seeds", "ansible"].map(|name| files_of(&of_the_tree(name), ""));
+        let files = ["seeds", "ansible"].map(|name| effective::files_of(&of_the_tree(name), ""));
         assert!(compare(&files.concat()) >= 3, "fewer files with virtual servers than there are");
     });
 }
@@ -76,7 +76,7 @@ fn every_value_of_checkers_and_of_the_whole_daemon_is_the_one_that_keepalived_ha
         ]);
         command.args(["-keyout", "/run/kw-key.pem", "-out", "/run/kw-certificate.pem"]);
         must(command);
-        assert_eq!(compare(&files_of(&of_the_tree("effective"), "")), 3);
+        assert_eq!(compare(&effective::files_of(&of_the_tree("effective"), "")), 3);
     });
 }
 
@@ -156,17 +156,6 @@ fn prepare() {
     let mut command = Command::new("hostname");
     command.arg("director");
     must(command);
-}
-
-fn files_of(directory: &Path, start: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(start)))
-        .filter(|path| path.is_file())
-        .collect();
-    files.sort();
-    files
 }
 
 fn of_the_tree(name: &str) -> PathBuf {
